@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The image of one binary:  docker/image.sh BINARY OUT.tar [archive]
+#
+# OUT.tar is for "docker load" (or podman, skopeo, crane). It is written here, without an engine, and
+# from the same binary comes the same archive, byte for byte: no dates, no names of users, one order.
+# What it describes is docker/Dockerfile's image; where an engine runs, that is built as well, unless
+# "archive" says to leave it.
+set -euo pipefail
+
+binary=$1
+out=$2
+only=${3-}
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+version=$(sed -n 's/^#define WORKER_VERSION "\(.*\)"$/\1/p' "$top/src/base/version.h")
+work=$top/build/image
+
+die()
+{
+    printf 'image: %s\n' "$*" >&2
+    exit 1
+}
+
+# tar TO FROM FILE...: an archive that depends on the files' names and bytes only. A blocking factor
+# of 2 ends it after the two empty blocks that the format asks for, not at a multiple of 10 KiB.
+tar_same()
+{
+    local to=$1 from=$2
+    shift 2
+    tar --create --file "$to" --directory "$from" --format=ustar --sort=name --mtime=@0 \
+        --owner=0 --group=0 --numeric-owner --blocking-factor=2 "$@"
+}
+
+sha256_of()
+{
+    sha256sum "$1" | cut -d' ' -f1
+}
+
+docker_arch() # BINARY
+{
+    case $(LC_ALL=C readelf -h "$1" 2>/dev/null | sed -n 's/^ *Machine: *//p') in
+    *X86-64*) echo amd64 ;;
+    AArch64) echo arm64 ;;
+    *) die "$1 is no program for x86-64 or 64-bit ARM" ;;
+    esac
+}
+
+write_archive()
+{
+    local arch layer config
+    arch=$(docker_arch "$binary")
+    tar_same "$work/layer.tar" "$work/context" --mode=0755 worker
+    layer=$(sha256_of "$work/layer.tar")
+    # The same fields as docker/Dockerfile.
+    cat >"$work/config.json" <<EOF
+{"architecture":"$arch","os":"linux","created":"1970-01-01T00:00:00Z","config":{"User":"65534:65534","Entrypoint":["/worker"],"WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:$layer"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"slim-worker $version"}]}
+EOF
+    config=$(sha256_of "$work/config.json")
+    mkdir -p "$work/archive/$layer"
+    mv "$work/layer.tar" "$work/archive/$layer/layer.tar"
+    mv "$work/config.json" "$work/archive/$config.json"
+    printf '[{"Config":"%s.json","RepoTags":["slim-worker:%s","slim-worker:latest"],"Layers":["%s/layer.tar"]}]\n' \
+        "$config" "$version" "$layer" >"$work/archive/manifest.json"
+    (cd "$work/archive" && tar_same "$work/image.tar" . --mode=u=rwX,go=rX --no-recursion \
+        manifest.json "$config.json" "$layer" "$layer/layer.tar")
+    layer_bytes=$(stat -c %s "$work/archive/$layer/layer.tar")
+    mkdir -p "$(dirname "$out")"
+    mv "$work/image.tar" "$out"
+}
+
+build_with_engine()
+{
+    if ! command -v docker >/dev/null; then
+        echo "no docker here: the archive is the image"
+    elif ! docker version >/dev/null 2>&1; then
+        echo "docker is here, but no engine answers: the archive is the image"
+    elif [ "$(docker_arch "$binary")" != "$(docker version --format '{{.Server.Arch}}')" ]; then
+        echo "docker's engine is of another architecture: the archive is the image"
+    else
+        docker build --quiet --tag "slim-worker:$version" --tag slim-worker:latest \
+            --file "$top/docker/Dockerfile" "$work/context" >"$work/docker.log" 2>&1 || {
+            cat "$work/docker.log" >&2
+            die "docker build failed"
+        }
+        echo "docker has it as slim-worker:$version and slim-worker:latest"
+    fi
+}
+
+[ -f "$binary" ] || die "there is no file $binary"
+[ -n "$version" ] || die "src/base/version.h names no version"
+rm -rf "$work"
+mkdir -p "$work/context" "$work/archive"
+install -m 0755 "$binary" "$work/context/worker"
+write_archive
+binary_bytes=$(stat -c %s "$binary")
+printf '%s: image of %d bytes (the binary has %d, the layer %d more)\n' \
+    "$out" "$layer_bytes" "$binary_bytes" "$((layer_bytes - binary_bytes))"
+[ "$only" = archive ] || build_with_engine

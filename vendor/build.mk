@@ -1,0 +1,144 @@
+# What is compiled from what. build.sh calls it, from the top folder, with
+#   TARGET  x86_64 or aarch64      OUT  folder of the finished binaries
+#   CC AR STRIP                    the target's tools
+#   MUSL_INC MUSL_LIB              musl's headers and libraries of the target
+#   HOST_CC HOST_MUSL_INC HOST_MUSL_LIB  the same of this machine, for the root certificate compiler
+#   ROOTS_DIR                      folder of the root certificates (*.crt)
+# Everything it writes is under build/. The Makefile for the tests, tests/build.mk, includes this one.
+
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+B := build/$(TARGET)
+BEARSSL := vendor/.src/bearssl
+GCC_INC := $(shell $(CC) -print-file-name=include)
+LIBGCC := $(shell $(CC) -print-libgcc-file-name)
+GCC_DIR := $(patsubst %/,%,$(dir $(LIBGCC)))
+
+# --- sources -------------------------------------------------------------------------------------
+CORE_SRC := $(sort $(shell find src -name '*.c' ! -path src/main.c ! -path 'src/handlers/*' 2>/dev/null))
+HANDLERS := $(sort $(patsubst src/handlers/%.c,%,$(wildcard src/handlers/*.c)))
+# bearssl_seed.c stands in for sysrng.c: seeds by getrandom(2).
+BEARSSL_SRC := $(filter-out %/rand/sysrng.c,$(sort $(shell find $(BEARSSL)/src -name '*.c' 2>/dev/null)))
+
+# --- flags ---------------------------------------------------------------------------------------
+# snprintf's cut is on purpose all over: an error's text has a fixed size.
+WARN := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
+    -Wmissing-prototypes -Wundef -Wvla -Wformat=2 -Wpointer-arith -Wcast-qual -Wwrite-strings \
+    -Wno-format-truncation -Werror
+DEFS := -D_GNU_SOURCE
+INCLUDES := -Isrc -isystem $(BEARSSL)/inc -isystem vendor/.src/jsmn
+
+OPT ?= -Os
+LTO ?=
+# rcrt1.o relocates a static-pie; without it the program is static at a fixed address.
+PIE := $(if $(wildcard $(MUSL_LIB)/rcrt1.o),yes)
+HARDEN := -fstack-protector-strong -fstack-clash-protection $(if $(PIE),-fPIE,-fno-pie)
+LEAN := -ffunction-sections -fdata-sections -fvisibility=hidden -fno-plt -fno-ident \
+    -fno-asynchronous-unwind-tables -fno-unwind-tables $(if $(filter x86_64,$(TARGET)),-fcf-protection=none)
+# No path of this machine in any byte.
+SAME = '-ffile-prefix-map=$(CURDIR)=.' -frandom-seed=$@
+MUSL_CFLAGS := -nostdinc -isystem $(GCC_INC) -isystem $(MUSL_INC)
+CFLAGS := -std=gnu11 $(OPT) $(LTO) $(HARDEN) $(LEAN) $(MUSL_CFLAGS)
+
+BEARSSL_DEFS := -DBR_USE_URANDOM=0 -DBR_USE_WIN32_RAND=0 -DBR_USE_UNIX_TIME=1 -DBR_INT128=1 \
+    -DBR_LE_UNALIGNED=1 -DBR_RDRAND=0 \
+    $(if $(filter x86_64,$(TARGET)),-DBR_AES_X86NI=1 -DBR_SSE2=1)
+BEARSSL_FLAGS = $(BEARSSL_DEFS) -I$(BEARSSL)/inc -I$(BEARSSL)/src
+
+CRT := $(if $(PIE),$(MUSL_LIB)/rcrt1.o,$(MUSL_LIB)/crt1.o) $(MUSL_LIB)/crti.o \
+    $(GCC_DIR)/$(if $(PIE),crtbeginS.o,crtbeginT.o)
+CRT_END := $(GCC_DIR)/$(if $(PIE),crtendS.o,crtend.o) $(MUSL_LIB)/crtn.o
+LDFLAGS := -nostdlib $(if $(PIE),-static-pie,-static -no-pie) -Wl,--gc-sections -Wl,--build-id=none \
+    -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--hash-style=gnu -Wl,--as-needed
+STRIP_FLAGS := --strip-all -R .comment -R .note.gnu.property
+LIBS := -Wl,--start-group $(MUSL_LIB)/libc.a $(LIBGCC) -Wl,--end-group
+
+# --- objects -------------------------------------------------------------------------------------
+CORE_OBJ := $(CORE_SRC:%.c=$B/%.o) $B/gen/roots.o
+BEARSSL_OBJ := $(BEARSSL_SRC:$(BEARSSL)/%.c=$B/bearssl/%.o) $B/vendor/bearssl_seed.o
+
+WORKER := $(if $(wildcard src/main.c),$(OUT)/worker)
+BINARIES := $(WORKER) $(HANDLERS:%=$(OUT)/handlers/%)
+
+.PHONY: all
+all: $(BINARIES)
+	@:
+
+# A change of flags, tools or vendored sources (their files carry old dates) rebuilds what they made:
+# each set of objects depends on a file that holds its command line, written only where it differs.
+VENDORED := $(shell cat vendor/.src/bearssl/.sha256 vendor/.src/jsmn/.sha256)
+TOOLS := $(CC) $(shell $(CC) -dumpfullversion) $(VENDORED)
+remember = $(shell mkdir -p $(dir $(1)); printf '%s\n' '$(2)' | cmp -s - $(1) || printf '%s\n' '$(2)' >$(1))
+$(call remember,$B/flags,$(TOOLS) $(CFLAGS) $(WARN) $(DEFS) $(INCLUDES) $(LDFLAGS))
+$(call remember,$B/flags-bearssl,$(TOOLS) $(CFLAGS) $(BEARSSL_DEFS))
+
+$B/src/%.o: src/%.c $B/flags
+	@mkdir -p $(@D); echo 'CC  $<'
+	@$(CC) $(CFLAGS) $(SAME) $(WARN) $(DEFS) $(INCLUDES) -MMD -MP -c $< -o $@
+
+$B/gen/roots.o: build/gen/roots.c $B/flags
+	@mkdir -p $(@D); echo 'CC  $<'
+	@$(CC) $(CFLAGS) $(SAME) -c $< -o $@
+
+$B/bearssl/%.o: $(BEARSSL)/%.c $B/flags-bearssl
+	@mkdir -p $(@D); echo 'CC  $<'
+	@$(CC) $(CFLAGS) $(SAME) $(BEARSSL_FLAGS) -MMD -MP -c $< -o $@
+
+$B/vendor/%.o: vendor/%.c $B/flags-bearssl
+	@mkdir -p $(@D); echo 'CC  $<'
+	@$(CC) $(CFLAGS) $(SAME) $(WARN) $(DEFS) -isystem $(BEARSSL)/inc -MMD -MP -c $< -o $@
+
+$B/libbearssl.a: $(BEARSSL_OBJ)
+	@echo 'AR  $@'; rm -f $@; $(AR) rcsD $@ $^
+
+# --- binaries ------------------------------------------------------------------------------------
+# LINK OUTPUT OBJECTS: link, look at what came out, strip. The unstripped one stays for debuggers.
+define link
+	@mkdir -p $(@D) $B/debug; echo 'LD  $@'
+	@$(CC) $(OPT) $(LTO) $(LDFLAGS) -o $B/debug/$(@F) $(CRT) $(1) $B/libbearssl.a $(LIBS) $(CRT_END)
+	@vendor/check-binary.sh $B/debug/$(@F) $(if $(PIE),pie,fixed)
+	@$(STRIP) $(STRIP_FLAGS) -o $@.part $B/debug/$(@F) && mv $@.part $@
+endef
+LINKED := $(CORE_OBJ) $B/libbearssl.a vendor/check-binary.sh vendor/build.mk
+
+$(OUT)/worker: $B/src/main.o $(LINKED)
+	$(call link,$< $(CORE_OBJ))
+
+$(OUT)/handlers/%: $B/src/handlers/%.o $(LINKED)
+	$(call link,$< $(CORE_OBJ))
+
+# A user's own handler: HANDLER_SRC to HANDLER_OUT by way of the folder HANDLER_TMP, with ordinary
+# warnings. The first two are named to the shell only, quoted: they may lie anywhere.
+ifdef HANDLER_SRC
+.PHONY: user-handler
+user-handler: $(LINKED)
+	@mkdir -p "$$(dirname '$(HANDLER_OUT)')"; echo 'CC  $(HANDLER_SRC)'
+	@$(CC) $(CFLAGS) "-ffile-prefix-map=$$(dirname '$(HANDLER_SRC)')=." -frandom-seed=handler \
+	    -Wall -Wextra $(DEFS) -Isrc -c '$(HANDLER_SRC)' -o $(HANDLER_TMP)/handler.o
+	@echo 'LD  $(HANDLER_OUT)'
+	@$(CC) $(OPT) $(LTO) $(LDFLAGS) -o $(HANDLER_TMP)/linked $(CRT) $(HANDLER_TMP)/handler.o $(CORE_OBJ) \
+	    $B/libbearssl.a $(LIBS) $(CRT_END)
+	@vendor/check-binary.sh $(HANDLER_TMP)/linked $(if $(PIE),pie,fixed)
+	@$(STRIP) $(STRIP_FLAGS) -o '$(HANDLER_OUT)' $(HANDLER_TMP)/linked
+endif
+
+# --- root certificates ---------------------------------------------------------------------------
+# The compiler of them is a program of this machine, on musl as well: no other headers are needed.
+ROOT_CERTS := $(sort $(wildcard $(ROOTS_DIR)/*.crt))
+HOST_GCC_DIR := $(patsubst %/,%,$(dir $(shell $(HOST_CC) -print-libgcc-file-name)))
+ROOTS_SRC := vendor/roots.c $(addprefix $(BEARSSL)/src/,x509/x509_decoder.c codec/pemdec.c)
+
+build/gen/roots: $(ROOTS_SRC)
+	@mkdir -p $(@D); echo 'CC  $<'
+	@$(HOST_CC) -O1 -Wall -Wextra -nostdinc -isystem $(shell $(HOST_CC) -print-file-name=include) \
+	    -isystem $(HOST_MUSL_INC) -I$(BEARSSL)/inc -I$(BEARSSL)/src -ffunction-sections -nostdlib \
+	    -static -no-pie -Wl,--gc-sections -o $@ $(HOST_MUSL_LIB)/crt1.o $(HOST_MUSL_LIB)/crti.o \
+	    $(ROOTS_SRC) $(HOST_MUSL_LIB)/libc.a $(HOST_GCC_DIR)/libgcc.a $(HOST_MUSL_LIB)/crtn.o
+
+build/gen/roots.c: build/gen/roots $(ROOT_CERTS)
+	@echo 'GEN $@'; build/gen/roots $@.part $(ROOT_CERTS) && mv $@.part $@
+
+-include $(CORE_SRC:%.c=$B/%.d) $(HANDLERS:%=$B/src/handlers/%.d) $B/src/main.d $(BEARSSL_OBJ:.o=.d)

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# The tools of a target, and make with a picture of its progress. Sourced by build.sh.
+#
+#   toolchain TARGET      fills OUT and MAKE_ARGS for vendor/build.mk
+#   run_make ARG...       make: a counter on a terminal, one line elsewhere, the log where it failed
+#   make_value NAME       what a variable of vendor/build.mk is
+#   roots_version         release of the root certificates
+
+ROOTS_DIR=/usr/share/ca-certificates/mozilla
+MAKEFILE=${MAKEFILE:-vendor/build.mk}
+
+toolchain()
+{
+    local target=$1 tools='' lib inc
+    OUT=build
+    lib=/usr/lib/$target-linux-musl
+    inc=/usr/include/$target-linux-musl
+    if [ "$target" != "$NATIVE" ]; then
+        OUT=build/$target
+        tools=$target-linux-gnu-
+        vendor/foreign-musl.sh "$target" "$OFFLINE"
+        lib=vendor/.src/musl-$target$lib
+        inc=vendor/.src/musl-$target$inc
+    fi
+    [ -f "$lib/rcrt1.o" ] ||
+        say "note: musl-dev has no rcrt1.o here, so the binaries are static at a fixed address"
+    MAKE_ARGS=(--no-print-directory -f "$MAKEFILE" -j "$JOBS"
+        TARGET="$target" OUT="$OUT" CC="${tools}gcc" AR="${tools}ar" STRIP="${tools}strip"
+        MUSL_INC="$inc" MUSL_LIB="$lib"
+        HOST_CC=gcc HOST_MUSL_INC="/usr/include/$NATIVE-linux-musl"
+        HOST_MUSL_LIB="/usr/lib/$NATIVE-linux-musl" ROOTS_DIR="$ROOTS_DIR")
+}
+
+roots_version()
+{
+    dpkg-query -W -f '${Version}' ca-certificates 2>/dev/null || echo 'of unknown release'
+}
+
+make_value()
+{
+    make "${MAKE_ARGS[@]}" -s --eval "print-value: ; @echo \$($1)" print-value
+}
+
+# Lines "CC  file" become a counter on a terminal.
+progress() # TOTAL
+{
+    awk -v total="$1" -v tty="$([ -t 1 ] && echo 1 || echo 0)" '
+        /^(CC|AR|LD|GEN) / {
+            done++
+            if (tty) { printf "\r\033[K[%d/%d] %s", done, total, $0; fflush() }
+            next
+        }
+        { if (tty && done) printf "\r\033[K"; print; fflush() }
+        END { if (tty && done) printf "\r\033[K" }'
+}
+
+run_make()
+{
+    local total start status=0
+    total=$(make "${MAKE_ARGS[@]}" -n "$@" 2>/dev/null | grep -cE "echo '(CC|AR|LD|GEN) " || true)
+    [ "$total" -gt 0 ] || total=0
+    start=$(date +%s)
+    mkdir -p "$LOG_DIR"
+    if [ "$total" -gt 0 ] && [ ! -t 1 ]; then
+        say "building $total files"
+    fi
+    make "${MAKE_ARGS[@]}" "$@" </dev/null 2>&1 | progress "$total" || status=$?
+    [ "$status" -eq 0 ] || die "the build failed"
+    [ "$total" -eq 0 ] || say "built in $(($(date +%s) - start)) s"
+}
