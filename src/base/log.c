@@ -1,0 +1,280 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/escape.h"
+
+static const char *const level_names[] = { "NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
+#define LEVEL_COUNT (sizeof level_names / sizeof level_names[0])
+
+static enum log_level log_threshold = LOG_DEBUG;
+static bool log_json;
+
+/* One line is put together here and leaves in one write where it fits. */
+static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
+static char line[8192];
+static size_t line_len;
+
+void log_init(enum log_level threshold, bool json_lines)
+{
+    log_threshold = threshold;
+    log_json = json_lines;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return log_threshold != LOG_NOTSET && level >= log_threshold;
+}
+
+bool log_parse_level(slice text, enum log_level *level)
+{
+    for (size_t i = 0; i < LEVEL_COUNT; i++) {
+        if (slice_is_nocase(text, level_names[i]) ||
+            (text.len == 1 && text.ptr[0] == (char)('0' + i))) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- putting a line together; all of it under line_lock --- */
+
+static void line_flush(void)
+{
+    for (size_t done = 0; done < line_len;) {
+        ssize_t count = write(STDOUT_FILENO, line + done, line_len - done);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            break; /* nobody reads the log any more: not a reason to stop working */
+        done += (size_t)count;
+    }
+    line_len = 0;
+}
+
+static void line_add(const char *bytes, size_t count)
+{
+    while (count > 0) {
+        if (line_len == sizeof line)
+            line_flush();
+        size_t room = sizeof line - line_len;
+        size_t part = count < room ? count : room;
+        memcpy(line + line_len, bytes, part);
+        line_len += part;
+        bytes += part;
+        count -= part;
+    }
+}
+
+static void line_add_text(const char *text)
+{
+    line_add(text, strlen(text));
+}
+
+/* Plain lines: a job id may hold no line break at all, a message may (tracebacks do). */
+static void line_add_printable(slice text, bool keep_newlines)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        bool plain = (c >= 0x20 && c != 0x7f) || c == '\t' || (keep_newlines && c == '\n');
+        line_add(plain ? text.ptr + i : "?", 1);
+    }
+}
+
+/* What is not UTF-8 would make the whole line unreadable to whoever parses it. */
+static void line_add_escaped(slice text)
+{
+    for (size_t i = 0; i < text.len;) {
+        size_t count = utf8_sequence(text.ptr + i, text.len - i);
+        if (count == 0) {
+            line_add_text("\\ufffd");
+            i++;
+            continue;
+        }
+        char escaped[ESCAPE_MAX_BYTES];
+        size_t taken;
+        size_t len = escape_json(escaped, sizeof escaped, text.ptr + i, count, &taken);
+        line_add(escaped, len);
+        i += count;
+    }
+}
+
+static void line_add_message(slice text)
+{
+    if (log_json)
+        line_add_escaped(text);
+    else
+        line_add_printable(text, true);
+}
+
+/* --- cutting the middle out of long messages, counted in characters --- */
+
+static bool starts_character(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+static size_t count_characters(slice text)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.len; i++)
+        count += starts_character(text.ptr[i]);
+    return count;
+}
+
+/* The bytes of text before its character number `count`. */
+static size_t offset_of_character(slice text, size_t count)
+{
+    size_t i = 0;
+    for (size_t seen = 0; i < text.len; i++)
+        if (starts_character(text.ptr[i]) && seen++ == count)
+            break;
+    return i;
+}
+
+static void line_add_cut_message(slice prefix, slice message)
+{
+    const size_t half = LOG_MESSAGE_MAX_CHARS / 2;
+    size_t chars = message.len + prefix.len > LOG_MESSAGE_MAX_CHARS
+                       ? count_characters(message) + count_characters(prefix)
+                       : 0;
+    line_add_message(prefix);
+    if (chars <= LOG_MESSAGE_MAX_CHARS) {
+        line_add_message(message);
+        return;
+    }
+    size_t cut = chars - LOG_MESSAGE_MAX_CHARS;
+    size_t prefix_chars = count_characters(prefix);
+    size_t head_chars = prefix_chars < half ? half - prefix_chars : 0;
+    size_t head = offset_of_character(message, head_chars);
+    size_t tail = offset_of_character(message, head_chars + cut);
+    char note[64];
+    snprintf(note, sizeof note, "\n...TRUNCATED %zu CHARACTERS...\n", cut);
+    line_add_message((slice){ message.ptr, head });
+    line_add_message(slice_from(note));
+    line_add_message(slice_skip(message, tail));
+}
+
+static void line_add_plain(enum log_level level, slice job_id, slice prefix, slice message)
+{
+    char head[16];
+    snprintf(head, sizeof head, "%-7s| ", level_names[level]);
+    line_add_text(head);
+    if (job_id.len > 0) {
+        line_add_printable(job_id, false);
+        line_add_text(" | ");
+    }
+    line_add_cut_message(prefix, message);
+}
+
+static void line_add_json(enum log_level level, slice job_id, slice prefix, slice message)
+{
+    line_add_text("{\"requestId\": ");
+    if (job_id.len > 0) {
+        line_add_text("\"");
+        line_add_escaped(job_id);
+        line_add_text("\"");
+    } else {
+        line_add_text("null");
+    }
+    line_add_text(", \"message\": \"");
+    line_add_cut_message(prefix, message);
+    line_add_text("\", \"level\": \"");
+    line_add_text(level_names[level]);
+    line_add_text("\"}");
+}
+
+void log_text(enum log_level level, const struct log_tag *tag, slice message)
+{
+    if (!log_enabled(level))
+        return;
+    slice job_id = tag != NULL ? tag->job_id : (slice){ 0 };
+    slice prefix = { 0 };
+    char batch[160]; /* a longer batch id is cut: it is a label, not data */
+    if (tag != NULL && tag->batch_id.len > 0) {
+        int id_len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
+        snprintf(batch, sizeof batch, "[batchId=%.*s] ", id_len, tag->batch_id.ptr);
+        prefix = slice_from(batch);
+    }
+    pthread_mutex_lock(&line_lock);
+    if (log_json)
+        line_add_json(level, job_id, prefix, message);
+    else
+        line_add_plain(level, job_id, prefix, message);
+    line_add("\n", 1);
+    line_flush();
+    pthread_mutex_unlock(&line_lock);
+}
+
+void log_format(enum log_level level, const struct log_tag *tag, const char *format, va_list args)
+{
+    char small[1024];
+    if (!log_enabled(level))
+        return;
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(small, sizeof small, format, args);
+    if (len >= 0 && (size_t)len < sizeof small) {
+        log_text(level, tag, (slice){ small, (size_t)len });
+    } else if (len >= 0) {
+        char *large = malloc((size_t)len + 1);
+        if (large != NULL)
+            vsnprintf(large, (size_t)len + 1, format, again);
+        log_text(level, tag, large != NULL ? (slice){ large, (size_t)len } : slice_from(small));
+        free(large);
+    }
+    va_end(again);
+}
+
+void log_write(enum log_level level, const struct log_tag *tag, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_format(level, tag, format, args);
+    va_end(args);
+}
+
+/* FNV-1a without digits: ports, counters and times must not make every message look new. */
+static uint64_t digest_of(const char *text)
+{
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+    for (; *text != '\0'; text++)
+        if (*text < '0' || *text > '9')
+            digest = (digest ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+    return digest;
+}
+
+void log_write_repeated(struct log_repeat *repeat, enum log_level level, const struct log_tag *tag,
+                        const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    uint64_t digest = digest_of(text);
+    int64_t now_ms = clock_now_ms();
+    if (digest == repeat->digest && now_ms - repeat->written_ms < LOG_REPEAT_MS) {
+        repeat->suppressed++;
+        return;
+    }
+    if (digest == repeat->digest && repeat->suppressed > 0)
+        log_write(level, tag, "%s (and %u times more since the last such line)", text,
+                  repeat->suppressed);
+    else
+        log_write(level, tag, "%s", text);
+    *repeat = (struct log_repeat){ .digest = digest, .written_ms = now_ms };
+}
+
+void log_repeat_reset(struct log_repeat *repeat)
+{
+    *repeat = (struct log_repeat){ 0 };
+}
