@@ -1,0 +1,80 @@
+/*
+ * net/http.h - one HTTP/1.1 exchange: a request out, its answer in.
+ *
+ * A client keeps one connection to one origin (or proxy) alive between exchanges and opens it
+ * when needed. A client belongs to one thread at a time; the shared http_net may be used by all.
+ */
+#ifndef NET_HTTP_H
+#define NET_HTTP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/flag.h"
+#include "base/slice.h"
+#include "codec/http1.h"
+#include "net/proxy.h"
+#include "net/tls.h"
+
+/* What all clients of the process share; linked, must outlive them. */
+struct http_net {
+    struct tls_context *tls;
+    struct proxy_config proxy;
+};
+
+struct http_client;
+
+/* ERR_MEMORY. Opens nothing yet. */
+int http_client_new(struct http_client **client, const struct http_net *net, struct err *err);
+void http_client_free(struct http_client *client);
+
+struct http_request {
+    const char *method;
+    slice url; /* absolute; http or https */
+    const struct http1_field *fields; /* besides Host and Content-Length */
+    size_t field_count;
+    const slice *body; /* parts, sent one after the other; NULL for a request without a body */
+    size_t body_count;
+
+    /* Limits, all in ms. Connecting has its own (LIMIT_CONNECT_MS). */
+    int64_t send_ms;   /* the whole request */
+    int64_t answer_ms; /* from the end of the request to the first byte of the answer */
+    int64_t body_ms;   /* the rest of the answer; no pause in it may exceed LIMIT_BODY_IDLE_MS */
+
+    /*
+     * NULL, or a wake-up that gives the request up: while connecting, sending, and waiting for
+     * the answer's first byte, but not after that, since an answer begun may carry a job.
+     */
+    const struct wake *wake;
+};
+
+#define HTTP_CONTENT_TYPE_BYTES 96
+
+struct http_answer {
+    int status;
+    char content_type[HTTP_CONTENT_TYPE_BYTES]; /* "" where there was none; cut where longer */
+    bool encoded;           /* there was a Content-Encoding other than identity */
+    bool has_retry_after;
+    uint32_t retry_after_ms;
+};
+
+/*
+ * Does the exchange and blocks for all of it. The answer's body replaces the content of `body`,
+ * whose maximum bounds it. A kept-alive connection found closed is opened again and the request
+ * sent once more, without that counting as a failure. Redirects (301, 302, 307, 308; 303 for GET)
+ * are followed within the same host, at most LIMIT_REDIRECTS times, with method and body kept;
+ * to any other host they are refused, so that no field of the request goes there.
+ *
+ * Returns 0 with `answer` filled in, whatever its status; or ERR_RETRY (connect, reset, cut
+ * off), ERR_TIMEOUT, ERR_PEER (not HTTP as
+ * it should be), ERR_TRUST, ERR_LIMIT (the answer is too large),
+ * ERR_CANCELLED (the wake-up), ERR_INPUT (the URL or a field cannot be sent), ERR_MEMORY. The
+ * connection is closed after an error. Where the trouble came after the answer's head (a body cut
+ * off or too large, a redirect refused), answer->status tells its status; else it is 0. Error texts never hold a URL's query or a field.
+ */
+int http_exchange(struct http_client *client, const struct http_request *request,
+                  struct http_answer *answer, struct buf *body, struct err *err);
+
+#endif

@@ -1,0 +1,282 @@
+#include "net/tcp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "net/resolve.h"
+
+struct tcp {
+    struct transport transport; /* first, so that a transport pointer is a tcp pointer */
+    int fd;
+    bool answer_expected; /* something was written since: waiting first saves a futile recv */
+    const struct wake *const *wake;
+};
+
+static struct tcp *tcp_of(struct transport *transport)
+{
+    return (struct tcp *)(void *)transport;
+}
+
+/* Waits until fd has one of `events`. Data wins over a wake-up, so that nothing read is lost. */
+static int wait_for(int fd, short events, const struct wake *wake, deadline_ms deadline,
+                    struct err *err)
+{
+    struct pollfd entries[2] = {
+        { .fd = fd, .events = events },
+        { .fd = wake != NULL ? wake->fd : -1, .events = POLLIN },
+    };
+    int rc;
+    do {
+        rc = poll(entries, wake != NULL ? 2 : 1, clock_left_ms(deadline));
+    } while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        return err_set(err, ERR_TIMEOUT, "timed out");
+    if (rc < 0)
+        return err_system(err, ERR_RETRY, errno, "poll");
+    if (entries[0].revents != 0)
+        return 0;
+    return err_set(err, ERR_CANCELLED, "given up");
+}
+
+static ptrdiff_t tcp_read(struct transport *self, void *bytes, size_t size, deadline_ms deadline,
+                          struct err *err)
+{
+    struct tcp *tcp = tcp_of(self);
+    bool wait_first = tcp->answer_expected;
+    tcp->answer_expected = false;
+    for (;; wait_first = true) {
+        if (wait_first) {
+            int rc = wait_for(tcp->fd, POLLIN, *tcp->wake, deadline, err);
+            if (rc != 0)
+                return rc;
+        }
+        ssize_t count = recv(tcp->fd, bytes, size, 0);
+        if (count >= 0)
+            return count;
+        if (errno != EAGAIN && errno != EINTR)
+            return err_system(err, ERR_RETRY, errno, "receive");
+    }
+}
+
+/* Leaves out the first `sent` bytes of the parts; returns how many parts are left. */
+static size_t skip_sent(struct iovec *parts, size_t count, size_t sent)
+{
+    size_t first = 0;
+    while (first < count && sent >= parts[first].iov_len)
+        sent -= parts[first++].iov_len;
+    for (size_t i = first; i < count; i++)
+        parts[i - first] = parts[i];
+    if (first < count) {
+        parts[0].iov_base = (char *)parts[0].iov_base + sent;
+        parts[0].iov_len -= sent;
+    }
+    return count - first;
+}
+
+static int send_parts(struct tcp *tcp, struct iovec *parts, size_t count, deadline_ms deadline,
+                      struct err *err)
+{
+    while (count > 0) {
+        /* The length is an int in musl and a size_t in glibc; a small unsigned type suits both. */
+        struct msghdr message = { .msg_iov = parts, .msg_iovlen = (unsigned char)count };
+        ssize_t sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        if (sent >= 0) {
+            count = skip_sent(parts, count, (size_t)sent);
+            continue;
+        }
+        if (errno != EAGAIN && errno != EINTR)
+            return err_system(err, ERR_RETRY, errno, "send");
+        int rc = wait_for(tcp->fd, POLLOUT, *tcp->wake, deadline, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int tcp_write(struct transport *self, const slice *parts, size_t count, deadline_ms deadline,
+                     struct err *err)
+{
+    struct tcp *tcp = tcp_of(self);
+    struct iovec group[8];
+    const size_t group_max = sizeof group / sizeof group[0];
+    for (size_t done = 0; done < count;) {
+        size_t used = 0;
+        for (; used < group_max && done < count; done++)
+            if (parts[done].len > 0)
+                group[used++] = (struct iovec){ .iov_base = (char *)(uintptr_t)parts[done].ptr,
+                                                .iov_len = parts[done].len };
+        int rc = send_parts(tcp, group, used, deadline, err);
+        if (rc != 0)
+            return rc;
+    }
+    tcp->answer_expected = true;
+    return 0;
+}
+
+static bool tcp_usable(struct transport *self)
+{
+    char byte;
+    ssize_t count = recv(tcp_of(self)->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return count < 0 && errno == EAGAIN;
+}
+
+static void tcp_close(struct transport *self)
+{
+    struct tcp *tcp = tcp_of(self);
+    close(tcp->fd);
+    free(tcp);
+}
+
+static const struct transport_ops tcp_ops = {
+    .read = tcp_read,
+    .write = tcp_write,
+    .usable = tcp_usable,
+    .close = tcp_close,
+};
+
+/* --- connecting: a small race between the addresses of one name --- */
+
+struct race {
+    const struct address_list *addresses;
+    size_t next;                     /* index of the address to start next */
+    int fds[ADDRESS_LIST_MAX];       /* by address; -1 where not started or lost */
+    size_t running;
+    struct err *err;                 /* of the address that failed last */
+};
+
+static void race_lose(struct race *race, size_t index, int errnum)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    address_text(&race->addresses->items[index], text);
+    err_system(race->err, ERR_RETRY, errnum, "connect to %s", text);
+    if (race->fds[index] >= 0) {
+        close(race->fds[index]);
+        race->fds[index] = -1;
+        race->running--;
+    }
+}
+
+/* Starts the next address. True where it connected at once. */
+static bool race_start_next(struct race *race)
+{
+    size_t index = race->next++;
+    const struct address *address = &race->addresses->items[index];
+    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    race->fds[index] = fd;
+    if (fd < 0) {
+        race_lose(race, index, errno);
+        return false;
+    }
+    race->running++;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (connect(fd, &address->any, address->size) == 0)
+        return true;
+    if (errno != EINPROGRESS)
+        race_lose(race, index, errno);
+    return false;
+}
+
+/* Looks which sockets of the race have an answer. Returns the winner's index, or -1. */
+static int race_look(struct race *race, struct pollfd *entries)
+{
+    for (size_t i = 0; i < race->next; i++) {
+        if (race->fds[i] < 0 || entries[i].revents == 0)
+            continue;
+        int errnum = 0;
+        socklen_t size = sizeof errnum;
+        getsockopt(race->fds[i], SOL_SOCKET, SO_ERROR, &errnum, &size);
+        if (errnum == 0)
+            return (int)i;
+        race_lose(race, i, errnum);
+    }
+    return -1;
+}
+
+/* Waits for an answer, a wake-up or the time to start one more. Winner's index, -1, or error. */
+static int race_wait(struct race *race, const struct wake *wake, deadline_ms deadline, int *winner)
+{
+    struct pollfd entries[ADDRESS_LIST_MAX + 1];
+    for (size_t i = 0; i < race->next; i++)
+        entries[i] = (struct pollfd){ .fd = race->fds[i], .events = POLLOUT };
+    entries[race->next] = (struct pollfd){ .fd = wake != NULL ? wake->fd : -1, .events = POLLIN };
+    deadline_ms until = deadline;
+    if (race->next < race->addresses->count)
+        until = clock_earlier(deadline, clock_deadline(LIMIT_CONNECT_STAGGER_MS));
+    int rc = poll(entries, race->next + 1, clock_left_ms(until));
+    if (rc > 0 && entries[race->next].revents != 0)
+        return err_set(race->err, ERR_CANCELLED, "connect: given up");
+    *winner = rc > 0 ? race_look(race, entries) : -1;
+    return 0;
+}
+
+/* Runs the race. Returns the connected socket, or a negative error. */
+static int race_run(struct race *race, const struct wake *wake, deadline_ms deadline)
+{
+    int winner = -1;
+    bool start = true;
+    for (;;) {
+        if (start && race->next < race->addresses->count && race_start_next(race))
+            winner = (int)race->next - 1;
+        if (winner >= 0)
+            break;
+        start = true;
+        if (race->running == 0 && race->next < race->addresses->count)
+            continue;
+        if (race->running == 0)
+            return ERR_RETRY;
+        if (clock_left_ms(deadline) == 0)
+            return err_set(race->err, ERR_TIMEOUT, "connect: timed out");
+        size_t running = race->running;
+        int64_t begun_ms = clock_now_ms();
+        int rc = race_wait(race, wake, deadline, &winner);
+        if (rc != 0)
+            return rc;
+        /* One more starts when one was lost or the stagger is over, not on a spurious wake-up. */
+        start = race->running < running || clock_now_ms() - begun_ms >= LIMIT_CONNECT_STAGGER_MS;
+    }
+    int fd = race->fds[winner];
+    race->fds[winner] = -1;
+    return fd;
+}
+
+static int connect_any(const struct address_list *addresses, const struct wake *wake,
+                       deadline_ms deadline, struct err *err)
+{
+    struct race race = { .addresses = addresses, .err = err };
+    for (size_t i = 0; i < ADDRESS_LIST_MAX; i++)
+        race.fds[i] = -1;
+    int fd = race_run(&race, wake, deadline);
+    for (size_t i = 0; i < ADDRESS_LIST_MAX; i++)
+        if (race.fds[i] >= 0)
+            close(race.fds[i]);
+    return fd;
+}
+
+int tcp_connect(struct transport **out, slice host, uint16_t port, const struct wake *const *wake,
+                deadline_ms deadline, struct err *err)
+{
+    struct address_list addresses;
+    int rc = address_resolve(&addresses, host, port, err);
+    if (rc != 0)
+        return rc;
+    int fd = connect_any(&addresses, *wake, deadline, err);
+    if (fd < 0)
+        return fd;
+    struct tcp *tcp = malloc(sizeof *tcp);
+    if (tcp == NULL) {
+        close(fd);
+        return err_set(err, ERR_MEMORY, "no memory for a connection");
+    }
+    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
+    *out = &tcp->transport;
+    return 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * net/tcp.h - TCP connections with deadlines.
+ */
+#ifndef NET_TCP_H
+#define NET_TCP_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/flag.h"
+#include "base/slice.h"
+#include "net/transport.h"
+
+/*
+ * Connects to host (a DNS name, an IPv4 or IPv6 address as text) and port. Every address of the
+ * name is tried, in the resolver's order: the next one starts when the last has failed or has
+ * not answered within LIMIT_CONNECT_STAGGER_MS (RFC 8305), and the first to answer wins.
+ *
+ * `wake` points to the caller's choice of a wake-up, looked at before every wait for as long as
+ * the connection lives: *wake may be NULL (none) and may be changed by the thread that uses the
+ * connection. Data that has arrived wins over a wake-up.
+ *
+ * Blocks until connected or the deadline; a name look-up is bounded by resolv.conf's timeout and
+ * attempts instead (10 s by default). On success *tcp is the caller's, to be closed through its
+ * ops. ERR_RETRY or ERR_TIMEOUT naming host or
+ * address, ERR_CANCELLED, ERR_MEMORY.
+ */
+int tcp_connect(struct transport **tcp, slice host, uint16_t port, const struct wake *const *wake,
+                deadline_ms deadline, struct err *err);
+
+#endif

@@ -1,0 +1,56 @@
+#include "net/tls_roots.h"
+
+#include <stdint.h>
+
+/* Takes a big-endian number of `size` bytes. */
+static bool take_number(slice *from, size_t size, size_t *number)
+{
+    if (from->len < size)
+        return false;
+    *number = 0;
+    for (size_t i = 0; i < size; i++)
+        *number = *number << 8 | (unsigned char)from->ptr[i];
+    *from = slice_skip(*from, size);
+    return true;
+}
+
+/* BearSSL's pointers are not const, though it only reads what an anchor points to. */
+static bool take_counted(slice *from, size_t count_size, unsigned char **bytes, size_t *count)
+{
+    if (!take_number(from, count_size, count) || from->len < *count)
+        return false;
+    *bytes = (unsigned char *)(uintptr_t)from->ptr;
+    *from = slice_skip(*from, *count);
+    return true;
+}
+
+static bool take_key(slice *from, size_t kind, br_x509_pkey *key)
+{
+    size_t curve;
+    switch (kind) {
+    case TLS_ROOTS_RSA:
+        key->key_type = BR_KEYTYPE_RSA;
+        return take_counted(from, 2, &key->key.rsa.n, &key->key.rsa.nlen) &&
+               take_counted(from, 1, &key->key.rsa.e, &key->key.rsa.elen);
+    case TLS_ROOTS_EC:
+        key->key_type = BR_KEYTYPE_EC;
+        if (!take_number(from, 1, &curve))
+            return false;
+        key->key.ec.curve = (int)curve;
+        return take_counted(from, 2, &key->key.ec.q, &key->key.ec.qlen);
+    default: return false;
+    }
+}
+
+bool tls_roots_next(slice *blob, br_x509_trust_anchor *anchor)
+{
+    slice rest = *blob;
+    size_t kind;
+    if (!take_counted(&rest, 2, &anchor->dn.data, &anchor->dn.len) ||
+        !take_number(&rest, 1, &kind) ||
+        !take_key(&rest, kind & ~(size_t)TLS_ROOTS_PINNED, &anchor->pkey))
+        return false;
+    anchor->flags = (kind & TLS_ROOTS_PINNED) != 0 ? 0 : BR_X509_TA_CA;
+    *blob = rest;
+    return true;
+}
