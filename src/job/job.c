@@ -1,0 +1,137 @@
+#include "job/job.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "codec/json.h"
+
+int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
+{
+    struct delivery *delivery = malloc(sizeof *delivery);
+    if (delivery == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for a job");
+    buf_init(&delivery->body, max_bytes, "job");
+    arena_init(&delivery->arena, LIMIT_TAKE_BYTES);
+    atomic_init(&delivery->jobs, 1);
+    *out = delivery;
+    return 0;
+}
+
+void delivery_release(struct delivery *delivery)
+{
+    if (atomic_fetch_sub(&delivery->jobs, 1) != 1)
+        return;
+    buf_free(&delivery->body);
+    arena_free(&delivery->arena);
+    free(delivery);
+}
+
+void job_release(struct job *job)
+{
+    delivery_release(job->delivery);
+}
+
+struct log_tag job_tag(const struct job *job)
+{
+    return (struct log_tag){ .job_id = job->id, .batch_id = job->batch_id };
+}
+
+/* An id is a string, or a number taken as its text. False where it is neither, or too long. */
+static bool read_id(slice value, struct arena *arena, slice *id)
+{
+    enum rp_type type = json_type(value);
+    if (type == RP_NUMBER)
+        *id = json_trim(value);
+    else if (type != RP_STRING || json_string(value, arena, id, NULL) != 0)
+        return false;
+    return id->len > 0 && id->len <= LIMIT_JOB_ID_BYTES;
+}
+
+/* The members the worker itself looks at, in one walk. */
+struct envelope {
+    slice id, input, batch_id; /* raw values; ptr NULL where absent */
+};
+
+static struct envelope read_envelope(slice object)
+{
+    struct envelope envelope = { 0 };
+    slice name, value;
+    for (size_t pos = 0; json_next_member(object, &pos, &name, &value);) {
+        if (slice_is(name, "id"))
+            envelope.id = value;
+        else if (slice_is(name, "input"))
+            envelope.input = value;
+        else if (slice_is(name, "batchId"))
+            envelope.batch_id = value;
+    }
+    return envelope;
+}
+
+/* One element of a delivery. NULL with a reason where it can never be answered. */
+static struct job *read_job(struct delivery *delivery, slice text, const char *local_id,
+                            const char **reason)
+{
+    *reason = "it is not an object";
+    if (json_type(text) != RP_OBJECT)
+        return NULL;
+    struct envelope envelope = read_envelope(text);
+    slice id = local_id != NULL ? slice_from(local_id) : (slice){ 0 };
+    *reason = "it has no usable id (a string or number of 1 to 512 bytes)";
+    if (envelope.id.ptr != NULL ? !read_id(envelope.id, &delivery->arena, &id) : id.len == 0)
+        return NULL;
+    *reason = "no memory";
+    struct job *job = arena_alloc(&delivery->arena, sizeof *job);
+    if (job == NULL)
+        return NULL;
+    *job = (struct job){ .delivery = delivery, .text = text, .input = envelope.input, .id = id };
+    if (envelope.batch_id.ptr != NULL && json_type(envelope.batch_id) == RP_STRING)
+        json_string(envelope.batch_id, &delivery->arena, &job->batch_id, NULL);
+    if (envelope.input.ptr == NULL)
+        job->defect = "Job has missing field(s): input.";
+    flag_init(&job->stop);
+    atomic_fetch_add(&delivery->jobs, 1);
+    return job;
+}
+
+static void append_job(struct job ***end, struct job *job)
+{
+    **end = job;
+    *end = &job->next;
+}
+
+static void read_array(struct delivery *delivery, slice array, struct job ***end)
+{
+    slice element;
+    size_t index = 0;
+    for (size_t pos = 0; json_next_element(array, &pos, &element); index++) {
+        const char *reason;
+        struct job *job = read_job(delivery, element, NULL, &reason);
+        if (job != NULL)
+            append_job(end, job);
+        else
+            log_write(LOG_ERROR, NULL, "Job number %zu of a batch was left out: %s.", index, reason);
+    }
+}
+
+int delivery_read(struct delivery *delivery, const char *local_id, struct job **jobs,
+                  struct err *err)
+{
+    struct json_info info;
+    slice text = json_trim(buf_slice(&delivery->body));
+    struct job **end = jobs;
+    const char *reason;
+    *jobs = NULL;
+    int rc = json_check(text, &info, err);
+    if (rc != 0)
+        return rc;
+    if (info.type == RP_ARRAY) {
+        read_array(delivery, text, &end);
+        return 0;
+    }
+    struct job *job = read_job(delivery, text, local_id, &reason);
+    if (job == NULL)
+        return err_set(err, ERR_INPUT, "Job has missing field(s): %s", reason);
+    job->values = info.values;
+    append_job(&end, job);
+    return 0;
+}

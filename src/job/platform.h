@@ -1,0 +1,31 @@
+/*
+ * job/platform.h - what all requests to the platform have in common.
+ */
+#ifndef JOB_PLATFORM_H
+#define JOB_PLATFORM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "job/config.h"
+#include "net/http.h"
+
+/*
+ * A GET with the worker's usual fields. Blocks; limits of connecting and reading are those of
+ * base/limits.h, answer_ms is the wait for the answer's first byte. Errors as http_exchange.
+ */
+int platform_get(struct http_client *client, const struct config *config, slice url,
+                 int64_t answer_ms, const struct wake *wake, struct http_answer *answer,
+                 struct buf *body, struct err *err);
+
+/*
+ * Appends the job-take URL with the worker's id filled in and its "/job-take/" replaced:
+ * "/job-take-batch/" and "/job-stop/" are the others. False where the template has no such part
+ * (then *out is not to be used).
+ */
+bool platform_take_url(struct buf *out, const struct config *config, const char *instead,
+                       struct err *err);
+
+/* How long to wait after a 429: its Retry-After within reason, else the SDK's 5 s. */
+uint32_t platform_too_many_ms(const struct http_answer *answer);
+
+#endif

@@ -1,0 +1,199 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/version.h"
+#include "codec/url.h"
+#include "job/source_platform.h"
+
+/* An outlet's connection and what it puts requests together in. */
+struct post_state {
+    struct http_client *client;
+    struct buf url;
+    struct buf request_id;
+    struct buf reply;
+    struct result refusal; /* the error posted in place of a refused result */
+};
+
+int platform_open(struct source *source, struct outlet *outlet, struct err *err)
+{
+    struct platform *platform = platform_of(source);
+    struct post_state *state = malloc(sizeof *state);
+    if (state == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for a slot");
+    int rc = http_client_new(&state->client, platform->net, err);
+    if (rc != 0) {
+        free(state);
+        return rc;
+    }
+    buf_init(&state->url, URL_MAX_BYTES, "result URL");
+    buf_init(&state->request_id, 4 * LIMIT_JOB_ID_BYTES, "X-Request-ID");
+    buf_init(&state->reply, LIMIT_REPLY_BYTES, "answer to a result");
+    result_init(&state->refusal, LIMIT_REPLY_BYTES);
+    *outlet = (struct outlet){ .source = source, .state = state };
+    return 0;
+}
+
+void platform_close(struct outlet *outlet)
+{
+    struct post_state *state = outlet->state;
+    http_client_free(state->client);
+    buf_free(&state->url);
+    buf_free(&state->request_id);
+    buf_free(&state->reply);
+    result_free(&state->refusal);
+    free(state);
+}
+
+/* A job id may hold anything; as a field's value it must not. Ordinary ids stay as they are. */
+static int put_request_id(struct buf *out, slice id, struct err *err)
+{
+    out->len = 0;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.ptr[i] <= 0x20 || id.ptr[i] == 0x7f) /* char is signed: above 0x7f too */
+            return url_encode(out, id, err);
+    return buf_add_slice(out, id, err);
+}
+
+static int put_output_url(struct buf *out, const struct config *config, slice id, struct err *err)
+{
+    const struct url_placeholder placeholders[] = {
+        { "$RUNPOD_POD_ID", config->worker_id },
+        { "$ID", id },
+    };
+    out->len = 0;
+    int rc = url_fill(out, config->output_url, placeholders, 2, err);
+    return rc == 0 ? url_add_query(out, "isStream", SLICE_LITERAL("false"), err) : rc;
+}
+
+/* Where posts about a job go and how they are named; the same for all of a job's posts. */
+static int prepare(struct outlet *outlet, const struct job *job, struct err *err)
+{
+    struct post_state *state = outlet->state;
+    int rc = put_output_url(&state->url, platform_of(outlet->source)->config, job->id, err);
+    return rc == 0 ? put_request_id(&state->request_id, job->id, err) : rc;
+}
+
+/* One POST, once. */
+static int post_once(struct outlet *outlet, const slice *parts, size_t count, int64_t answer_ms,
+                     struct http_answer *answer, struct err *err)
+{
+    struct post_state *state = outlet->state;
+    const struct config *config = platform_of(outlet->source)->config;
+    const struct http1_field fields[] = {
+        { SLICE_LITERAL("Authorization"), config->api_key },
+        { SLICE_LITERAL("User-Agent"), SLICE_LITERAL(WORKER_USER_AGENT) },
+        { SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/x-www-form-urlencoded") },
+        { SLICE_LITERAL("charset"), SLICE_LITERAL("utf-8") },
+        { SLICE_LITERAL("X-Request-ID"), buf_slice(&state->request_id) },
+        { SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity") },
+    };
+    const struct http_request request = {
+        .method = "POST",
+        .url = buf_slice(&state->url),
+        .fields = fields,
+        .field_count = sizeof fields / sizeof fields[0],
+        .body = parts,
+        .body_count = count,
+        .send_ms = LIMIT_BODY_MS,
+        .answer_ms = answer_ms,
+        .body_ms = answer_ms,
+    };
+    return http_exchange(state->client, &request, answer, &state->reply, err);
+}
+
+static bool is_delivered(int status)
+{
+    return status >= 200 && status <= 299;
+}
+
+/* What may well go through later: time-out, too many, the server's own trouble. */
+static bool is_passing(int status)
+{
+    return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+/*
+ * Posts until it is delivered (0) or definitely refused (ERR_PEER, *status set), or the deadline
+ * has passed (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
+ */
+static int post_with_retries(struct outlet *outlet, struct job *job, const struct result *result,
+                             deadline_ms deadline, int *status, struct err *err)
+{
+    struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
+                               .longest_ms = LIMIT_RETRY_LONGEST_MS };
+    struct log_repeat repeat = { 0 };
+    const struct log_tag tag = job_tag(job);
+    for (;;) {
+        struct http_answer answer = { 0 };
+        int rc = post_once(outlet, result->parts, result->count, LIMIT_REPLY_MS, &answer, err);
+        *status = answer.status;
+        if (*status != 0)
+            rc = 0; /* trouble with the answer's body changes nothing about what it says */
+        if (rc == 0 && is_delivered(*status))
+            return 0;
+        if (rc == 0)
+            err_set(err, ERR_RETRY, "the platform answered %d", *status);
+        if (rc == 0 && !is_passing(*status))
+            return err->code = ERR_PEER;
+        if (rc == ERR_INPUT || rc == ERR_MEMORY)
+            return rc;
+        uint32_t pause_ms = backoff_next_ms(&backoff, random_u32());
+        if (answer.has_retry_after && platform_too_many_ms(&answer) > pause_ms)
+            pause_ms = platform_too_many_ms(&answer);
+        deadline_ms next = clock_deadline(pause_ms);
+        if (next > deadline)
+            return err->code = ERR_TIMEOUT;
+        log_write_repeated(&repeat, LOG_WARN, &tag, "Result not delivered yet, trying again: %s",
+                           err->text);
+        if (flag_wait(&job->stop, next))
+            return err_set(err, ERR_CANCELLED, "the job was stopped");
+    }
+}
+
+/* A refused result would leave a job that never ends: its client is told what happened instead. */
+static int post_refusal(struct outlet *outlet, struct job *job, const struct result *result,
+                        int status, deadline_ms deadline, struct err *err)
+{
+    struct post_state *state = outlet->state;
+    struct log_tag tag = job_tag(job);
+    char text[ERR_TEXT_BYTES + 128];
+    slice reply = buf_slice(&state->reply);
+    snprintf(text, sizeof text,
+             "The platform refused the result of this job (%zu bytes) with status %d: %.*s",
+             result->bytes, status, reply.len < 200 ? (int)reply.len : 200, reply.ptr);
+    log_write(LOG_ERROR, &tag, "%s", text);
+    result_seal_error_text(&state->refusal, slice_from(text), result->stop_pod);
+    int rc = post_with_retries(outlet, job, &state->refusal, deadline, &status, err);
+    return rc == 0 ? 0 : err_wrap(err, "the result and the error in its place were refused");
+}
+
+int platform_post(struct outlet *outlet, struct job *job, const struct result *result,
+                  struct err *err)
+{
+    const struct config *config = platform_of(outlet->source)->config;
+    deadline_ms deadline = clock_deadline(config->result_retry_ms);
+    const struct log_tag tag = job_tag(job);
+    int status = 0;
+    int rc = prepare(outlet, job, err);
+    if (rc == 0)
+        rc = post_with_retries(outlet, job, result, deadline, &status, err);
+    if (rc == ERR_PEER && status != 0)
+        rc = post_refusal(outlet, job, result, status, deadline, err);
+    if (rc == 0)
+        log_write(LOG_INFO, &tag, "Finished.");
+    return rc;
+}
+
+int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err)
+{
+    const slice parts[] = { SLICE_LITERAL("{\"status\": \"IN_PROGRESS\", \"output\": "), json,
+                            SLICE_LITERAL("}") };
+    struct http_answer answer;
+    int rc = prepare(outlet, job, err);
+    if (rc == 0)
+        rc = post_once(outlet, parts, 3, LIMIT_PROGRESS_MS, &answer, err);
+    if (rc == 0 && !is_delivered(answer.status))
+        rc = err_set(err, ERR_PEER, "the platform answered %d", answer.status);
+    return rc;
+}
