@@ -1,0 +1,55 @@
+/*
+ * app/job_table.h - all jobs this worker holds, from the moment they are taken until their result
+ * is settled: first queued, then running. What the heartbeat reports, what the stop channel
+ * searches, and what a shutdown waits for. All functions may be called from any thread.
+ */
+#ifndef APP_JOB_TABLE_H
+#define APP_JOB_TABLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "job/job.h"
+
+struct job_table {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct job *held;         /* all of them, by held_next */
+    size_t held_count;
+    struct job *queue_first;  /* those nobody runs yet, by next, oldest first */
+    struct job **queue_end;
+    bool closed;              /* no more jobs are to be taken */
+};
+
+void job_table_init(struct job_table *table);
+
+/* Takes over a list of jobs. One whose id is already here is released: it runs once. */
+void job_table_add(struct job_table *table, struct job *jobs);
+
+/* The next queued job; blocks until there is one. NULL once the table is closed and none is left. */
+struct job *job_table_next(struct job_table *table);
+
+/* Removes a job whose result is settled, and releases it. */
+void job_table_settle(struct job_table *table, struct job *job);
+
+/* Blocks until fewer than `slots` jobs are held: how many more may be taken. 0 once closed. */
+size_t job_table_wait_room(struct job_table *table, size_t slots);
+
+/* No more jobs will be added; those held are run to their end. */
+void job_table_close(struct job_table *table);
+
+/* Blocks until no job is held or the deadline has passed. True where none is held. */
+bool job_table_wait_empty(struct job_table *table, deadline_ms deadline);
+
+bool job_table_is_busy(struct job_table *table);
+
+/* Raises the stop flag of the job with that id. False where there is none. */
+bool job_table_stop(struct job_table *table, slice id);
+
+/* Appends the ids of all jobs held, with commas between. Errors as buf_add. */
+int job_table_ids(struct job_table *table, struct buf *out, struct err *err);
+
+#endif

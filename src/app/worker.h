@@ -1,0 +1,22 @@
+/*
+ * app/worker.h - the loop: one thread takes jobs, slots run them and post their results, main
+ * waits for signals.
+ */
+#ifndef APP_WORKER_H
+#define APP_WORKER_H
+
+#include "base/err.h"
+#include "job/config.h"
+#include "net/http.h"
+#include "worker.h"
+
+/*
+ * Runs the worker until its source ends, a signal or a refresh ends it, or setup fails. Blocks.
+ * SIGTERM and SIGINT must be blocked in the calling thread before there are others. Everything is
+ * linked; threads that still run refer to it until the process exits, which is to follow at once.
+ * Returns the process's exit status; 1 with *err set where it could not start.
+ */
+int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
+               struct err *err);
+
+#endif

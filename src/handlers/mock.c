@@ -1,0 +1,80 @@
+/*
+ * mock: does what its input tells it to, for testing an endpoint from the outside. The members are
+ * those of RunPod's public mock worker:
+ *   mock_return    any value: the output ("Hello World!" without it)
+ *   mock_delay     seconds to wait first
+ *   mock_error     true: fail
+ *   mock_crash     true: end the whole process at once
+ *   mock_refresh   true: have the worker replaced; the output is then {"mock_return": ...}
+ * and two more:
+ *   mock_logs      a number of log lines, or an array of texts to log
+ *   mock_progress  {"updates": N, "wait_time": seconds}: progress updates before the result
+ */
+#include <unistd.h>
+
+#include "worker.h"
+
+static void wait_seconds(rp_job *job, double seconds)
+{
+    if (seconds > 0)
+        rp_job_wait(job, seconds < 4000000 ? (uint32_t)(seconds * 1000) : UINT32_MAX);
+}
+
+static void write_logs(rp_job *job, rp_value logs)
+{
+    int64_t count = 0;
+    rp_str text;
+    if (rp_to_int(logs, &count) == RP_OK)
+        for (int64_t i = 1; i <= count && i <= 10000; i++)
+            rp_log(job, RP_INFO, "mock log %lld of %lld", (long long)i, (long long)count);
+    for (rp_iter it = rp_each(logs); rp_next(&it);)
+        if (rp_to_str(it.value, &text) == RP_OK)
+            rp_log(job, RP_INFO, "%.*s", (int)text.len, text.ptr);
+}
+
+static void send_progress(rp_job *job, rp_value progress)
+{
+    int64_t updates = 0;
+    double wait_time = 0;
+    rp_get_int(progress, "updates", &updates);
+    rp_get_double(progress, "wait_time", &wait_time);
+    for (int64_t i = 1; i <= updates && !rp_job_stopped(job); i++) {
+        wait_seconds(job, wait_time);
+        rp_progress(job, "\"Update %lld/%lld\"", (long long)i, (long long)updates);
+    }
+}
+
+static int mock(rp_job *job, void *user)
+{
+    rp_value input = rp_input(job);
+    bool error = false, crash = false, refresh = false;
+    double delay = 0;
+    (void)user;
+    if (rp_type_of(input) != RP_OBJECT)
+        return rp_fail(job, "input must be an object");
+    rp_get_double(input, "mock_delay", &delay);
+    rp_get_bool(input, "mock_crash", &crash);
+    rp_get_bool(input, "mock_error", &error);
+    rp_get_bool(input, "mock_refresh", &refresh);
+    write_logs(job, rp_get(input, "mock_logs"));
+    send_progress(job, rp_get(input, "mock_progress"));
+    wait_seconds(job, delay);
+    if (crash)
+        _exit(1);
+    if (error)
+        return rp_fail(job, "Mock error");
+    rp_value output = rp_get(input, "mock_return");
+    if (refresh)
+        rp_refresh_worker(job);
+    if (rp_type_of(output) == RP_NONE)
+        return rp_return(job, refresh ? "{\"mock_return\": \"Hello World!\"}" : "\"Hello World!\"");
+    if (!refresh)
+        return rp_return_value(job, output);
+    rp_str json = rp_json(output);
+    return rp_return(job, "{\"mock_return\": %J}", &json);
+}
+
+int main(int argc, char **argv)
+{
+    return rp_start(argc, argv, &(rp_config){ .handler = mock });
+}
