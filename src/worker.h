@@ -120,7 +120,8 @@ typedef struct rp_value {
 
 /*
  * The job's input; the whole job object (webhook and whatever else came with it). The first call
- * of either makes an index of the job, 20 bytes a value. RP_NONE where memory is used up.
+ * of either makes an index of the job, 20 bytes a value. RP_NONE where memory is used up or the
+ * job is nested more than 128 deep, which the log tells; rp_input_json has no such limit.
  */
 rp_value rp_input(rp_job *job);
 rp_value rp_job_object(rp_job *job);

@@ -41,14 +41,14 @@ static int put_ping_url(const struct heartbeat *heartbeat, struct buf *url, stru
 }
 
 /* One ping, once. 0 where the platform took it or would not take it a second time either. */
-static int ping_once(const struct heartbeat *heartbeat, struct http_client *client,
-                     struct buf *url, struct buf *reply, struct err *err)
+static int ping_once(const struct heartbeat *heartbeat, struct http_client *client, struct buf *url,
+                     struct buf *reply, struct err *err)
 {
     struct http_answer answer;
     int rc = put_ping_url(heartbeat, url, err);
     if (rc == 0)
-        rc = platform_get(client, heartbeat->config, buf_slice(url),
-                          2 * heartbeat->config->ping_ms, NULL, &answer, reply, err);
+        rc = platform_get(client, heartbeat->config, buf_slice(url), 2 * heartbeat->config->ping_ms,
+                          NULL, &answer, reply, err);
     if (rc == 0 && (answer.status == 429 || answer.status >= 500))
         rc = err_set(err, ERR_RETRY, "the platform answered %d", answer.status);
     if (rc == 0)

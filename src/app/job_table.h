@@ -17,11 +17,11 @@
 struct job_table {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct job *held;         /* all of them, by held_next */
+    struct job *held; /* all of them, by held_next */
     size_t held_count;
-    struct job *queue_first;  /* those nobody runs yet, by next, oldest first */
+    struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;
-    bool closed;              /* no more jobs are to be taken */
+    bool closed; /* no more jobs are to be taken */
 };
 
 void job_table_init(struct job_table *table);

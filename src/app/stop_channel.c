@@ -79,8 +79,9 @@ static int start(struct poller *poller, const struct stop_channel *channel, stru
     buf_init(&poller->body, LIMIT_STOP_BYTES, "answer of the stop channel");
     arena_init(&poller->arena, LIMIT_STOP_BYTES);
     if (!platform_take_url(&poller->url, channel->config, "/job-stop/", err))
-        return err_set(err, ERR_CONFIG, "RUNPOD_WEBHOOK_GET_JOB has no /job-take/ in it, so there "
-                                        "is no stop channel: jobs cannot be stopped");
+        return err_set(err, ERR_CONFIG,
+                       "RUNPOD_WEBHOOK_GET_JOB has no /job-take/ in it, so there "
+                       "is no stop channel: jobs cannot be stopped");
     return http_client_new(&poller->client, channel->net, err);
 }
 

@@ -23,9 +23,9 @@ struct worker {
     const rp_config *handlers;
     struct source *source;
     struct job_table table;
-    struct flag ready;     /* setup is done: jobs may be taken */
-    struct wake taking;    /* signalled: give up the open job-take */
-    struct wake finished;  /* signalled: main is to end the worker */
+    struct flag ready;    /* setup is done: jobs may be taken */
+    struct wake taking;   /* signalled: give up the open job-take */
+    struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;
     struct heartbeat heartbeat;
     struct stop_channel stop_channel;

@@ -16,29 +16,29 @@
 #define LIMIT_REDIRECTS 3                  /* hops within the same host */
 
 /* What a handler makes. */
-#define LIMIT_RESULT_MB 20        /* default of RP_MAX_RESULT_MB: the platform's for /runsync */
-#define LIMIT_RESULT_WARN_MB 10   /* the platform's limit for /run */
-#define LIMIT_ERROR_BYTES 4096    /* the text of a failure */
+#define LIMIT_RESULT_MB 20      /* default of RP_MAX_RESULT_MB: the platform's for /runsync */
+#define LIMIT_RESULT_WARN_MB 10 /* the platform's limit for /run */
+#define LIMIT_ERROR_BYTES 4096  /* the text of a failure */
 #define LIMIT_ARENA_BYTES (512u * LIMIT_MIB) /* tokens (20 bytes a value) and rp_alloc, per job */
 #define LIMIT_PROGRESS_BYTES (1u * LIMIT_MIB)
 
 /* Time, in ms unless named otherwise. */
-#define LIMIT_CONNECT_MS 10000      /* all addresses and the TLS handshake together */
-#define LIMIT_CONNECT_STAGGER_MS 250 /* before the next address is tried too (RFC 8305) */
-#define LIMIT_POLL_MS 90000         /* an open job-take or job-stop; the SDK's value */
-#define LIMIT_BODY_IDLE_MS 30000    /* without one byte in the middle of a message */
-#define LIMIT_BODY_MS 300000        /* a whole message: 20 MB at half a megabit a second */
-#define LIMIT_REPLY_MS 60000        /* from the end of a post to the start of its answer */
-#define LIMIT_PROGRESS_MS 10000     /* a progress post in all: handlers wait for it */
-#define LIMIT_TOO_MANY_MS 5000      /* pause after a 429 without Retry-After; the SDK's value */
-#define LIMIT_RETRY_AFTER_MS 120000 /* longest Retry-After that is believed */
+#define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
+#define LIMIT_CONNECT_STAGGER_MS 250  /* before the next address is tried too (RFC 8305) */
+#define LIMIT_POLL_MS 90000           /* an open job-take or job-stop; the SDK's value */
+#define LIMIT_BODY_IDLE_MS 30000      /* without one byte in the middle of a message */
+#define LIMIT_BODY_MS 300000          /* a whole message: 20 MB at half a megabit a second */
+#define LIMIT_REPLY_MS 60000          /* from the end of a post to the start of its answer */
+#define LIMIT_PROGRESS_MS 10000       /* a progress post in all: handlers wait for it */
+#define LIMIT_TOO_MANY_MS 5000        /* pause after a 429 without Retry-After; the SDK's value */
+#define LIMIT_RETRY_AFTER_MS 120000   /* longest Retry-After that is believed */
 #define LIMIT_RETRY_AFTER_MIN_MS 1000 /* shortest: "0" must not make a hot loop */
-#define LIMIT_RETRY_FIRST_MS 500    /* pauses after failures: this, doubling, with jitter, */
-#define LIMIT_RETRY_LONGEST_MS 30000 /* up to this */
-#define LIMIT_EMPTY_MS 1000         /* an empty answer sooner than this was no long poll */
-#define LIMIT_RESULT_RETRY_S 300    /* default of RP_RESULT_RETRY_S */
-#define LIMIT_SHUTDOWN_GRACE_S 30   /* default of RP_SHUTDOWN_GRACE_S */
-#define LIMIT_PING_MS 10000         /* default of RUNPOD_PING_INTERVAL */
+#define LIMIT_RETRY_FIRST_MS 500      /* pauses after failures: this, doubling, with jitter, */
+#define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
+#define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
+#define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
+#define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
+#define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */
 #define LIMIT_KEEP_BYTES (64u * 1024u)

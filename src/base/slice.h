@@ -8,6 +8,7 @@
 #ifndef BASE_SLICE_H
 #define BASE_SLICE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -17,11 +18,16 @@
 
 typedef rp_str slice;
 
-/* For printf: printf("%.*s", SLICE_ARG(s)). Lengths beyond INT_MAX are never printed whole. */
-#define SLICE_ARG(s) (int)(s).len, (s).ptr
+/* For printf: printf("%.*s", SLICE_ARG(s)). Longer than INT_MAX is cut. */
+#define SLICE_ARG(s) slice_print_len(s), (s).ptr
 
 /* A slice over a string literal, length known at compile time. */
 #define SLICE_LITERAL(text) ((slice){ "" text, sizeof(text) - 1 })
+
+static inline int slice_print_len(slice s)
+{
+    return s.len < INT_MAX ? (int)s.len : INT_MAX;
+}
 
 static inline slice slice_from(const char *text)
 {
@@ -42,13 +48,13 @@ static inline bool slice_is(slice s, const char *text)
 /* True where s is the text, ASCII letters compared without case (RFC 9110 field names). */
 static inline bool slice_is_nocase(slice s, const char *text)
 {
-    return s.len == strlen(text) && strncasecmp(s.ptr, text, s.len) == 0;
+    return s.len == strlen(text) && (s.len == 0 || strncasecmp(s.ptr, text, s.len) == 0);
 }
 
 /* The rest of s after its first `count` bytes; count may not exceed s.len. */
 static inline slice slice_skip(slice s, size_t count)
 {
-    return (slice){ s.ptr + count, s.len - count };
+    return count == 0 ? s : (slice){ s.ptr + count, s.len - count };
 }
 
 #endif

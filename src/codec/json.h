@@ -26,12 +26,14 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#define JSON_DEPTH_MAX 128             /* nested containers; bounds jsmn's climb at each ']' */
+#define JSON_DEPTH_MAX 4096    /* nested containers in a document: 8 bytes of stack for 64 */
+#define JSON_DOC_DEPTH_MAX 128 /* in one with tokens: bounds jsmn's climb at each ']' */
 #define JSON_TEXT_MAX_BYTES (1u << 30) /* jsmn's offsets are ints */
 
 /* What json_check learnt on its way. */
 struct json_info {
     uint32_t values;   /* tokens a json_doc needs: every value and every member name */
+    unsigned depth;    /* of the deepest value: 0 for a scalar */
     enum rp_type type; /* of the document itself */
 };
 
@@ -86,7 +88,7 @@ int json_double(slice number, double *value, struct err *err);
  * True where both checked values are equal: objects regardless of their order (of members with one
  * name the last counts), strings as json_string reads them, numbers by value (1, 1.0 and 1e0;
  * exactly where both are integers of 64 bits, else as doubles; what overflows a double equals only
- * what is written alike). Recursive, with about 100 KiB of stack at the largest depth. Linear for
+ * what is written alike), and values below JSON_DOC_DEPTH_MAX levels as they are written. Recursive, with about 140 KiB of stack at the largest depth. Linear for
  * objects in the same order; else the time grows with members squared, divided by 32.
  */
 bool json_equal(slice a, slice b);
@@ -100,13 +102,13 @@ struct json_doc {
 };
 
 /*
- * Tokens over checked text, `values` from its json_info, 20 bytes each from the arena; text and
- * arena memory must outlive the doc. ERR_MEMORY where the arena is full, ERR_INPUT where text is
- * not what json_check has seen. Linear time; at worst, for deep nesting, JSON_DEPTH_MAX / 4 steps
- * up a chain of parents for each byte.
+ * Tokens over checked text with its json_info, 20 bytes a value from the arena; text and arena
+ * memory must outlive the doc. ERR_MEMORY where the arena is full, ERR_LIMIT where the text is
+ * deeper than JSON_DOC_DEPTH_MAX, ERR_INPUT where it is not what json_check has seen. Linear time;
+ * at worst, for deep nesting, JSON_DOC_DEPTH_MAX / 4 steps up a chain of parents for each byte.
  */
-int json_doc_init(struct json_doc *doc, slice text, uint32_t values, struct arena *arena,
-                  struct err *err);
+int json_doc_init(struct json_doc *doc, slice text, const struct json_info *info,
+                  struct arena *arena, struct err *err);
 
 /*
  * Values are named by token index; 0 is the document. JSON_NONE stands for "no such value", as an

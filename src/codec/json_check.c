@@ -5,7 +5,7 @@
 struct check {
     const char *start, *at, *end;
     uint64_t objects[JSON_DEPTH_MAX / 64]; /* one bit an open container: set for an object */
-    unsigned depth;                        /* open containers */
+    unsigned depth, deepest;               /* open containers: now, and at most so far */
     bool opened;                           /* the innermost one has no child yet */
     uint32_t values;
     struct err *err;
@@ -126,7 +126,8 @@ static int check_open(struct check *c, bool object)
                        JSON_DEPTH_MAX, (size_t)(c->at - c->start));
     uint64_t bit = UINT64_C(1) << c->depth % 64, *word = &c->objects[c->depth / 64];
     *word = object ? *word | bit : *word & ~bit;
-    c->depth++;
+    if (++c->depth > c->deepest)
+        c->deepest = c->depth;
     c->opened = true;
     c->at++;
     return 0;
@@ -196,6 +197,6 @@ int json_check(slice text, struct json_info *info, struct err *err)
     if (c.at != c.end)
         return fail(&c, "the end of the text");
     if (info != NULL)
-        *info = (struct json_info){ .values = c.values, .type = json_type(text) };
+        *info = (struct json_info){ c.values, c.deepest, json_type(text) };
     return 0;
 }

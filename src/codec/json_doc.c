@@ -35,7 +35,8 @@ static void make_scalar(jsmntok_t *token, slice text, slice value)
  */
 static bool link_siblings(jsmntok_t *tokens, uint32_t count)
 {
-    uint32_t open[JSON_DEPTH_MAX], youngest[JSON_DEPTH_MAX]; /* containers; their child so far */
+    uint32_t open[JSON_DOC_DEPTH_MAX];     /* containers, */
+    uint32_t youngest[JSON_DOC_DEPTH_MAX]; /* and their last child so far */
     unsigned depth = 0;
     for (uint32_t i = 0; i < count; i++) {
         while (depth > 0 && tokens[i].start >= tokens[open[depth - 1]].end)
@@ -49,7 +50,7 @@ static bool link_siblings(jsmntok_t *tokens, uint32_t count)
             youngest[depth - 1] = i;
         }
         if (tokens[i].type == JSMN_OBJECT || tokens[i].type == JSMN_ARRAY) {
-            if (depth == JSON_DEPTH_MAX)
+            if (depth == JSON_DOC_DEPTH_MAX)
                 return false;
             open[depth] = i;
             youngest[depth++] = 0;
@@ -58,14 +59,20 @@ static bool link_siblings(jsmntok_t *tokens, uint32_t count)
     return true;
 }
 
-int json_doc_init(struct json_doc *doc, slice text, uint32_t values, struct arena *arena,
-                  struct err *err)
+int json_doc_init(struct json_doc *doc, slice text, const struct json_info *info,
+                  struct arena *arena, struct err *err)
 {
+    uint32_t values = info->values;
     slice document = json_trim(text);
     enum rp_type type = json_type(document);
     *doc = (struct json_doc){ .text = text };
     if (type == RP_NONE || values == 0 || text.len > JSON_TEXT_MAX_BYTES)
         return err_set(err, ERR_INPUT, "there is no checked JSON to make tokens of");
+    if (info->depth > JSON_DOC_DEPTH_MAX)
+        return err_set(err, ERR_LIMIT,
+                       "JSON is nested %u deep, over the limit of %d for reading "
+                       "members",
+                       info->depth, JSON_DOC_DEPTH_MAX);
     jsmntok_t *tokens = arena_alloc(arena, values * sizeof *tokens);
     if (tokens == NULL)
         return err_set(err, ERR_MEMORY, "no memory for the tokens of %u JSON values", values);

@@ -34,8 +34,11 @@ static uint32_t hash_name(slice name)
 {
     struct reader r = { .at = name.ptr, .end = name.ptr + name.len };
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    const uint64_t prime = UINT64_C(0x100000001b3);
+    while (r.at < r.end && *r.at != '\\') /* mostly that is all of it */
+        hash = (hash ^ (unsigned char)*r.at++) * prime;
     for (int byte = read_byte(&r); byte >= 0; byte = read_byte(&r))
-        hash = (hash ^ (unsigned)byte) * UINT64_C(0x100000001b3);
+        hash = (hash ^ (unsigned)byte) * prime;
     return (uint32_t)(hash ^ hash >> 32);
 }
 
@@ -114,22 +117,24 @@ static bool fill_block(struct block *block, size_t *pos)
     return any;
 }
 
-/* NOLINTBEGIN(misc-no-recursion): depth goes down to 0 from JSON_DEPTH_MAX */
+/* NOLINTBEGIN(misc-no-recursion): depth goes down to 0 from JSON_DOC_DEPTH_MAX */
 
 /*
  * True where every member of a has a partner of the same name in b and, unless depth is 0, of
- * equal value.
+ * equal value. *names is then the number of different names in a.
  */
-static bool covers(slice a, slice b, unsigned depth)
+static bool covers(slice a, slice b, unsigned depth, size_t *names)
 {
     struct block block = { .object = a };
     slice name, value;
+    *names = 0;
     for (size_t pos = 0; fill_block(&block, &pos);) {
         for (size_t b_pos = 0; json_next_member(b, &b_pos, &name, &value);) {
             struct entry *entry = find(&block, name, hash_name(name));
             if (entry != NULL)
                 entry->partner = (uint32_t)(value.ptr - b.ptr);
         }
+        *names += block.count;
         for (unsigned i = 0; i < block.count; i++) {
             const struct entry *entry = &block.entries[i];
             if (entry->partner == JSON_NONE)
@@ -152,6 +157,15 @@ static bool same_order(slice a, slice b)
     return !json_next_member(b, &b_pos, &b_name, &ignored);
 }
 
+static size_t count_members(slice object)
+{
+    slice name, value;
+    size_t count = 0;
+    for (size_t pos = 0; json_next_member(object, &pos, &name, &value);)
+        count++;
+    return count;
+}
+
 /* True where a member of the same name stands at or after pos. */
 static bool comes_again(slice object, size_t pos, slice name)
 {
@@ -162,11 +176,18 @@ static bool comes_again(slice object, size_t pos, slice name)
     return false;
 }
 
+/* In any order. Where b has as many members as a has names, all of a's in b are all of b's. */
+static bool equal_sets(slice a, slice b, unsigned depth)
+{
+    size_t names;
+    return covers(a, b, depth, &names) && (names == count_members(b) || covers(b, a, 0, &names));
+}
+
 /* Values are compared at most once on either way: comparing again here would double per level. */
 static bool equal_objects(slice a, slice b, unsigned depth)
 {
     if (!same_order(a, b))
-        return covers(a, b, depth) && covers(b, a, 0);
+        return equal_sets(a, b, depth);
     size_t a_pos = 0, b_pos = 0;
     slice name, a_value, b_value;
     while (json_next_member(a, &a_pos, &name, &a_value) &&
@@ -224,5 +245,5 @@ static bool equal(slice a, slice b, unsigned depth)
 
 bool json_equal(slice a, slice b)
 {
-    return equal(json_trim(a), json_trim(b), JSON_DEPTH_MAX + 1);
+    return equal(json_trim(a), json_trim(b), JSON_DOC_DEPTH_MAX + 1);
 }

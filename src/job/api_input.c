@@ -50,13 +50,10 @@ rp_value rp_job_object(rp_job *job)
     struct err err;
     if (job->doc_made)
         return value_at(job, 0);
-    if (source->values == 0) { /* one of a batch: counted only now that it matters */
-        struct json_info info;
-        if (json_check(source->text, &info, &err) != 0)
-            return nothing;
-        source->values = info.values;
-    }
-    if (json_doc_init(&job->doc, source->text, source->values, &job->arena, &err) != 0) {
+    /* One of a batch is counted only now that it matters. */
+    if (source->info.values == 0 && json_check(source->text, &source->info, &err) != 0)
+        return nothing;
+    if (json_doc_init(&job->doc, source->text, &source->info, &job->arena, &err) != 0) {
         const struct log_tag tag = job_tag(source);
         log_write(LOG_ERROR, &tag, "The input cannot be read: %s", err.text);
         return nothing;
@@ -84,16 +81,14 @@ rp_value rp_get(rp_value object, const char *name)
 {
     if (rp_type_of(object) != RP_OBJECT)
         return nothing;
-    return value_at(object.job,
-                    json_doc_member(&object.job->doc, object.index, slice_from(name)));
+    return value_at(object.job, json_doc_member(&object.job->doc, object.index, slice_from(name)));
 }
 
 rp_value rp_at(rp_value array, size_t position)
 {
     if (rp_type_of(array) != RP_ARRAY || position >= rp_count(array))
         return nothing;
-    return value_at(array.job,
-                    json_doc_element(&array.job->doc, array.index, (uint32_t)position));
+    return value_at(array.job, json_doc_element(&array.job->doc, array.index, (uint32_t)position));
 }
 
 rp_str rp_json(rp_value value)

@@ -33,8 +33,9 @@ static int read_number(const char *name, int64_t min, int64_t max, int64_t unit,
             number = number * 10 + (c - '0');
     }
     if (number < min || number > max)
-        return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a whole number from %lld to %lld",
-                       name, text.ptr, (long long)min, (long long)max);
+        return err_set(err, ERR_CONFIG,
+                       "%s is \"%.64s\"; it must be a whole number from %lld to %lld", name,
+                       text.ptr, (long long)min, (long long)max);
     *value = number * unit;
     return 0;
 }
@@ -123,8 +124,10 @@ static int check_api_key(slice key, struct err *err)
 {
     for (size_t i = 0; i < key.len; i++)
         if ((unsigned char)key.ptr[i] < 0x20 || key.ptr[i] == 0x7f)
-            return err_set(err, ERR_CONFIG, "RUNPOD_AI_API_KEY holds a control character at byte "
-                                            "%zu (a line break at its end?)", i);
+            return err_set(err, ERR_CONFIG,
+                           "RUNPOD_AI_API_KEY holds a control character at byte "
+                           "%zu (a line break at its end?)",
+                           i);
     return 0;
 }
 
@@ -139,7 +142,8 @@ int config_check(const struct config *config, struct err *err)
     if (rc == 0)
         rc = check_url("RUNPOD_WEBHOOK_PING", config->ping_url, err);
     if (rc == 0 && config->output_url.len == 0)
-        rc = err_set(err, ERR_CONFIG, "RUNPOD_WEBHOOK_POST_OUTPUT is not set, so results could "
-                                      "not be delivered");
+        rc = err_set(err, ERR_CONFIG,
+                     "RUNPOD_WEBHOOK_POST_OUTPUT is not set, so results could "
+                     "not be delivered");
     return rc == 0 ? proxy_check(&config->proxy, err) : rc;
 }

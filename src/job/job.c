@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "codec/json.h"
 
 int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
 {
@@ -57,11 +56,11 @@ static struct envelope read_envelope(slice object)
     struct envelope envelope = { 0 };
     slice name, value;
     for (size_t pos = 0; json_next_member(object, &pos, &name, &value);) {
-        if (slice_is(name, "id"))
+        if (json_name_is(name, SLICE_LITERAL("id")))
             envelope.id = value;
-        else if (slice_is(name, "input"))
+        else if (json_name_is(name, SLICE_LITERAL("input")))
             envelope.input = value;
-        else if (slice_is(name, "batchId"))
+        else if (json_name_is(name, SLICE_LITERAL("batchId")))
             envelope.batch_id = value;
     }
     return envelope;
@@ -109,7 +108,8 @@ static void read_array(struct delivery *delivery, slice array, struct job ***end
         if (job != NULL)
             append_job(end, job);
         else
-            log_write(LOG_ERROR, NULL, "Job number %zu of a batch was left out: %s.", index, reason);
+            log_write(LOG_ERROR, NULL, "Job number %zu of a batch was left out: %s.", index,
+                      reason);
     }
 }
 
@@ -131,7 +131,7 @@ int delivery_read(struct delivery *delivery, const char *local_id, struct job **
     struct job *job = read_job(delivery, text, local_id, &reason);
     if (job == NULL)
         return err_set(err, ERR_INPUT, "Job has missing field(s): %s", reason);
-    job->values = info.values;
+    job->info = info;
     append_job(&end, job);
     return 0;
 }

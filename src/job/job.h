@@ -14,6 +14,7 @@
 #include "base/flag.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "codec/json.h"
 
 /* The bytes that one or several jobs lie in. Ends when the last of its jobs is released. */
 struct delivery {
@@ -26,13 +27,13 @@ struct job {
     struct delivery *delivery;
     struct job *next;      /* in the list it was taken in, then in the queue */
     struct job *held_next; /* in the table of all jobs held (app/job_table.h) */
-    slice text;        /* the job object, checked JSON, inside the delivery's body */
-    slice input;       /* its input, any JSON value, inside text */
-    slice id;          /* decoded; a number's text as it stands */
-    slice batch_id;    /* decoded; empty where none */
-    uint32_t values;   /* JSON values and names in text; 0 where not counted yet */
-    const char *defect; /* NULL, or why the job cannot run: it is answered with this error */
-    struct flag stop;  /* raised when the platform wants the job stopped */
+    slice text;            /* the job object, checked JSON, inside the delivery's body */
+    slice input;           /* its input, any JSON value, inside text */
+    slice id;              /* decoded; a number's text as it stands */
+    slice batch_id;        /* decoded; empty where none */
+    struct json_info info; /* of text; values is 0 where not counted yet */
+    const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
+    struct flag stop;      /* raised when the platform wants the job stopped */
 };
 
 /* An empty delivery with the taker's share in it. ERR_MEMORY. */

@@ -49,27 +49,31 @@ static bool is_falsy(slice value)
     value = json_trim(value);
     switch (json_type(value)) {
     case RP_NONE:
-    case RP_NULL:
-        return true;
-    case RP_BOOL:
-        return value.ptr[0] == 'f';
-    case RP_NUMBER:
-        return json_double(value, &number, NULL) == 0 && !(number > 0) && !(number < 0);
-    case RP_STRING:
-        return value.len == 2;
-    case RP_ARRAY:
-        return !json_next_element(value, &pos, &element);
-    case RP_OBJECT:
-        return !json_next_member(value, &pos, &name, &element);
+    case RP_NULL: return true;
+    case RP_BOOL: return value.ptr[0] == 'f';
+    case RP_NUMBER: return json_double(value, &number, NULL) == 0 && !(number > 0) && !(number < 0);
+    case RP_STRING: return value.len == 2;
+    case RP_ARRAY: return !json_next_element(value, &pos, &element);
+    case RP_OBJECT: return !json_next_member(value, &pos, &name, &element);
     }
     return false;
 }
 
+static bool is_error_name(slice name)
+{
+    return json_name_is(name, SLICE_LITERAL("error"));
+}
+
+static bool is_refresh_name(slice name)
+{
+    return json_name_is(name, SLICE_LITERAL("refresh_worker"));
+}
+
 /* What an output object says beside its own members. */
 struct verdict {
-    slice error;        /* ptr NULL where there is none */
+    slice error; /* ptr NULL where there is none */
     bool refresh;
-    bool has_special;   /* the object has to be rewritten without them */
+    bool has_special; /* the object has to be rewritten without them */
     bool has_ordinary;
 };
 
@@ -78,13 +82,13 @@ static struct verdict read_verdict(slice output)
     struct verdict verdict = { 0 };
     slice name, value;
     for (size_t pos = 0; json_next_member(output, &pos, &name, &value);) {
-        if (slice_is(name, "error"))
+        bool special = is_error_name(name) || is_refresh_name(name);
+        if (is_error_name(name))
             verdict.error = value;
-        else if (slice_is(name, "refresh_worker"))
+        else if (special)
             verdict.refresh = !is_falsy(value);
-        else
-            verdict.has_ordinary = true;
-        verdict.has_special |= slice_is(name, "error") || slice_is(name, "refresh_worker");
+        verdict.has_special |= special;
+        verdict.has_ordinary |= !special;
     }
     if (verdict.error.ptr != NULL && is_falsy(verdict.error))
         verdict.error = (slice){ 0 };
@@ -98,7 +102,7 @@ static int copy_ordinary(struct result *result, slice output, struct err *err)
     const char *before = "{";
     int rc = 0;
     for (size_t pos = 0; rc == 0 && json_next_member(output, &pos, &name, &value);) {
-        if (slice_is(name, "error") || slice_is(name, "refresh_worker"))
+        if (is_error_name(name) || is_refresh_name(name))
             continue;
         rc = put(&result->scratch, err, "%s\"%J\": %J", before, &name, &value);
         before = ", ";
@@ -166,7 +170,8 @@ static void seal_error(struct result *result, slice text, bool stop_pod)
 {
     struct buf *scratch = &result->scratch;
     start(result);
-    if (buf_add_text(scratch, "{\"error\": ", NULL) != 0 || json_put_lossy(scratch, text, NULL) != 0 ||
+    if (buf_add_text(scratch, "{\"error\": ", NULL) != 0 ||
+        json_put_lossy(scratch, text, NULL) != 0 ||
         buf_add_slice(scratch, closing(true, stop_pod), NULL) != 0) {
         seal_constant(result);
         return;
@@ -198,7 +203,8 @@ void result_seal_failure(struct result *result, const struct failure *failure,
                          const struct config *config, bool stop_pod)
 {
     struct buf object;
-    slice message = failure->message, worker = config->has_pod_id ? config->worker_id : (slice){ 0 };
+    slice message = failure->message,
+          worker = config->has_pod_id ? config->worker_id : (slice){ 0 };
     if (message.len > LIMIT_ERROR_BYTES)
         message.len = LIMIT_ERROR_BYTES;
     buf_init(&object, 16u * LIMIT_ERROR_BYTES, "error");

@@ -21,9 +21,9 @@
 struct result {
     slice parts[RESULT_PARTS_MAX];
     size_t count;
-    size_t bytes;    /* of all parts */
-    bool is_error;   /* the body has an "error" member */
-    bool stop_pod;   /* the body says so; no more jobs are to be taken */
+    size_t bytes;  /* of all parts */
+    bool is_error; /* the body has an "error" member */
+    bool stop_pod; /* the body says so; no more jobs are to be taken */
     struct buf scratch;
 };
 
@@ -40,9 +40,9 @@ int result_seal_output(struct result *result, slice output, bool stop_pod, struc
 
 /* Where a failure comes from, for the error object. */
 struct failure {
-    const char *type;  /* "HandlerError" and the like */
-    slice message;     /* any bytes; what is not UTF-8 is replaced */
-    slice traceback;   /* may be empty */
+    const char *type; /* "HandlerError" and the like */
+    slice message;    /* any bytes; what is not UTF-8 is replaced */
+    slice traceback;  /* may be empty */
 };
 
 /*

@@ -26,12 +26,12 @@ struct rp_job {
     bool doc_made;
 
     /* The outcome so far. */
-    struct buf output;     /* what rp_return and rp_write made */
-    slice linked;          /* instead of output: JSON text in the job's memory; ptr NULL if none */
+    struct buf output; /* what rp_return and rp_write made */
+    slice linked;      /* instead of output: JSON text in the job's memory; ptr NULL if none */
     bool has_output;
-    bool linked_checked;   /* linked is known to be valid JSON */
+    bool linked_checked; /* linked is known to be valid JSON */
     bool has_failed;
-    struct buf message;    /* of the failure */
+    struct buf message; /* of the failure */
     char traceback[256];
     bool refresh;
 };

@@ -158,8 +158,7 @@ static int local_post(struct outlet *outlet, struct job *job, const struct resul
     return rc;
 }
 
-static int local_progress(struct outlet *outlet, const struct job *job, slice json,
-                          struct err *err)
+static int local_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err)
 {
     const struct log_tag tag = job_tag(job);
     (void)outlet;

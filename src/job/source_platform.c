@@ -62,8 +62,8 @@ static int put_take_url(struct platform *platform, size_t slots, bool busy, stru
     if (rc == 0 && batch)
         rc = url_add_query(url, "batch_size", (slice){ count, (size_t)len }, err);
     if (rc == 0)
-        rc = url_add_query(url, "job_in_progress",
-                           busy ? SLICE_LITERAL("1") : SLICE_LITERAL("0"), err);
+        rc = url_add_query(url, "job_in_progress", busy ? SLICE_LITERAL("1") : SLICE_LITERAL("0"),
+                           err);
     return rc;
 }
 

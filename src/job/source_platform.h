@@ -19,8 +19,8 @@ struct platform {
     /* The taker's. */
     struct http_client *client;
     struct buf url;
-    struct backoff backoff;   /* after failures */
-    struct backoff idle;      /* after empty answers that came at once */
+    struct backoff backoff; /* after failures */
+    struct backoff idle;    /* after empty answers that came at once */
     struct log_repeat repeat;
 };
 

@@ -218,19 +218,16 @@ static int read_body_to_close(struct http_connection *connection, struct buf *bo
 }
 
 static int read_whole_body(struct http_connection *connection,
-                           const struct http1_response *response, struct buf *body,
-                           int64_t body_ms, struct err *err)
+                           const struct http1_response *response, struct buf *body, int64_t body_ms,
+                           struct err *err)
 {
     deadline_ms deadline = clock_deadline(body_ms);
     switch (response->body) {
     case HTTP1_BODY_LENGTH:
         return read_length_body(connection, response->content_length, body, deadline, err);
-    case HTTP1_BODY_CHUNKED:
-        return read_chunked_body(connection, body, deadline, err);
-    case HTTP1_BODY_CLOSE:
-        return read_body_to_close(connection, body, deadline, err);
-    case HTTP1_BODY_NONE:
-        break;
+    case HTTP1_BODY_CHUNKED: return read_chunked_body(connection, body, deadline, err);
+    case HTTP1_BODY_CLOSE: return read_body_to_close(connection, body, deadline, err);
+    case HTTP1_BODY_NONE: break;
     }
     return 0;
 }
@@ -244,8 +241,8 @@ static void note_answer(const struct http1_response *response, struct http_answe
     if (http1_field(response, "Content-Encoding", &value))
         answer->encoded = !slice_is_nocase(value, "identity") && value.len > 0;
     if (http1_field(response, "Retry-After", &value))
-        answer->has_retry_after =
-            http1_retry_after(value, (int64_t)time(NULL), &answer->retry_after_ms);
+        answer->has_retry_after = http1_retry_after(value, (int64_t)time(NULL),
+                                                    &answer->retry_after_ms);
 }
 
 /* --- one hop, and the way along redirects -------------------------------------------------- */

@@ -32,7 +32,7 @@ void http_client_free(struct http_client *client);
 
 struct http_request {
     const char *method;
-    slice url; /* absolute; http or https */
+    slice url;                        /* absolute; http or https */
     const struct http1_field *fields; /* besides Host and Content-Length */
     size_t field_count;
     const slice *body; /* parts, sent one after the other; NULL for a request without a body */
@@ -55,7 +55,7 @@ struct http_request {
 struct http_answer {
     int status;
     char content_type[HTTP_CONTENT_TYPE_BYTES]; /* "" where there was none; cut where longer */
-    bool encoded;           /* there was a Content-Encoding other than identity */
+    bool encoded; /* there was a Content-Encoding other than identity */
     bool has_retry_after;
     uint32_t retry_after_ms;
 };

@@ -52,8 +52,8 @@ ptrdiff_t http_connection_fill(struct http_connection *connection, deadline_ms d
         return err_set(err, ERR_LIMIT, "the answer's head is larger than %zu bytes",
                        sizeof connection->rx);
     struct transport *stream = connection->stream;
-    ptrdiff_t count =
-        stream->ops->read(stream, connection->rx + connection->rx_end, room, deadline, err);
+    ptrdiff_t count = stream->ops->read(stream, connection->rx + connection->rx_end, room, deadline,
+                                        err);
     if (count > 0)
         connection->rx_end += (size_t)count;
     return count;
@@ -101,7 +101,9 @@ static int read_one_head(struct http_connection *connection, bool to_head_reques
 int http_connection_read_head(struct http_connection *connection, bool to_head_request,
                               deadline_ms first, struct http1_response *response, struct err *err)
 {
+    const struct wake *wake = connection->wake;
     for (;;) {
+        connection->wake = wake; /* a 1xx is no answer yet */
         int rc = read_one_head(connection, to_head_request, first, response, err);
         if (rc != 0)
             return rc;

@@ -37,6 +37,13 @@ static bool ends_with_nocase(slice text, slice end)
            strncasecmp(text.ptr + (text.len - end.len), end.ptr, end.len) == 0;
 }
 
+/* An address has no domains above it. (No top-level domain ends in a digit.) */
+static bool is_address(slice host)
+{
+    char last = host.ptr[host.len - 1];
+    return (last >= '0' && last <= '9') || memchr(host.ptr, ':', host.len) != NULL;
+}
+
 /* One entry of NO_PROXY against the host: the name itself or a domain above it. */
 static bool entry_matches(slice entry, slice host)
 {
@@ -48,7 +55,9 @@ static bool entry_matches(slice entry, slice host)
         entry = slice_skip(entry, 1);
     if (entry.len == 0 || !ends_with_nocase(host, entry))
         return false;
-    return host.len == entry.len || host.ptr[host.len - entry.len - 1] == '.';
+    if (host.len == entry.len)
+        return true;
+    return host.ptr[host.len - entry.len - 1] == '.' && !is_address(host);
 }
 
 static bool is_exempt(const char *no_proxy, slice host)

@@ -13,8 +13,8 @@
 #include "base/limits.h"
 #include "base/slice.h"
 
-#define ADDRESS_LIST_MAX 8      /* more addresses of one name are not tried */
-#define ADDRESS_TEXT_BYTES 64   /* "[ipv6 address]:port" */
+#define ADDRESS_LIST_MAX 8    /* more addresses of one name are not tried */
+#define ADDRESS_TEXT_BYTES 64 /* "[ipv6 address]:port" */
 
 struct address {
     union {

@@ -145,10 +145,10 @@ static const struct transport_ops tcp_ops = {
 
 struct race {
     const struct address_list *addresses;
-    size_t next;                     /* index of the address to start next */
-    int fds[ADDRESS_LIST_MAX];       /* by address; -1 where not started or lost */
+    size_t next;               /* index of the address to start next */
+    int fds[ADDRESS_LIST_MAX]; /* by address; -1 where not started or lost */
     size_t running;
-    struct err *err;                 /* of the address that failed last */
+    struct err *err; /* of the address that failed last */
 };
 
 static void race_lose(struct race *race, size_t index, int errnum)

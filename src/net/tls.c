@@ -77,8 +77,7 @@ static bool tls_usable(struct transport *self)
 /* Keys and the last plain bytes go with the memory. */
 static void discard(struct tls *tls)
 {
-    if (tls != NULL)
-        explicit_bzero(tls, sizeof *tls);
+    explicit_bzero(tls, sizeof *tls);
     free(tls);
 }
 
@@ -106,7 +105,8 @@ static int copy_host(char name[static TLS_HOST_BYTES], slice host, struct err *e
     if (host.len > 1 && host.ptr[host.len - 1] == '.')
         host.len--;
     if (host.len == 0 || host.len >= TLS_HOST_BYTES || memchr(host.ptr, '\0', host.len) != NULL)
-        return err_set(err, ERR_INPUT, "TLS needs a host name of 1 to %d bytes", TLS_HOST_BYTES - 1);
+        return err_set(err, ERR_INPUT, "TLS needs a host name of 1 to %d bytes",
+                       TLS_HOST_BYTES - 1);
     for (size_t i = 0; i < host.len; i++) {
         char c = host.ptr[i];
         name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
@@ -124,8 +124,8 @@ static int shake_hands(struct tls_context *context, struct tls_engine *engine,
     br_ssl_session_parameters session;
     tls_peer_init(&peer, host);
     tls_verify_init(verify, &peer, &context->roots, time(NULL));
-    enum tls_session_role role =
-        tls_sessions_begin(&context->sessions, host, port, deadline, &session);
+    enum tls_session_role role = tls_sessions_begin(&context->sessions, host, port, deadline,
+                                                    &session);
     int rc = tls_engine_handshake(engine, &verify->vtable, peer.address_bytes > 0 ? NULL : host,
                                   role == TLS_SESSION_RESUME ? &session : NULL, deadline, err);
     if (rc == 0) {
@@ -149,10 +149,12 @@ int tls_connect(struct transport **out, struct tls_context *context, struct tran
         return rc;
     struct tls *tls = malloc(sizeof *tls);
     struct tls_verify *verify = malloc(sizeof *verify); /* only needed until hands are shaken */
-    if (tls == NULL || verify == NULL)
-        rc = err_set(err, ERR_MEMORY, "no memory for a TLS connection");
-    if (rc == 0)
-        rc = tls_engine_init(&tls->engine, under, name, err);
+    if (tls == NULL || verify == NULL) {
+        free(tls);
+        free(verify);
+        return err_set(err, ERR_MEMORY, "no memory for a TLS connection");
+    }
+    rc = tls_engine_init(&tls->engine, under, name, err);
     if (rc == 0)
         rc = shake_hands(context, &tls->engine, verify, port, deadline, err);
     free(verify);

@@ -61,8 +61,8 @@ static void add_key(struct loader *loader, const br_x509_pkey *key, size_t pinne
 static void begin_section(struct loader *loader)
 {
     const char *name = br_pem_decoder_name(&loader->pem);
-    loader->in_certificate =
-        strcmp(name, "CERTIFICATE") == 0 || strcmp(name, "X509 CERTIFICATE") == 0;
+    loader->in_certificate = strcmp(name, "CERTIFICATE") == 0 ||
+                             strcmp(name, "X509 CERTIFICATE") == 0;
     br_pem_decoder_setdest(&loader->pem, loader->in_certificate ? on_certificate_bytes : NULL,
                            loader);
     if (!loader->in_certificate)

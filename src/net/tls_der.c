@@ -24,13 +24,13 @@ enum tag {
     TAG_NAME_ADDRESS = 0x87,
 };
 
-#define OID_COMMON_NAME         SLICE_LITERAL("\x55\x04\x03")
-#define OID_ORGANIZATION        SLICE_LITERAL("\x55\x04\x0a")
+#define OID_COMMON_NAME SLICE_LITERAL("\x55\x04\x03")
+#define OID_ORGANIZATION SLICE_LITERAL("\x55\x04\x0a")
 #define OID_ORGANIZATIONAL_UNIT SLICE_LITERAL("\x55\x04\x0b")
-#define OID_SUBJECT_ALT_NAME    SLICE_LITERAL("\x55\x1d\x11")
-#define OID_EXTENDED_KEY_USAGE  SLICE_LITERAL("\x55\x1d\x25")
-#define OID_ANY_PURPOSE         SLICE_LITERAL("\x55\x1d\x25\x00")
-#define OID_SERVER_AUTH         SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x01")
+#define OID_SUBJECT_ALT_NAME SLICE_LITERAL("\x55\x1d\x11")
+#define OID_EXTENDED_KEY_USAGE SLICE_LITERAL("\x55\x1d\x25")
+#define OID_ANY_PURPOSE SLICE_LITERAL("\x55\x1d\x25\x00")
+#define OID_SERVER_AUTH SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x01")
 
 static unsigned char byte_at(slice bytes, size_t i)
 {
@@ -175,8 +175,7 @@ static bool read_extensions(slice rest, struct der_certificate *certificate)
         if (!expect(&value, TAG_SEQUENCE, &list))
             return false;
         while (list.len > 0)
-            if (!expect(&list, TAG_SEQUENCE, &extension) ||
-                !read_extension(extension, certificate))
+            if (!expect(&list, TAG_SEQUENCE, &extension) || !read_extension(extension, certificate))
                 return false;
     }
     return true;
@@ -189,16 +188,14 @@ bool der_certificate(slice bytes, struct der_certificate *certificate)
     if (!expect(&bytes, TAG_SEQUENCE, &outer) || !expect(&outer, TAG_SEQUENCE, &tbs))
         return false;
     (void)expect(&tbs, TAG_VERSION, &ignored);
-    return expect(&tbs, TAG_INTEGER, &ignored) &&
-           take_algorithm(&tbs, &ignored) &&
+    return expect(&tbs, TAG_INTEGER, &ignored) && take_algorithm(&tbs, &ignored) &&
            expect_whole(&tbs, TAG_SEQUENCE, &certificate->issuer) &&
            expect(&tbs, TAG_SEQUENCE, &validity) &&
            take_time(&validity, &certificate->not_before) &&
            take_time(&validity, &certificate->not_after) &&
            expect_whole(&tbs, TAG_SEQUENCE, &certificate->subject) &&
            expect(&tbs, TAG_SEQUENCE, &key) && take_algorithm(&key, &certificate->key_oid) &&
-           read_extensions(tbs, certificate) &&
-           take_algorithm(&outer, &certificate->signature_oid);
+           read_extensions(tbs, certificate) && take_algorithm(&outer, &certificate->signature_oid);
 }
 
 bool der_next_name(slice *alt_names, enum der_name_kind *kind, slice *name)

@@ -18,14 +18,14 @@
 
 /* One certificate. Slices point into it; ptr is NULL where there is no such part. */
 struct der_certificate {
-    slice issuer;      /* distinguished names, whole: tag, length and value */
+    slice issuer; /* distinguished names, whole: tag, length and value */
     slice subject;
     int64_t not_before; /* seconds since 1970, UTC, or DER_NO_TIME */
     int64_t not_after;
     slice signature_oid; /* algorithm of the signature; the value of an object identifier */
     slice key_oid;       /* kind of the subject's key; the same */
-    slice alt_names;     /* content of subjectAltName; ptr not NULL where there is one, even empty */
-    slice purposes;      /* content of extKeyUsage; the same */
+    slice alt_names; /* content of subjectAltName; ptr not NULL where there is one, even empty */
+    slice purposes;  /* content of extKeyUsage; the same */
 };
 
 /* False where the bytes are no certificate; what was found until then stays filled in. */

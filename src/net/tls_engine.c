@@ -1,6 +1,7 @@
 #include "net/tls_engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -8,10 +9,10 @@
 #include "net/tls_errors.h"
 
 #define RECORD_HEADER_BYTES 5
-#define RECORD_TYPE_FIRST   20 /* change_cipher_spec; then alert, handshake */
-#define RECORD_TYPE_LAST    23 /* application_data */
-#define RECORD_MAJOR        3  /* first byte of the version, from SSL 3 to TLS 1.3 */
-#define FLIGHT_BYTES        512 /* a client's flights: a hello of some 250 bytes; 130 at the end */
+#define RECORD_TYPE_FIRST 20 /* change_cipher_spec; then alert, handshake */
+#define RECORD_TYPE_LAST 23  /* application_data */
+#define RECORD_MAJOR 3       /* first byte of the version, from SSL 3 to TLS 1.3 */
+#define FLIGHT_BYTES 512     /* a client's flights: a hello of some 250 bytes; 130 at the end */
 
 static br_ssl_engine_context *core(struct tls_engine *engine)
 {
@@ -41,7 +42,7 @@ int tls_engine_init(struct tls_engine *engine, struct transport *under, const ch
 {
     engine->under = under;
     engine->broken = false;
-    strcpy(engine->host, host);
+    snprintf(engine->host, sizeof engine->host, "%s", host);
     br_ssl_client_zero(&engine->client);
     tls_crypto_client(&engine->client);
     br_ssl_engine_set_buffers_bidi(core(engine), engine->in, sizeof engine->in, engine->out,
@@ -58,15 +59,22 @@ static bool is_not_tls(const struct tls_engine *engine)
            engine->in[1] != RECORD_MAJOR;
 }
 
+static int handshake_failed(struct tls_engine *engine, struct err *err)
+{
+    int number = br_ssl_engine_last_error(core(engine));
+    if (number == BR_ERR_UNSUPPORTED_VERSION && is_not_tls(engine))
+        return err_set(err, ERR_PEER,
+                       "%.100s answered with something that is not TLS; is it an "
+                       "http:// port?",
+                       engine->host);
+    return tls_handshake_error(err, engine->host, number);
+}
+
 /* Sets err for the state BearSSL has failed in. */
 static int failed(struct tls_engine *engine, struct err *err)
 {
-    int number = br_ssl_engine_last_error(core(engine));
     engine->broken = true;
-    if (number == BR_ERR_UNSUPPORTED_VERSION && is_not_tls(engine))
-        return err_set(err, ERR_PEER, "%.100s answered with something that is not TLS; is it an "
-                       "http:// port?", engine->host);
-    return tls_error(err, engine->host, number);
+    return tls_error(err, engine->host, br_ssl_engine_last_error(core(engine)));
 }
 
 /* --- records --- */
@@ -138,7 +146,7 @@ static int shake_hands(struct tls_engine *engine, deadline_ms deadline, struct e
 {
     for (;;) {
         if (has_state(engine, BR_SSL_CLOSED))
-            return failed(engine, err);
+            return handshake_failed(engine, err);
         int rc = 0;
         if (has_state(engine, BR_SSL_SENDREC))
             rc = send_flight(engine, deadline, err);
@@ -162,7 +170,7 @@ int tls_engine_handshake(struct tls_engine *engine, const br_x509_class **chain,
         br_ssl_engine_set_session_parameters(core(engine), resume);
     int rc = br_ssl_client_reset(&engine->client, server_name, resume != NULL)
                  ? shake_hands(engine, deadline, err)
-                 : failed(engine, err);
+                 : handshake_failed(engine, err);
     br_ssl_engine_set_x509(core(engine), NULL); /* a second handshake is never done */
     return rc;
 }
@@ -185,8 +193,8 @@ static int refuse_broken(struct tls_engine *engine, struct err *err)
     return err_set(err, ERR_RETRY, "TLS with %.100s: the connection broke before", engine->host);
 }
 
-ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size,
-                          deadline_ms deadline, struct err *err)
+ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size, deadline_ms deadline,
+                          struct err *err)
 {
     for (;;) {
         size_t count;
@@ -207,8 +215,8 @@ ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size,
         if (rc == 0)
             rc = receive(engine, deadline, err);
         if (rc == 0)
-            return err_set(err, ERR_RETRY, "connection cut off: %.100s closed it without ending TLS",
-                           engine->host);
+            return err_set(err, ERR_RETRY,
+                           "connection cut off: %.100s closed it without ending TLS", engine->host);
         if (rc < 0)
             return rc;
     }

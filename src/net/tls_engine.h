@@ -20,7 +20,7 @@
 #include "net/transport.h"
 
 /*
- * Some 41 KB, of which an idle connection has touched about 16: full records must fit both ways,
+ * Some 41 KB, of which an idle connection has touched about 18: full records must fit both ways,
  * for a smaller output buffer would make BearSSL ask the server for small records, too.
  */
 struct tls_engine {
@@ -46,8 +46,8 @@ int tls_engine_handshake(struct tls_engine *engine, const br_x509_class **chain,
                          deadline_ms deadline, struct err *err);
 
 /* As the calls of the same name in net/transport.h. */
-ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size,
-                          deadline_ms deadline, struct err *err);
+ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size, deadline_ms deadline,
+                          struct err *err);
 int tls_engine_write(struct tls_engine *engine, const slice *parts, size_t count,
                      deadline_ms deadline, struct err *err);
 bool tls_engine_usable(struct tls_engine *engine);

@@ -14,7 +14,6 @@ static const struct {
     int code;
     const char *text;
 } errors[] = {
-    { BR_ERR_OK, ERR_RETRY, "the server ended the connection in the middle of the handshake" },
     { BR_ERR_UNSUPPORTED_VERSION, ERR_PEER,
       "the server chose a TLS version before 1.2; this worker speaks TLS 1.2" },
     { BR_ERR_BAD_VERSION, ERR_PEER, "the server changed the TLS version under way" },
@@ -33,8 +32,9 @@ static const struct {
     { BR_ERR_WRONG_KEY_USAGE, ERR_TRUST,
       "the key of the server's certificate is not of the kind the chosen cipher needs" },
     { BR_ERR_X509_EMPTY_CHAIN, ERR_TRUST, "was not sent" },
-    { BR_ERR_X509_UNSUPPORTED, ERR_TRUST, "or one above it uses an algorithm this worker does not "
-                                          "accept" },
+    { BR_ERR_X509_UNSUPPORTED, ERR_TRUST,
+      "or one above it uses an algorithm this worker does not "
+      "accept" },
     { BR_ERR_X509_LIMIT_EXCEEDED, ERR_TRUST,
       "or one above it has a key or a signature larger than RSA with 4096 bits" },
     { BR_ERR_X509_WRONG_KEY_TYPE, ERR_TRUST,
@@ -63,6 +63,7 @@ static const struct {
     { BR_ALERT_UNEXPECTED_MESSAGE, "unexpected_message" },
     { BR_ALERT_BAD_RECORD_MAC, "bad_record_mac" },
     { BR_ALERT_RECORD_OVERFLOW, "record_overflow" },
+    { BR_ALERT_HANDSHAKE_FAILURE, "handshake_failure" },
     { BR_ALERT_BAD_CERTIFICATE, "bad_certificate" },
     { BR_ALERT_UNSUPPORTED_CERTIFICATE, "unsupported_certificate" },
     { BR_ALERT_CERTIFICATE_UNKNOWN, "certificate_unknown" },
@@ -71,6 +72,8 @@ static const struct {
     { BR_ALERT_ACCESS_DENIED, "access_denied" },
     { BR_ALERT_DECODE_ERROR, "decode_error" },
     { BR_ALERT_DECRYPT_ERROR, "decrypt_error" },
+    { BR_ALERT_PROTOCOL_VERSION, "protocol_version" },
+    { BR_ALERT_INSUFFICIENT_SECURITY, "insufficient_security" },
     { BR_ALERT_INTERNAL_ERROR, "internal_error" },
     { BR_ALERT_USER_CANCELED, "user_canceled" },
     { BR_ALERT_NO_RENEGOTIATION, "no_renegotiation" },
@@ -81,13 +84,6 @@ static const struct {
 
 static int alert_error(struct err *err, const char *host, int alert)
 {
-    if (alert == BR_ALERT_PROTOCOL_VERSION)
-        return err_set(err, ERR_PEER, "%.100s did not agree to TLS 1.2 (it may speak only TLS 1.3; this "
-                       "worker speaks TLS 1.2)", host);
-    if (alert == BR_ALERT_HANDSHAKE_FAILURE || alert == BR_ALERT_INSUFFICIENT_SECURITY)
-        return err_set(err, ERR_PEER, "%.100s did not agree to TLS 1.2 (it may speak only another "
-                       "version, want a client certificate, or know none of this worker's ciphers: "
-                       "ECDHE with AES-GCM or ChaCha20-Poly1305)", host);
     int code = alert == BR_ALERT_INTERNAL_ERROR || alert == BR_ALERT_USER_CANCELED ? ERR_RETRY
                                                                                    : ERR_PEER;
     for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
@@ -105,7 +101,29 @@ int tls_error(struct err *err, const char *host, int number)
     const char *after = certificate ? " " : ": ";
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i].number == number)
-            return err_set(err, errors[i].code, "%s%.100s%s%s", before, host, after, errors[i].text);
-    return err_set(err, certificate ? ERR_TRUST : ERR_PEER, "%s%.100s%s%s (BearSSL error %d)", before,
-                   host, after, certificate ? "is malformed" : "broken protocol", number);
+            return err_set(err, errors[i].code, "%s%.100s%s%s", before, host, after,
+                           errors[i].text);
+    return err_set(err, certificate ? ERR_TRUST : ERR_PEER, "%s%.100s%s%s (BearSSL error %d)",
+                   before, host, after, certificate ? "is malformed" : "broken protocol", number);
+}
+
+int tls_handshake_error(struct err *err, const char *host, int number)
+{
+    switch (number) {
+    case BR_ERR_OK:
+        return err_set(err, ERR_RETRY, "%.100s ended TLS in the middle of the handshake", host);
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_PROTOCOL_VERSION:
+        return err_set(err, ERR_PEER,
+                       "%.100s did not agree to TLS 1.2 (it may speak only TLS 1.3; this "
+                       "worker speaks TLS 1.2)",
+                       host);
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_HANDSHAKE_FAILURE:
+    case BR_ERR_RECV_FATAL_ALERT + BR_ALERT_INSUFFICIENT_SECURITY:
+        return err_set(err, ERR_PEER,
+                       "%.100s did not agree to TLS 1.2 (it may speak only another "
+                       "version, want a client certificate, or know none of this worker's ciphers: "
+                       "ECDHE with AES-GCM or ChaCha20-Poly1305)",
+                       host);
+    default: return tls_error(err, host, number);
+    }
 }

@@ -14,4 +14,7 @@
  */
 int tls_error(struct err *err, const char *host, int number);
 
+/* The same during a handshake, where some alerts say that client and server do not fit. */
+int tls_handshake_error(struct err *err, const char *host, int number);
+
 #endif

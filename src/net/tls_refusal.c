@@ -35,10 +35,10 @@ static int refuse_dates(struct err *err, const struct tls_refused *refused)
         format_date(refused->now, now);
         format_date(early ? each->not_before : each->not_after, date);
         der_display_name(each->subject, name, sizeof name);
-        return err_set(err, ERR_TRUST, "certificate of %.100s%s%s%s %s %s (this machine's clock says %s)",
-                       refused->peer->host, i == 0 ? "" : ": that of its authority (",
-                       i == 0 ? "" : name, i == 0 ? "" : ")",
-                       early ? "is not valid before" : "expired on", date, now);
+        return err_set(
+            err, ERR_TRUST, "certificate of %.100s%s%s%s %s %s (this machine's clock says %s)",
+            refused->peer->host, i == 0 ? "" : ": that of its authority (", i == 0 ? "" : name,
+            i == 0 ? "" : ")", early ? "is not valid before" : "expired on", date, now);
     }
     return tls_error(err, refused->peer->host, BR_ERR_X509_EXPIRED);
 }
@@ -54,15 +54,16 @@ static int refuse_authority(struct err *err, const struct tls_refused *refused)
                            : "; to trust it, set SSL_CERT_FILE to a PEM file that has it");
     der_display_name(refused->chain[refused->count - 1].issuer, name, sizeof name);
     if (refused->issuer_name_known)
-        return err_set(err, ERR_TRUST, "certificate of %.100s was issued by %s, but not with the key "
-                       "of the authority known by that name%s", host, name,
-                       refused->roots_from_a_file ? " from SSL_CERT_FILE" : "");
-    return err_set(err, ERR_TRUST, "certificate of %.100s was issued by an unknown authority (%s)%s%s",
-                   host, name,
-                   refused->roots_from_a_file ? ", which is not in the file that SSL_CERT_FILE names"
-                                              : "; set SSL_CERT_FILE to a PEM file that has it",
-                   refused->count == 1 ? "; or the server may not send its intermediate certificate"
-                                       : "");
+        return err_set(err, ERR_TRUST,
+                       "certificate of %.100s was issued by %s, but not with the key "
+                       "of the authority known by that name%s",
+                       host, name, refused->roots_from_a_file ? " from SSL_CERT_FILE" : "");
+    return err_set(
+        err, ERR_TRUST, "certificate of %.100s was issued by an unknown authority (%s)%s%s", host,
+        name,
+        refused->roots_from_a_file ? ", which is not in the file that SSL_CERT_FILE names"
+                                   : "; set SSL_CERT_FILE to a PEM file that has it",
+        refused->count == 1 ? "; or the server may not send its intermediate certificate" : "");
 }
 
 /* Writes one name of the certificate as text; what does not fit or is not printable is left out. */
@@ -107,11 +108,13 @@ static int refuse_name(struct err *err, const struct tls_refused *refused)
     const char *host = refused->peer->host;
     char names[ERR_TEXT_BYTES / 2];
     if (list_names(refused->chain[0].alt_names, names, sizeof names) == 0)
-        return err_set(err, ERR_TRUST, "certificate presented by %.100s names no host: it has no "
-                       "subjectAltName with a DNS name or an address (a common name does not count)",
-                       host);
-    return err_set(err, ERR_TRUST, "certificate presented by %.100s is for %s, not for %.100s", host,
-                   names, host);
+        return err_set(
+            err, ERR_TRUST,
+            "certificate presented by %.100s names no host: it has no "
+            "subjectAltName with a DNS name or an address (a common name does not count)",
+            host);
+    return err_set(err, ERR_TRUST, "certificate presented by %.100s is for %s, not for %s%.100s", host,
+                   names, refused->peer->address_bytes > 0 ? "the address " : "", host);
 }
 
 /* Algorithms that do occur in certificates and are refused. */
@@ -147,9 +150,10 @@ static int refuse_algorithm(struct err *err, const struct tls_refused *refused)
         if (name == NULL)
             name = refused_algorithm(each->key_oid);
         if (name != NULL)
-            return err_set(err, ERR_TRUST, "certificate of %.100s%s uses %s, which this worker does "
-                           "not accept", refused->peer->host, i == 0 ? "" : ": that of its authority",
-                           name);
+            return err_set(err, ERR_TRUST,
+                           "certificate of %.100s%s uses %s, which this worker does "
+                           "not accept",
+                           refused->peer->host, i == 0 ? "" : ": that of its authority", name);
     }
     return tls_error(err, refused->peer->host, BR_ERR_X509_UNSUPPORTED);
 }
@@ -159,8 +163,10 @@ static int refuse_usage(struct err *err, const struct tls_refused *refused)
     slice purposes = refused->chain[0].purposes;
     if (purposes.ptr == NULL || der_purpose_is_server(purposes))
         return tls_error(err, refused->peer->host, BR_ERR_X509_FORBIDDEN_KEY_USAGE);
-    return err_set(err, ERR_TRUST, "certificate of %.100s is not one for servers (serverAuth is not in "
-                   "its extended key usage)", refused->peer->host);
+    return err_set(err, ERR_TRUST,
+                   "certificate of %.100s is not one for servers (serverAuth is not in "
+                   "its extended key usage)",
+                   refused->peer->host);
 }
 
 int tls_refusal(struct err *err, int number, const struct tls_refused *refused)

@@ -25,8 +25,8 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-#define TLS_ROOTS_RSA    1
-#define TLS_ROOTS_EC     2
+#define TLS_ROOTS_RSA 1
+#define TLS_ROOTS_EC 2
 #define TLS_ROOTS_PINNED 0x80
 
 #define TLS_BUNDLE_FILE_BYTES (8u << 20) /* largest SSL_CERT_FILE: ten times the usual bundle */
@@ -37,8 +37,8 @@ extern const size_t tls_roots_blob_len;
 extern const unsigned tls_roots_count;
 
 struct tls_roots {
-    slice blob;        /* valid for as long as the roots are used */
-    bool from_a_file;  /* SSL_CERT_FILE, not built in: for the texts of errors */
+    slice blob;       /* valid for as long as the roots are used */
+    bool from_a_file; /* SSL_CERT_FILE, not built in: for the texts of errors */
 };
 
 /*

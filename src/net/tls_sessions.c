@@ -54,22 +54,24 @@ static struct tls_session *make_room(struct tls_sessions *sessions, const char *
     if (place == NULL || strlen(host) >= sizeof place->host)
         return NULL;
     explicit_bzero(place, sizeof *place);
-    strcpy(place->host, host);
+    memcpy(place->host, host, strlen(host) + 1);
     place->port = port;
     return place;
 }
 
-/* Waits until no first handshake is under way there. The place may be another host's by then. */
-static void wait_for_first(struct tls_sessions *sessions, const char *host, uint16_t port,
-                           deadline_ms deadline)
+/* Waits for the end of the first handshake there. The place may be another host's by then. */
+static void wait_for_first(struct tls_sessions *sessions, const struct tls_session *session,
+                           const char *host, uint16_t port, deadline_ms deadline)
 {
     deadline_ms until = clock_earlier(deadline, clock_deadline(TLS_SESSION_WAIT_MS));
     struct timespec at = { .tv_sec = (time_t)(until / 1000),
                            .tv_nsec = (long)(until % 1000) * 1000000 };
-    const struct tls_session *session;
-    while ((session = find(sessions, host, port)) != NULL && session->first_under_way)
+    const unsigned ended = session->firsts_ended;
+    while (session != NULL && session->first_under_way && session->firsts_ended == ended) {
         if (pthread_cond_timedwait(&sessions->first_ended, &sessions->lock, &at) != 0)
             return;
+        session = find(sessions, host, port);
+    }
 }
 
 enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const char *host,
@@ -80,7 +82,7 @@ enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const ch
     pthread_mutex_lock(&sessions->lock);
     struct tls_session *session = find(sessions, host, port);
     if (session != NULL && session->first_under_way) {
-        wait_for_first(sessions, host, port, deadline);
+        wait_for_first(sessions, session, host, port, deadline);
         session = find(sessions, host, port);
     } else if (session == NULL || !resumable(session)) {
         if (session == NULL)
@@ -117,8 +119,10 @@ void tls_sessions_end(struct tls_sessions *sessions, const char *host, uint16_t 
         } else if (role == TLS_SESSION_RESUME) {
             explicit_bzero(&session->parameters, sizeof session->parameters);
         }
-        if (role == TLS_SESSION_FIRST)
+        if (role == TLS_SESSION_FIRST) {
             session->first_under_way = false;
+            session->firsts_ended++;
+        }
     }
     if (role == TLS_SESSION_FIRST)
         pthread_cond_broadcast(&sessions->first_ended);

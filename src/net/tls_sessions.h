@@ -23,17 +23,18 @@
 
 #include "base/clock.h"
 
-#define TLS_HOST_BYTES        256 /* a DNS name or an address as text, NUL included */
-#define TLS_SESSIONS          6   /* hosts remembered: platform, a proxy, a few of a handler's */
-#define TLS_SESSION_WAIT_MS   3000
-#define TLS_SESSION_LIFE_MS   (24ll * 60 * 60 * 1000) /* RFC 5246, appendix F.1.4 */
+#define TLS_HOST_BYTES 256 /* a DNS name or an address as text, NUL included */
+#define TLS_SESSIONS 6     /* hosts remembered: platform, a proxy, a few of a handler's */
+#define TLS_SESSION_WAIT_MS 3000
+#define TLS_SESSION_LIFE_MS (24ll * 60 * 60 * 1000) /* RFC 5246, appendix F.1.4 */
 
 struct tls_session {
     char host[TLS_HOST_BYTES]; /* empty: a free place */
     uint16_t port;
-    bool first_under_way;    /* a thread does the first handshake; the place is not reused */
-    int64_t made_ms;         /* when the full handshake was; for the session's age */
-    uint64_t last_use;       /* counts up; the smallest makes room */
+    bool first_under_way;  /* a thread does the first handshake; the place is not reused */
+    unsigned firsts_ended; /* tells one first handshake from the next */
+    int64_t made_ms;       /* when the full handshake was; for the session's age */
+    uint64_t last_use;     /* counts up; the smallest makes room */
     br_ssl_session_parameters parameters; /* session_id_len 0: no session */
 };
 

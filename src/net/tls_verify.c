@@ -8,7 +8,7 @@
 #include "net/tls_refusal.h"
 
 #define DAYS_TO_1970 719528 /* from BearSSL's day 0, 1 January of the year 0 */
-#define DAY_S        86400
+#define DAY_S 86400
 
 void tls_peer_init(struct tls_peer *peer, const char *host)
 {
@@ -202,7 +202,7 @@ static unsigned end_chain(const br_x509_class **context)
         err_set(&verify->err, ERR_TRUST, "certificates of %.100s have more than %u KiB in all",
                 verify->peer.host, TLS_CHAIN_BYTES / 1024);
     else if (verify->err.code == 0)
-        number = verify->count > 0 ? check_chain(verify) : BR_ERR_X509_EMPTY_CHAIN;
+        number = verify->chain.len > 0 ? check_chain(verify) : BR_ERR_X509_EMPTY_CHAIN;
     buf_free(&verify->chain);
     return number;
 }

@@ -25,8 +25,8 @@
 #include "base/err.h"
 #include "net/tls_roots.h"
 
-#define TLS_CHAIN_BYTES        (64u * 1024u) /* all certificates a server sends; usually 3 to 6 KB */
-#define TLS_CHAIN_CERTIFICATES 10            /* those after the tenth are not looked at */
+#define TLS_CHAIN_BYTES (64u * 1024u) /* all certificates a server sends; usually 3 to 6 KB */
+#define TLS_CHAIN_CERTIFICATES 10     /* those after the tenth are not looked at */
 
 /* Whom the certificate must be for. */
 struct tls_peer {
@@ -46,8 +46,8 @@ struct tls_verify {
     struct buf chain;                    /* the certificates, one after the other */
     size_t ends[TLS_CHAIN_CERTIFICATES]; /* of each, within chain */
     size_t count;                        /* certificates kept */
-    struct err err;                  /* set where the chain was refused: for people */
-    br_x509_minimal_context minimal; /* holds the server's key afterwards */
+    struct err err;                      /* set where the chain was refused: for people */
+    br_x509_minimal_context minimal;     /* holds the server's key afterwards */
 };
 
 /* Prepares a check. The host's text and the blob of the roots are linked until it is freed. */
