@@ -1,0 +1,102 @@
+/*
+ * A server's certificate: whatever the bytes are, what is read of them lies within them, what is
+ * shown of them is clean text, and the whole check with no root to trust refuses them with words.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "net/tls_der.h"
+#include "net/tls_verify.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_inside(slice part, slice whole)
+{
+    if (part.ptr != NULL)
+        must(part.ptr >= whole.ptr && part.len <= whole.len &&
+             (size_t)(part.ptr - whole.ptr) <= whole.len - part.len);
+}
+
+static void check_clean(const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        size_t bytes = utf8_sequence(text, left);
+        must(bytes > 0 && (unsigned char)*text >= 0x20 && *text != 0x7f);
+        text += bytes;
+        left -= bytes;
+    }
+}
+
+static void check_display(slice name)
+{
+    static const size_t sizes[] = { 1, 7, 96 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char text[96];
+        der_display_name(name, text, sizes[i]);
+        must(strlen(text) < sizes[i]);
+        check_clean(text);
+    }
+}
+
+static void check_parts(slice bytes)
+{
+    struct der_certificate certificate;
+    enum der_name_kind kind;
+    slice name;
+    size_t count = 0;
+    bool whole = der_certificate(bytes, &certificate);
+    check_inside(certificate.issuer, bytes);
+    check_inside(certificate.subject, bytes);
+    check_inside(certificate.signature_oid, bytes);
+    check_inside(certificate.key_oid, bytes);
+    check_inside(certificate.alt_names, bytes);
+    check_inside(certificate.purposes, bytes);
+    must(!whole || (certificate.issuer.len >= 2 && certificate.subject.len >= 2));
+    check_display(certificate.issuer);
+    check_display(certificate.subject);
+    for (slice rest = certificate.alt_names; der_next_name(&rest, &kind, &name); count++)
+        check_inside(name, certificate.alt_names);
+    must(count <= certificate.alt_names.len / 2);
+    (void)der_purpose_is_server(certificate.purposes);
+}
+
+static void check_refused(const char *host, const uint8_t *data, size_t size, size_t times)
+{
+    static const struct tls_roots none = { { "", 0 }, false };
+    struct tls_verify verify;
+    struct tls_peer peer;
+    tls_peer_init(&peer, host);
+    tls_verify_init(&verify, &peer, &none, 1767225600);
+    const br_x509_class **engine = &verify.vtable;
+    (*engine)->start_chain(engine, NULL);
+    for (size_t i = 0; i < times; i++) {
+        (*engine)->start_cert(engine, (uint32_t)size);
+        if (size > 0)
+            (*engine)->append(engine, data, size);
+        (*engine)->end_cert(engine);
+    }
+    must((*engine)->end_chain(engine) != 0);
+    if (size > 0) {
+        must(verify.err.code == ERR_TRUST && strstr(verify.err.text, host) != NULL);
+        check_clean(verify.err.text);
+    }
+    tls_verify_free(&verify);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    check_parts((slice){ (const char *)data, size });
+    check_refused("good.test", data, size, 1);
+    check_refused("127.0.0.1", data, size, 2);
+    return 0;
+}

@@ -1,0 +1,335 @@
+/* worker.h: what handlers see, over a source that records what is sent. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/limits.h"
+#include "codec/json.h"
+#include "job/rp_job.h"
+#include "worker.h"
+
+static char progress_sent[1000];
+
+static int record_progress(struct outlet *outlet, const struct job *job, slice json,
+                           struct err *err)
+{
+    (void)outlet;
+    (void)job;
+    (void)err;
+    strncat(progress_sent, json.ptr, json.len);
+    strncat(progress_sent, ";", 1);
+    return 0;
+}
+
+static const struct source_ops recording_ops = { .progress = record_progress };
+
+struct bench {
+    struct config config;
+    struct source source;
+    struct outlet outlet;
+    struct rp_job job;
+    struct result result;
+};
+
+static int set_up(void **state)
+{
+    static struct bench bench;
+    log_init(LOG_NOTSET, false);
+    bench = (struct bench){ .config = { .result_max_bytes = 1000000 },
+                            .source = { .ops = &recording_ops } };
+    bench.outlet.source = &bench.source;
+    rp_job_init(&bench.job, &bench.config, &bench.outlet);
+    result_init(&bench.result, bench.config.result_max_bytes);
+    progress_sent[0] = '\0';
+    *state = &bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+    rp_job_free(&bench->job);
+    result_free(&bench->result);
+    return 0;
+}
+
+/* Runs the handler on a job with that input; the body stays in the result until end(). */
+static struct job *run(struct bench *bench, rp_handler *handler, const char *input)
+{
+    struct delivery *delivery;
+    struct job *job;
+    struct err err = { 0 };
+    assert_int_equal(delivery_new(&delivery, LIMIT_TAKE_BYTES, &err), 0);
+    assert_int_equal(
+        buf_add_text(&delivery->body, "{\"id\": \"job-1\", \"webhook\": \"w\", \"input\": ", &err),
+        0);
+    assert_int_equal(buf_add_text(&delivery->body, input, &err), 0);
+    assert_int_equal(buf_add_text(&delivery->body, "}", &err), 0);
+    assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
+    delivery_release(delivery);
+    rp_job_run(&bench->job, job, handler, bench, &bench->result);
+    return job;
+}
+
+static void end(struct bench *bench, struct job *job)
+{
+    rp_job_end(&bench->job);
+    job_release(job);
+}
+
+static slice body_of(struct bench *bench, struct buf *joined)
+{
+    buf_init(joined, 2000000, "body");
+    for (size_t i = 0; i < bench->result.count; i++)
+        assert_int_equal(buf_add_slice(joined, bench->result.parts[i], NULL), 0);
+    assert_int_equal(json_check(buf_slice(joined), NULL, NULL), 0);
+    return buf_slice(joined);
+}
+
+static void assert_result(struct bench *bench, rp_handler *handler, const char *input,
+                          const char *expected)
+{
+    struct buf joined;
+    struct job *job = run(bench, handler, input);
+    slice body = body_of(bench, &joined);
+    if (!json_equal(body, slice_from(expected)))
+        fail_msg("body %.*s, expected %s", SLICE_ARG(body), expected);
+    buf_free(&joined);
+    end(bench, job);
+}
+
+/* The job failed, and its error's text holds `part`. */
+static void assert_failure(struct bench *bench, rp_handler *handler, const char *input,
+                           const char *part)
+{
+    struct buf joined;
+    struct job *job = run(bench, handler, input);
+    slice body = body_of(bench, &joined);
+    assert_true(bench->result.is_error);
+    if (memmem(body.ptr, body.len, part, strlen(part)) == NULL)
+        fail_msg("body %.*s lacks %s", SLICE_ARG(body), part);
+    buf_free(&joined);
+    end(bench, job);
+}
+
+/* --- handlers ---------------------------------------------------------------------------- */
+
+static int greet(rp_job *job, void *user)
+{
+    rp_str name;
+    (void)user;
+    if (rp_get_str(rp_input(job), "name", &name) != 0)
+        return rp_fail(job, "input.name must be a string");
+    return rp_return(job, "{\"greeting\": %.*Q, \"bytes\": %zu}", (int)name.len, name.ptr,
+                     name.len);
+}
+
+static void strings_come_in_and_go_out(void **state)
+{
+    assert_result(*state, greet, "{\"name\": \"Ann\"}",
+                  "{\"output\": {\"greeting\": \"Ann\", \"bytes\": 3}}");
+    assert_result(*state, greet, "{\"name\": \"\\u00fc\\n\\\"\"}",
+                  "{\"output\": {\"greeting\": \"\\u00fc\\n\\\"\", \"bytes\": 4}}");
+    assert_failure(*state, greet, "{\"name\": 7}", "input.name must be a string");
+    assert_failure(*state, greet, "{\"name\": null}", "input.name must be a string");
+    assert_failure(*state, greet, "[]", "test_api.c:");
+    assert_failure(*state, greet, "{\"name\": \"lone \\ud800\", \"name\": 1}", "must be a string");
+}
+
+static int read_everything(rp_job *job, void *user)
+{
+    rp_value input = rp_input(job);
+    int64_t number = -1, missing = 42;
+    double real = 0;
+    bool flag = false;
+    (void)user;
+    assert_int_equal(rp_type_of(input), RP_OBJECT);
+    assert_int_equal(rp_count(input), 6);
+    assert_int_equal(rp_get_int(input, "int", &number), RP_OK);
+    assert_true(number == INT64_MIN);
+    assert_int_equal(rp_get_int(input, "none", &missing), RP_MISSING);
+    assert_int_equal(rp_get_int(input, "null", &missing), RP_MISSING);
+    assert_true(missing == 42);
+    assert_int_equal(rp_get_int(input, "real", &missing), RP_WRONG);
+    assert_int_equal(rp_get_double(input, "real", &real), RP_OK);
+    assert_true(real > 0.24 && real < 0.26);
+    assert_int_equal(rp_get_bool(input, "yes", &flag), RP_OK);
+    assert_true(flag);
+    assert_int_equal(rp_get_bool(input, "int", &flag), RP_WRONG);
+    rp_value list = rp_get(input, "list");
+    assert_int_equal(rp_count(list), 3);
+    assert_int_equal(rp_to_int(rp_at(list, 2), &number), RP_OK);
+    assert_true(number == 3);
+    assert_int_equal(rp_type_of(rp_at(list, 3)), RP_NONE);
+    assert_int_equal(rp_type_of(rp_get(rp_get(rp_get(input, "a"), "b"), "c")), RP_NONE);
+    assert_int_equal(rp_type_of(rp_get(list, "x")), RP_NONE);
+    assert_int_equal(rp_type_of(rp_at(input, 0)), RP_NONE);
+    assert_true(slice_is(rp_json(rp_get(input, "obj")), "{\"k\\u0021\": []}"));
+    char names[64] = "";
+    for (rp_iter it = rp_each(rp_get(input, "obj")); rp_next(&it);)
+        strncat(names, it.name.ptr, it.name.len);
+    assert_string_equal(names, "k!");
+    rp_iter none = rp_each(rp_get(input, "none"));
+    assert_false(rp_next(&none));
+    rp_str webhook;
+    assert_int_equal(rp_get_str(rp_job_object(job), "webhook", &webhook), RP_OK);
+    assert_true(slice_is(webhook, "w"));
+    assert_true(slice_is(rp_job_id(job), "job-1"));
+    return rp_return_value(job, list);
+}
+
+static void every_kind_of_value_can_be_read(void **state)
+{
+    assert_result(*state, read_everything,
+                  "{\"int\": -9223372036854775808, \"null\": null, \"real\": 0.25, \"yes\": true,"
+                  " \"list\": [1, 2, 3], \"obj\": {\"k\\u0021\": []}}",
+                  "{\"output\": [1, 2, 3]}");
+}
+
+static int return_input(rp_job *job, void *user)
+{
+    (void)user;
+    return rp_return_json(job, rp_input_json(job));
+}
+
+static void input_can_be_returned_as_it_is(void **state)
+{
+    static const char *const inputs[] = { "null", "0", "\"x\"", "[1, {\"a\": \"b\"}]", "false" };
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        char expected[100];
+        snprintf(expected, sizeof expected, "{\"output\": %s}", inputs[i]);
+        assert_result(*state, return_input, inputs[i], expected);
+    }
+}
+
+static int write_in_pieces(rp_job *job, void *user)
+{
+    (void)user;
+    rp_return(job, "\"dropped\"");
+    rp_return(job, "[");
+    for (int i = 0; i < 3; i++)
+        rp_write(job, "%s%d", i > 0 ? "," : "", i);
+    return rp_write(job, "]");
+}
+
+static int return_nothing(rp_job *job, void *user)
+{
+    (void)job;
+    (void)user;
+    return RP_OK;
+}
+
+static int return_number(rp_job *job, void *user)
+{
+    (void)job;
+    (void)user;
+    return 17;
+}
+
+static int return_broken(rp_job *job, void *user)
+{
+    (void)user;
+    return rp_return(job, "{\"a\": }");
+}
+
+static int return_bytes(rp_job *job, void *user)
+{
+    (void)user;
+    return rp_return(job, "%Q", "\xff\xfe");
+}
+
+static int return_nan(rp_job *job, void *user)
+{
+    (void)user;
+    rp_return(job, "%g", 0.0 / 0.0 * -1.0);
+    return RP_OK; /* a failure noticed is a failure, whatever the handler says */
+}
+
+static int return_too_much(rp_job *job, void *user)
+{
+    char kilobyte[1001];
+    (void)user;
+    memset(kilobyte, '1', sizeof kilobyte - 1);
+    kilobyte[sizeof kilobyte - 1] = '\0';
+    for (int i = 0; i < 1001; i++)
+        rp_write(job, "%s", kilobyte);
+    return RP_OK;
+}
+
+static void bad_outcomes_are_failures(void **state)
+{
+    assert_result(*state, write_in_pieces, "1", "{\"output\": [0, 1, 2]}");
+    assert_failure(*state, return_nothing, "1", "without a result");
+    assert_failure(*state, return_number, "1", "returned 17");
+    assert_failure(*state, return_broken, "1", "not valid JSON");
+    assert_failure(*state, return_bytes, "1", "UTF-8");
+    assert_failure(*state, return_nan, "1", "HandlerError");
+    assert_failure(*state, return_too_much, "1", "limit");
+    /* One failed job leaves nothing behind for the next. */
+    assert_result(*state, return_input, "1", "{\"output\": 1}");
+}
+
+static int refresh(rp_job *job, void *user)
+{
+    (void)user;
+    rp_refresh_worker(job);
+    return rp_return(job, "1");
+}
+
+static int tell_progress(rp_job *job, void *user)
+{
+    (void)user;
+    assert_int_equal(rp_progress(job, "{\"step\": %d}", 1), RP_OK);
+    assert_int_equal(rp_progress(job, "{broken"), RP_WRONG);
+    assert_int_equal(rp_progress(job, "%Q", "half"), RP_OK);
+    assert_false(rp_job_stopped(job));
+    assert_false(rp_job_wait(job, 0));
+    char *memory = rp_alloc(job, 1000);
+    assert_non_null(memory);
+    memset(memory, 'x', 1000);
+    assert_null(rp_alloc(job, LIMIT_ARENA_BYTES));
+    return rp_return(job, "2");
+}
+
+static void refresh_and_progress(void **state)
+{
+    assert_result(*state, refresh, "1", "{\"output\": 1, \"stopPod\": true}");
+    assert_result(*state, tell_progress, "1", "{\"output\": 2}");
+    assert_string_equal(progress_sent, "{\"step\": 1};\"half\";");
+}
+
+static void a_job_without_input_is_answered(void **state)
+{
+    struct bench *bench = *state;
+    struct delivery *delivery;
+    struct job *job;
+    struct buf joined;
+    struct err err = { 0 };
+    assert_int_equal(delivery_new(&delivery, 1000, &err), 0);
+    assert_int_equal(buf_add_text(&delivery->body, "{\"id\": \"x\"}", &err), 0);
+    assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
+    delivery_release(delivery);
+    rp_job_run(&bench->job, job, return_nothing, NULL, &bench->result);
+    assert_true(json_equal(body_of(bench, &joined),
+                           slice_from("{\"error\": \"Job has missing field(s): input.\"}")));
+    buf_free(&joined);
+    end(bench, job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(strings_come_in_and_go_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_kind_of_value_can_be_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(input_can_be_returned_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(bad_outcomes_are_failures, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refresh_and_progress, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_without_input_is_answered, set_up, tear_down),
+    };
+    return cmocka_run_group_tests_name("api", tests, NULL, NULL);
+}

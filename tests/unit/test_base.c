@@ -1,0 +1,484 @@
+/* base: err, buf, arena, clock, escape. */
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/escape.h"
+#include "base/slice.h"
+#include "guard.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* --- slice ------------------------------------------------------------------------------ */
+
+static void slices_compare(void **state)
+{
+    (void)state;
+    slice none = { NULL, 0 };
+    assert_true(slice_equal(none, SLICE_LITERAL("")));
+    assert_true(slice_is(none, ""));
+    assert_false(slice_is(SLICE_LITERAL("a\0b"), "a"));
+    assert_true(slice_is_nocase(SLICE_LITERAL("Content-LENGTH"), "content-length"));
+    assert_false(slice_is_nocase(SLICE_LITERAL("Content-Lengt"), "content-length"));
+    assert_false(slice_is_nocase(SLICE_LITERAL("a\0b"), "a"));
+    assert_int_equal(slice_from(NULL).len, 0);
+    assert_true(slice_is(slice_skip(SLICE_LITERAL("abc"), 3), ""));
+}
+
+/* --- err -------------------------------------------------------------------------------- */
+
+static void err_texts_read_from_the_outside_in(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    assert_int_equal(err_system(&err, ERR_RETRY, ECONNREFUSED, "connect %s", "h:1"), ERR_RETRY);
+    assert_int_equal(err_wrap(&err, "post job %d", 7), ERR_RETRY);
+    char expected[ERR_TEXT_BYTES];
+    snprintf(expected, sizeof expected, "post job 7: connect h:1: %s", strerror(ECONNREFUSED));
+    assert_string_equal(err.text, expected);
+    assert_int_equal(err.code, ERR_RETRY);
+    assert_int_equal(err_set(&err, ERR_INPUT, "again"), ERR_INPUT);
+    assert_string_equal(err.text, "again");
+}
+
+static void err_may_be_null(void **state)
+{
+    (void)state;
+    assert_int_equal(err_set(NULL, ERR_LIMIT, "%d", 1), ERR_LIMIT);
+    assert_int_equal(err_system(NULL, ERR_LIMIT, EIO, "%d", 1), ERR_LIMIT);
+}
+
+static void err_cuts_long_texts(void **state)
+{
+    (void)state;
+    char text[ERR_TEXT_BYTES + 100];
+    for (size_t len = ERR_TEXT_BYTES - 12; len < sizeof text; len++) {
+        struct err err = { 0 };
+        memset(text, 'x', len);
+        text[len] = '\0';
+        size_t kept = len < ERR_TEXT_BYTES ? len : ERR_TEXT_BYTES - 1;
+        err_set(&err, ERR_PEER, "%s", text);
+        assert_int_equal(strlen(err.text), kept);
+        assert_memory_equal(err.text, text, kept);
+        err_wrap(&err, "context");
+        assert_memory_equal(err.text, "context: xxx", 12);
+        assert_true(strlen(err.text) < ERR_TEXT_BYTES);
+        err_wrap(&err, "%s", text); /* leaves little or no room for what was there */
+        assert_memory_equal(err.text, text, kept);
+        err_system(&err, ERR_RETRY, EIO, "%s", text);
+        assert_memory_equal(err.text, text, kept);
+        if (len + 1 == sizeof text)
+            break;
+    }
+}
+
+static void err_texts_stay_on_their_line(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    err_set(&err, ERR_PEER, "a\r\nERROR | b\t\x1b[0m\x7f \xc3\xa9");
+    assert_string_equal(err.text, "a??ERROR | b??[0m? \xc3\xa9");
+    err_wrap(&err, "x\ny");
+    assert_string_equal(err.text, "x?y: a??ERROR | b??[0m? \xc3\xa9");
+    err_system(&err, ERR_PEER, EIO, "\n");
+    assert_int_equal(err.text[0], '?');
+}
+
+/* --- buf -------------------------------------------------------------------------------- */
+
+static void buf_grows_up_to_its_maximum(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 10000, "answer");
+    assert_null(buf.ptr);
+    assert_int_equal(buf_add(&buf, NULL, 0, &err), 0);
+    for (int i = 0; i < 10000; i++) {
+        char c = (char)i;
+        assert_int_equal(buf_add(&buf, &c, 1, &err), 0);
+        assert_true(buf.cap <= buf.max && buf.len == (size_t)i + 1);
+    }
+    assert_int_equal(buf_reserve(&buf, 0, &err), 0);
+    assert_int_equal(buf_add(&buf, "x", 1, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "answer is larger than the limit of 10000 bytes");
+    assert_int_equal(buf_reserve(&buf, SIZE_MAX, &err), ERR_LIMIT);
+    assert_int_equal(buf.len, 10000);
+    for (int i = 0; i < 10000; i++)
+        assert_int_equal(buf.ptr[i], (char)i);
+    buf_free(&buf);
+}
+
+static void buf_appends_all_or_nothing(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 5, "answer");
+    assert_int_equal(buf_add_text(&buf, "abc", &err), 0);
+    assert_int_equal(buf_add_text(&buf, "def", &err), ERR_LIMIT);
+    assert_true(slice_is(buf_slice(&buf), "abc"));
+    assert_int_equal(buf_add_slice(&buf, SLICE_LITERAL("de"), &err), 0);
+    assert_true(slice_is(buf_slice(&buf), "abcde"));
+    buf_free(&buf);
+    assert_int_equal(buf_add_text(&buf, "again", &err), 0);
+    assert_true(slice_is(buf_slice(&buf), "again"));
+    buf_free(&buf);
+}
+
+static void buf_without_room_takes_nothing(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 0, "nothing");
+    assert_int_equal(buf_add(&buf, "", 0, &err), 0);
+    assert_int_equal(buf_reserve(&buf, 1, &err), ERR_LIMIT);
+    assert_null(buf.ptr);
+    buf_free(&buf);
+}
+
+static void buf_gives_back_what_it_may_not_keep(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 1 << 20, "answer");
+    assert_int_equal(buf_reserve(&buf, 600, &err), 0);
+    buf.len = 600;
+    buf_reset(&buf, buf.cap);
+    assert_non_null(buf.ptr);
+    assert_int_equal(buf.len, 0);
+    buf_reset(&buf, buf.cap - 1);
+    assert_null(buf.ptr);
+    assert_int_equal(buf.cap, 0);
+    assert_int_equal(buf_add_text(&buf, "again", &err), 0);
+    buf_free(&buf);
+}
+
+/* AddressSanitizer, where it is there, is to return NULL as malloc does instead of ending all. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+static void buf_reports_missing_memory(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, SIZE_MAX, "answer");
+    assert_int_equal(buf_add_text(&buf, "abc", &err), 0);
+    assert_int_equal(buf_reserve(&buf, SIZE_MAX / 2, &err), ERR_MEMORY);
+    assert_true(slice_is(buf_slice(&buf), "abc"));
+    buf_free(&buf);
+}
+
+/* --- arena ------------------------------------------------------------------------------ */
+
+static void arena_pieces_are_aligned_and_apart(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    unsigned char *pieces[300];
+    size_t sizes[COUNT(pieces)];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < COUNT(pieces); i++) {
+            sizes[i] = i % 50 == 49 ? 5000 + i : i % 67;
+            pieces[i] = arena_alloc(&arena, sizes[i]);
+            assert_non_null(pieces[i]);
+            assert_int_equal((uintptr_t)pieces[i] % _Alignof(max_align_t), 0);
+            memset(pieces[i], (int)i & 0xff, sizes[i]);
+        }
+        for (size_t i = 0; i < COUNT(pieces); i++)
+            for (size_t k = 0; k < sizes[i]; k++)
+                assert_int_equal(pieces[i][k], i & 0xff);
+        arena_reset(&arena);
+        assert_int_equal(arena.used_bytes, 0);
+    }
+    arena_free(&arena);
+    assert_null(arena.chunks);
+}
+
+static void arena_stops_at_its_maximum(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1000);
+    assert_null(arena_alloc(&arena, 1001));
+    assert_null(arena_alloc(&arena, SIZE_MAX));
+    assert_non_null(arena_alloc(&arena, 1000));
+    assert_null(arena_alloc(&arena, 1));
+    assert_non_null(arena_alloc(&arena, 0));
+    arena_reset(&arena);
+    size_t count = 0;
+    while (arena_alloc(&arena, 1) != NULL)
+        count++;
+    assert_true(count > 0 && count <= 1000);
+    arena_free(&arena);
+    arena_init(&arena, 0);
+    assert_null(arena_alloc(&arena, 1));
+    arena_free(&arena);
+    arena_init(&arena, SIZE_MAX);
+    assert_null(arena_alloc(&arena, SIZE_MAX - 7)); /* rounding up would wrap around */
+    arena_free(&arena);
+}
+
+static void arena_keeps_one_small_chunk(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 24);
+    assert_non_null(arena_alloc(&arena, 1 << 20));
+    arena_reset(&arena);
+    assert_null(arena.chunks); /* the large one is not kept */
+    assert_non_null(arena_alloc(&arena, 8));
+    assert_non_null(arena_alloc(&arena, 1 << 20));
+    assert_non_null(arena_alloc(&arena, 4000));
+    arena_reset(&arena);
+    assert_non_null(arena.chunks);
+    void *first = arena_alloc(&arena, 8);
+    arena_reset(&arena);
+    assert_ptr_equal(arena_alloc(&arena, 8), first);
+    arena_free(&arena);
+    arena_free(&arena); /* twice does no harm */
+}
+
+/* --- clock ------------------------------------------------------------------------------ */
+
+static void clock_deadlines_never_wrap(void **state)
+{
+    (void)state;
+    int64_t before = clock_now_ms();
+    assert_true(before >= 0);
+    assert_true(clock_deadline(INT64_MAX) == DEADLINE_NEVER);
+    assert_int_equal(clock_left_ms(DEADLINE_NEVER), INT_MAX);
+    assert_int_equal(clock_left_ms(before - 1), 0);
+    assert_int_equal(clock_left_ms(0), 0);
+    assert_int_equal(clock_left_ms(clock_deadline(-5)), 0);
+    assert_int_equal(clock_left_ms(clock_deadline(INT64_C(1) << 40)), INT_MAX);
+    int left = clock_left_ms(clock_deadline(3600 * 1000));
+    assert_true(left > 0 && left <= 3600 * 1000);
+    assert_true(clock_now_ms() >= before);
+    assert_true(clock_earlier(5, DEADLINE_NEVER) == 5 && clock_earlier(7, 5) == 5);
+}
+
+/* --- escape ----------------------------------------------------------------------------- */
+
+/* The escape of one byte, written down a second time. */
+static size_t reference_escape(char *to, unsigned char c)
+{
+    switch (c) {
+    case '"': memcpy(to, "\\\"", 2); return 2;
+    case '\\': memcpy(to, "\\\\", 2); return 2;
+    case '\b': memcpy(to, "\\b", 2); return 2;
+    case '\f': memcpy(to, "\\f", 2); return 2;
+    case '\n': memcpy(to, "\\n", 2); return 2;
+    case '\r': memcpy(to, "\\r", 2); return 2;
+    case '\t': memcpy(to, "\\t", 2); return 2;
+    default: break;
+    }
+    if (c >= 0x20) {
+        *to = (char)c;
+        return 1;
+    }
+    char text[8];
+    snprintf(text, sizeof text, "\\u%04x", c);
+    memcpy(to, text, 6);
+    return 6;
+}
+
+static size_t reference_escape_all(char *to, const char *from, size_t len)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < len; i++)
+        out += reference_escape(to + out, (unsigned char)from[i]);
+    return out;
+}
+
+static void each_byte_is_escaped_right_at_each_place(void **state)
+{
+    (void)state;
+    char input[20], expected[sizeof input * ESCAPE_MAX_BYTES], output[sizeof expected];
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < sizeof input; at++) {
+            memset(input, c % 2 == 0 ? 'a' : 0xe9, sizeof input);
+            input[at] = (char)c;
+            size_t expected_len = reference_escape_all(expected, input, sizeof input), taken;
+            assert_int_equal(escape_json(output, sizeof output, input, sizeof input, &taken),
+                             expected_len);
+            assert_int_equal(taken, sizeof input);
+            assert_memory_equal(output, expected, expected_len);
+            bool plain = c >= 0x20 && c != '"' && c != '\\';
+            assert_int_equal(escape_plain_prefix(input, sizeof input), plain ? sizeof input : at);
+        }
+    }
+}
+
+/* Escapes through a window of to_cap bytes, which ends at an unreadable page. */
+static size_t escape_through_window(char *to, slice input, slice window)
+{
+    size_t out = 0;
+    while (input.len > 0) {
+        size_t taken;
+        char *place = (char *)(uintptr_t)window.ptr;
+        size_t count = escape_json(place, window.len, input.ptr, input.len, &taken);
+        assert_true(taken > 0 && count > 0 && count <= window.len);
+        char next[ESCAPE_MAX_BYTES];
+        if (taken < input.len) /* what did not fit whole is what was left out */
+            assert_true(count + reference_escape(next, (unsigned char)input.ptr[taken]) >
+                        window.len);
+        memcpy(to + out, place, count);
+        out += count;
+        input = slice_skip(input, taken);
+    }
+    return out;
+}
+
+static void escaping_goes_on_where_the_room_ended(void **state)
+{
+    (void)state;
+    static const char text[] = "plain text first, then \x01\x1f\x02, \"quotes\" and \\, \n\r\t\b\f "
+                               "\xe2\x82\xac\xf0\x9f\x98\x80 \0 end\n";
+    slice input = guard_copy(text, sizeof text - 1);
+    char expected[sizeof text * ESCAPE_MAX_BYTES], output[sizeof expected];
+    size_t expected_len = reference_escape_all(expected, input.ptr, input.len);
+    for (size_t cap = ESCAPE_MAX_BYTES; cap <= expected_len + 1; cap++) {
+        slice window = guard_copy(expected, cap < sizeof expected ? cap : sizeof expected);
+        assert_int_equal(escape_through_window(output, input, window), expected_len);
+        assert_memory_equal(output, expected, expected_len);
+        guard_free(window);
+    }
+    guard_free(input);
+}
+
+static void escaping_without_room_takes_nothing(void **state)
+{
+    (void)state;
+    char output[ESCAPE_MAX_BYTES];
+    size_t taken = 99;
+    assert_int_equal(escape_json(output, 0, "abc", 3, &taken), 0);
+    assert_int_equal(taken, 0);
+    assert_int_equal(escape_json(output, 5, "\x01", 1, &taken), 0);
+    assert_int_equal(taken, 0);
+    assert_int_equal(escape_json(output, 2, "\n", 1, &taken), 2);
+    assert_int_equal(taken, 1);
+    assert_int_equal(escape_json(output, sizeof output, NULL, 0, &taken), 0);
+    assert_int_equal(taken, 0);
+    assert_int_equal(escape_plain_prefix(NULL, 0), 0);
+}
+
+/* RFC 3629, section 4, row by row: the first byte's range and each following byte's. */
+static const struct {
+    unsigned char first_low, first_high, second_low, second_high;
+    size_t len;
+} utf8_rows[] = {
+    { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+    { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+    { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+static size_t reference_utf8(const unsigned char *bytes, size_t len)
+{
+    if (bytes[0] <= 0x7f)
+        return 1;
+    for (size_t i = 0; i < COUNT(utf8_rows); i++) {
+        if (bytes[0] < utf8_rows[i].first_low || bytes[0] > utf8_rows[i].first_high)
+            continue;
+        if (len < utf8_rows[i].len || bytes[1] < utf8_rows[i].second_low ||
+            bytes[1] > utf8_rows[i].second_high)
+            return 0;
+        for (size_t k = 2; k < utf8_rows[i].len; k++)
+            if (bytes[k] < 0x80 || bytes[k] > 0xbf)
+                return 0;
+        return utf8_rows[i].len;
+    }
+    return 0;
+}
+
+static void check_utf8(char *guarded_end, const unsigned char *bytes, size_t len)
+{
+    memcpy(guarded_end - len, bytes, len);
+    if (utf8_sequence(guarded_end - len, len) != reference_utf8(bytes, len))
+        fail_msg("%zu bytes %02x %02x %02x %02x", len, bytes[0], bytes[1], bytes[2], bytes[3]);
+}
+
+static void utf8_is_what_rfc_3629_says(void **state)
+{
+    (void)state;
+    slice guarded = guard_copy("1234", 4);
+    char *end = (char *)(uintptr_t)guarded.ptr + guarded.len;
+    /* All of one, two and three bytes; of four, the edges of every range as third and fourth. */
+    static const unsigned char edges[] = { 0x00, 0x7f, 0x80, 0x8f, 0x90, 0xbf, 0xc0, 0xff };
+    for (unsigned n = 0; n < 1u << 24; n++) {
+        unsigned char bytes[4] = { (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+                                   (unsigned char)n, 0 };
+        if ((n & 0xffff) == 0)
+            check_utf8(end, bytes, 1);
+        if ((n & 0xff) == 0)
+            check_utf8(end, bytes, 2);
+        check_utf8(end, bytes, 3);
+        if (bytes[0] < 0xf0 || memchr(edges, bytes[2], sizeof edges) == NULL)
+            continue;
+        for (size_t i = 0; i < sizeof edges; i++) {
+            bytes[3] = edges[i];
+            check_utf8(end, bytes, 4);
+        }
+    }
+    guard_free(guarded);
+}
+
+static void utf8_counts_every_code_point(void **state)
+{
+    (void)state;
+    size_t valid = 0;
+    for (unsigned n = 0; n < 0x200000; n++) { /* every four-byte form, overlong ones included */
+        const char bytes[4] = { (char)(0xf0 | n >> 18), (char)(0x80 | (n >> 12 & 0x3f)),
+                                (char)(0x80 | (n >> 6 & 0x3f)), (char)(0x80 | (n & 0x3f)) };
+        bool expected = n >= 0x10000 && n <= 0x10ffff;
+        valid += expected;
+        if (utf8_sequence(bytes, 4) != (expected ? 4u : 0u))
+            fail_msg("code point %x", n);
+    }
+    assert_int_equal(valid, 0x100000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slices_compare),
+        cmocka_unit_test(err_texts_read_from_the_outside_in),
+        cmocka_unit_test(err_may_be_null),
+        cmocka_unit_test(err_cuts_long_texts),
+        cmocka_unit_test(err_texts_stay_on_their_line),
+        cmocka_unit_test(buf_grows_up_to_its_maximum),
+        cmocka_unit_test(buf_appends_all_or_nothing),
+        cmocka_unit_test(buf_without_room_takes_nothing),
+        cmocka_unit_test(buf_gives_back_what_it_may_not_keep),
+        cmocka_unit_test(buf_reports_missing_memory),
+        cmocka_unit_test(arena_pieces_are_aligned_and_apart),
+        cmocka_unit_test(arena_stops_at_its_maximum),
+        cmocka_unit_test(arena_keeps_one_small_chunk),
+        cmocka_unit_test(clock_deadlines_never_wrap),
+        cmocka_unit_test(each_byte_is_escaped_right_at_each_place),
+        cmocka_unit_test(escaping_goes_on_where_the_room_ended),
+        cmocka_unit_test(escaping_without_room_takes_nothing),
+        cmocka_unit_test(utf8_is_what_rfc_3629_says),
+        cmocka_unit_test(utf8_counts_every_code_point),
+    };
+    return cmocka_run_group_tests_name("base", tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+/* job/job and app/job_table: deliveries read in place, and the table of jobs held. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "app/job_table.h"
+#include "base/limits.h"
+#include "job/job.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* A delivery of these bytes with its jobs; returns what delivery_read returned. */
+static int deliver(const char *body, const char *local_id, struct job **jobs, struct err *err)
+{
+    struct delivery *delivery;
+    assert_int_equal(delivery_new(&delivery, LIMIT_TAKE_BYTES, err), 0);
+    assert_int_equal(buf_add_text(&delivery->body, body, err), 0);
+    int rc = delivery_read(delivery, local_id, jobs, err);
+    delivery_release(delivery);
+    return rc;
+}
+
+static void release_all(struct job *jobs)
+{
+    for (struct job *next; jobs != NULL; jobs = next) {
+        next = jobs->next;
+        job_release(jobs);
+    }
+}
+
+static const struct reading {
+    const char *body;
+    const char *ids; /* of the jobs read, with spaces between; NULL: an error */
+} readings[] = {
+    { "{\"id\": \"a\", \"input\": 1}", "a" },
+    { " [ ] ", "" },
+    { "[{\"id\":\"a\",\"input\":{}},{\"id\":\"b\",\"input\":null}]", "a b" },
+    { "[{\"id\":\"a\",\"input\":1}, 7, null, \"x\", [], {}, {\"input\":1}, {\"id\":\"b\",\"input\":2}]",
+      "a b" },
+    { "{\"id\": 12345678901234567890, \"input\": 1}", "12345678901234567890" },
+    { "{\"id\": 1e3, \"input\": 1}", "1e3" },
+    { "{\"id\": \"a\\u0062\\/c\", \"input\": 1}", "ab/c" },
+    { "{\"input\": {\"id\": \"inner\"}, \"id\": \"outer\"}", "outer" },
+    { "{\"id\": \"first\", \"input\": 1, \"id\": \"last\"}", "last" },
+    { "{\"id\": \"\", \"input\": 1}", NULL },
+    { "{\"id\": null, \"input\": 1}", NULL },
+    { "{\"id\": [1], \"input\": 1}", NULL },
+    { "{\"id\": true, \"input\": 1}", NULL },
+    { "{\"input\": 1}", NULL },
+    { "{}", NULL },
+    { "7", NULL },
+    { "\"text\"", NULL },
+    { "null", NULL },
+    { "", NULL },
+    { "{\"id\": \"a\", \"input\": 1", NULL },
+    { "{\"id\": \"a\", \"input\": NaN}", NULL },
+};
+
+static void deliveries_are_read_as_the_contract_says(void **state)
+{
+    (void)state;
+    log_init(LOG_NOTSET, false);
+    for (size_t i = 0; i < COUNT(readings); i++) {
+        struct job *jobs;
+        struct err err = { 0 };
+        char ids[256] = "";
+        int rc = deliver(readings[i].body, NULL, &jobs, &err);
+        if ((rc == 0) != (readings[i].ids != NULL))
+            fail_msg("%s: rc %d (%s)", readings[i].body, rc, err.text);
+        if (rc != 0)
+            continue;
+        for (struct job *job = jobs; job != NULL; job = job->next) {
+            strncat(ids, ids[0] != '\0' ? " " : "", 1);
+            strncat(ids, job->id.ptr, job->id.len);
+        }
+        assert_string_equal(ids, readings[i].ids);
+        release_all(jobs);
+    }
+}
+
+static void missing_input_is_a_defect_not_a_loss(void **state)
+{
+    struct job *jobs;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(deliver("{\"id\": \"a\"}", NULL, &jobs, &err), 0);
+    assert_non_null(jobs->defect);
+    release_all(jobs);
+    assert_int_equal(deliver("{\"id\": \"a\", \"input\": null}", NULL, &jobs, &err), 0);
+    assert_null(jobs->defect);
+    assert_true(slice_is(jobs->input, "null"));
+    release_all(jobs);
+}
+
+static void ids_have_a_limit(void **state)
+{
+    char body[2 * LIMIT_JOB_ID_BYTES];
+    struct job *jobs;
+    struct err err = { 0 };
+    char id[LIMIT_JOB_ID_BYTES + 2];
+    (void)state;
+    memset(id, 'x', sizeof id);
+    id[LIMIT_JOB_ID_BYTES] = '\0';
+    snprintf(body, sizeof body, "{\"id\": \"%s\", \"input\": 1}", id);
+    assert_int_equal(deliver(body, NULL, &jobs, &err), 0);
+    release_all(jobs);
+    id[LIMIT_JOB_ID_BYTES] = 'x';
+    id[LIMIT_JOB_ID_BYTES + 1] = '\0';
+    snprintf(body, sizeof body, "{\"id\": \"%s\", \"input\": 1}", id);
+    assert_int_equal(deliver(body, NULL, &jobs, &err), ERR_INPUT);
+}
+
+static void batch_id_and_local_id(void **state)
+{
+    struct job *jobs;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(deliver("{\"input\": 1, \"batchId\": \"b\\t1\"}", "local_test", &jobs, &err),
+                     0);
+    assert_true(slice_is(jobs->id, "local_test"));
+    assert_true(slice_is(jobs->batch_id, "b\t1"));
+    release_all(jobs);
+    assert_int_equal(
+        deliver("{\"id\": \"x\", \"input\": 1, \"batchId\": 7}", "local_test", &jobs, &err), 0);
+    assert_true(slice_is(jobs->id, "x"));
+    assert_int_equal(jobs->batch_id.len, 0);
+    release_all(jobs);
+}
+
+/* --- the table --------------------------------------------------------------------------- */
+
+static struct job *read_all(const char *body)
+{
+    struct job *jobs;
+    struct err err = { 0 };
+    assert_int_equal(deliver(body, NULL, &jobs, &err), 0);
+    return jobs;
+}
+
+static void assert_ids(struct job_table *table, const char *expected)
+{
+    struct buf ids;
+    struct err err;
+    buf_init(&ids, 1000, "ids");
+    assert_int_equal(job_table_ids(table, &ids, &err), 0);
+    assert_true(slice_is(buf_slice(&ids), expected));
+    buf_free(&ids);
+}
+
+static void jobs_are_held_until_settled(void **state)
+{
+    struct job_table table;
+    (void)state;
+    job_table_init(&table);
+    assert_false(job_table_is_busy(&table));
+    assert_int_equal(job_table_wait_room(&table, 3), 3);
+    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+    assert_true(job_table_is_busy(&table));
+    assert_int_equal(job_table_wait_room(&table, 3), 1);
+    struct job *a = job_table_next(&table), *b = job_table_next(&table);
+    assert_true(slice_is(a->id, "a"));
+    assert_true(slice_is(b->id, "b"));
+    assert_ids(&table, "b,a");
+    job_table_settle(&table, a);
+    assert_ids(&table, "b");
+    assert_false(job_table_wait_empty(&table, clock_now_ms() - 1));
+    job_table_settle(&table, b);
+    assert_true(job_table_wait_empty(&table, DEADLINE_NEVER));
+    assert_ids(&table, "");
+}
+
+static void an_id_runs_once_at_a_time(void **state)
+{
+    struct job_table table;
+    (void)state;
+    log_init(LOG_NOTSET, false);
+    job_table_init(&table);
+    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"a\",\"input\":2}]"));
+    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":3}"));
+    assert_ids(&table, "a");
+    struct job *first = job_table_next(&table);
+    assert_true(slice_is(first->input, "1"));
+    job_table_settle(&table, first);
+    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":4}"));
+    struct job *again = job_table_next(&table);
+    assert_true(slice_is(again->input, "4"));
+    job_table_settle(&table, again);
+}
+
+static void only_the_named_job_is_stopped(void **state)
+{
+    struct job_table table;
+    (void)state;
+    job_table_init(&table);
+    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+    assert_false(job_table_stop(&table, slice_from("c")));
+    assert_true(job_table_stop(&table, slice_from("b")));
+    struct job *a = job_table_next(&table), *b = job_table_next(&table);
+    assert_false(flag_is_raised(&a->stop));
+    assert_true(flag_is_raised(&b->stop));
+    job_table_settle(&table, a);
+    job_table_settle(&table, b);
+}
+
+static void a_closed_table_runs_what_it_holds(void **state)
+{
+    struct job_table table;
+    (void)state;
+    job_table_init(&table);
+    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":1}"));
+    job_table_close(&table);
+    assert_int_equal(job_table_wait_room(&table, 5), 0);
+    struct job *a = job_table_next(&table);
+    assert_non_null(a);
+    job_table_settle(&table, a);
+    assert_null(job_table_next(&table));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deliveries_are_read_as_the_contract_says),
+        cmocka_unit_test(missing_input_is_a_defect_not_a_loss),
+        cmocka_unit_test(ids_have_a_limit),
+        cmocka_unit_test(batch_id_and_local_id),
+        cmocka_unit_test(jobs_are_held_until_settled),
+        cmocka_unit_test(an_id_runs_once_at_a_time),
+        cmocka_unit_test(only_the_named_job_is_stopped),
+        cmocka_unit_test(a_closed_table_runs_what_it_holds),
+    };
+    return cmocka_run_group_tests_name("job", tests, NULL, NULL);
+}

@@ -1,0 +1,312 @@
+/* net/tls_der: reading certificates again, for names, dates, addresses and purposes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "certificate.h"
+#include "guard.h"
+#include "net/tls_der.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define OID_SERVER SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x01")
+#define OID_CLIENT SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x02")
+#define OID_ANY SLICE_LITERAL("\x55\x1d\x25\x00")
+#define ADDRESS_127_0_0_1 SLICE_LITERAL("\x7f\x00\x00\x01")
+
+static struct certificate_key root_key, server_key;
+
+static slice make(unsigned char *bytes, struct certificate_spec spec)
+{
+    if (spec.issuer == NULL)
+        spec.issuer = "The Root";
+    if (spec.subject == NULL)
+        spec.subject = "a.test";
+    spec.key = &server_key;
+    spec.signer = &root_key;
+    return certificate_make(bytes, &spec);
+}
+
+static void assert_display(slice name, const char *expected)
+{
+    char text[64];
+    der_display_name(name, text, sizeof text);
+    assert_string_equal(text, expected);
+}
+
+static void all_parts_are_found(void **state)
+{
+    (void)state;
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    slice made = make(bytes, (struct certificate_spec){ .from = "700101000000Z",
+                                                        .to = "20500102030405Z",
+                                                        .dns = { "a.test", "*.b.test" },
+                                                        .address = ADDRESS_127_0_0_1,
+                                                        .purpose = OID_SERVER });
+    slice copy = guard_copy(made.ptr, made.len);
+    assert_true(der_certificate(copy, &certificate));
+    assert_display(certificate.issuer, "The Root");
+    assert_display(certificate.subject, "a.test");
+    assert_int_equal(certificate.not_before, 0);
+    assert_int_equal(certificate.not_after, 2524705445);
+    assert_true(
+        slice_equal(certificate.signature_oid, SLICE_LITERAL("\x2a\x86\x48\xce\x3d\x04\x03\x02")));
+    assert_true(slice_equal(certificate.key_oid, SLICE_LITERAL("\x2a\x86\x48\xce\x3d\x02\x01")));
+    assert_true(der_purpose_is_server(certificate.purposes));
+
+    enum der_name_kind kind;
+    slice names = certificate.alt_names, name;
+    assert_true(der_next_name(&names, &kind, &name));
+    assert_true(kind == DER_NAME_DNS && slice_is(name, "a.test"));
+    assert_true(der_next_name(&names, &kind, &name));
+    assert_true(kind == DER_NAME_DNS && slice_is(name, "*.b.test"));
+    assert_true(der_next_name(&names, &kind, &name));
+    assert_true(kind == DER_NAME_ADDRESS && slice_equal(name, ADDRESS_127_0_0_1));
+    assert_false(der_next_name(&names, &kind, &name));
+    guard_free(copy);
+}
+
+static void what_is_not_there_is_not_found(void **state)
+{
+    (void)state;
+    static const struct certificate_spec specs[] = {
+        { .no_names = true },
+        { .flaw = CERTIFICATE_V1 },
+    };
+    for (size_t i = 0; i < COUNT(specs); i++) {
+        unsigned char bytes[CERTIFICATE_BYTES];
+        struct der_certificate certificate;
+        assert_true(der_certificate(make(bytes, specs[i]), &certificate));
+        assert_null(certificate.alt_names.ptr);
+        assert_null(certificate.purposes.ptr);
+    }
+}
+
+static void every_cut_is_no_certificate_and_reads_nothing_beyond(void **state)
+{
+    (void)state;
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    slice made = make(bytes,
+                      (struct certificate_spec){ .dns = { "a.test" }, .purpose = OID_SERVER });
+    for (size_t len = 0; len < made.len; len++) {
+        slice copy = guard_copy(made.ptr, len);
+        assert_false(der_certificate(copy, &certificate));
+        guard_free(copy);
+    }
+}
+
+static void inside(slice part, slice whole)
+{
+    if (part.ptr != NULL)
+        assert_true(part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+}
+
+static void use(slice bytes)
+{
+    struct der_certificate certificate;
+    char text[20];
+    enum der_name_kind kind;
+    slice name;
+    (void)der_certificate(bytes, &certificate);
+    const slice parts[] = { certificate.issuer,  certificate.subject,   certificate.signature_oid,
+                            certificate.key_oid, certificate.alt_names, certificate.purposes };
+    for (size_t i = 0; i < COUNT(parts); i++)
+        inside(parts[i], bytes);
+    der_display_name(certificate.subject, text, sizeof text);
+    der_display_name(certificate.issuer, text, 1);
+    assert_string_equal(text, "");
+    for (slice rest = certificate.alt_names; der_next_name(&rest, &kind, &name);)
+        inside(name, bytes);
+    (void)der_purpose_is_server(certificate.purposes);
+}
+
+static void no_changed_byte_leads_outside(void **state)
+{
+    (void)state;
+    static const unsigned char values[] = { 0x00, 0x01, 0x1f, 0x30, 0x7f, 0x80, 0x81,
+                                            0x82, 0x84, 0x85, 0xa0, 0xa3, 0xff };
+    unsigned char bytes[CERTIFICATE_BYTES];
+    slice made = make(bytes, (struct certificate_spec){ .dns = { "a.test" },
+                                                        .address = ADDRESS_127_0_0_1,
+                                                        .purpose = OID_SERVER });
+    slice copy = guard_copy(made.ptr, made.len);
+    unsigned char *at = (unsigned char *)(uintptr_t)copy.ptr;
+    for (size_t i = 0; i < copy.len; i++) {
+        unsigned char before = at[i];
+        for (size_t k = 0; k < COUNT(values); k++) {
+            at[i] = values[k];
+            use(copy);
+        }
+        at[i] = before;
+    }
+    guard_free(copy);
+}
+
+static void elements_of_odd_lengths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        bool good;
+        size_t value_len;
+    } cases[] = {
+        { "", 0, false, 0 },
+        { "\x04", 1, false, 0 },
+        { "\x04\x00", 2, true, 0 },
+        { "\x04\x01x", 3, true, 1 },
+        { "\x04\x02x", 3, false, 0 },
+        { "\x04\x80x\x00\x00", 5, false, 0 },        /* of unknown length */
+        { "\x04\x81\x01x", 4, true, 1 },             /* longer than need be: BearSSL takes it */
+        { "\x04\x84\x00\x00\x00\x01x", 7, true, 1 }, /* the longest form */
+        { "\x04\x85\x00\x00\x00\x00\x01x", 8, false, 0 }, /* too long a form */
+        { "\x04\x84\xff\xff\xff\xff", 6, false, 0 },
+        { "\x04\x84\x00\x00", 4, false, 0 },
+        { "\x1f\x01\x00", 3, false, 0 }, /* a tag of more than one byte */
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slice copy = guard_copy(cases[i].bytes, cases[i].len), rest = copy, value;
+        unsigned char tag;
+        assert_int_equal(der_next(&rest, &tag, &value), cases[i].good);
+        if (cases[i].good) {
+            assert_int_equal(tag, 0x04);
+            assert_int_equal(value.len, cases[i].value_len);
+            assert_int_equal(rest.len, 0);
+        } else {
+            assert_ptr_equal(rest.ptr, copy.ptr);
+            assert_int_equal(rest.len, copy.len);
+        }
+        guard_free(copy);
+    }
+}
+
+static void times(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t seconds;
+    } cases[] = {
+        { "240501120000Z", 1714564800 },
+        { "491231235959Z", 2524607999 },
+        { "500101000000Z", -631152000 },
+        { "991231235959Z", 946684799 },
+        { "20240229000000Z", 1709164800 },
+        { "99991231235959Z", 253402300799 },
+        { "241301000000Z", DER_NO_TIME },
+        { "240001000000Z", DER_NO_TIME },
+        { "240132000000Z", DER_NO_TIME },
+        { "240100000000Z", DER_NO_TIME },
+        { "240101240000Z", DER_NO_TIME },
+        { "240101006000Z", DER_NO_TIME },
+        { "240101000061Z", DER_NO_TIME },
+        { "2401010000000", DER_NO_TIME },
+        { "24o101000000Z", DER_NO_TIME },
+        { "20240101000000+0100", DER_NO_TIME },
+        { "", DER_NO_TIME },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned char bytes[CERTIFICATE_BYTES];
+        struct der_certificate certificate;
+        slice made = make(bytes, (struct certificate_spec){ .to = cases[i].text });
+        assert_true(der_certificate(made, &certificate));
+        assert_int_equal(certificate.not_after, cases[i].seconds);
+    }
+}
+
+static void purposes(void **state)
+{
+    (void)state;
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ .purpose = OID_CLIENT }),
+                                &certificate));
+    assert_non_null(certificate.purposes.ptr);
+    assert_false(der_purpose_is_server(certificate.purposes));
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ .purpose = OID_ANY }),
+                                &certificate));
+    assert_true(der_purpose_is_server(certificate.purposes));
+    assert_false(der_purpose_is_server((slice){ NULL, 0 }));
+}
+
+static void names_of_authorities(void **state)
+{
+    (void)state;
+    assert_display(SLICE_LITERAL("\x30\x00"), "an unnamed issuer");
+    assert_display((slice){ NULL, 0 }, "an unnamed issuer");
+    assert_display(SLICE_LITERAL("\x04\x01x"), "an unnamed issuer");
+    /* Organization before common name, which wins; the type is PrintableString. */
+    assert_display(SLICE_LITERAL("\x30\x1a\x31\x0b\x30\x09\x06\x03\x55\x04\x0a\x13\x02"
+                                 "Ox\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x13\x02"
+                                 "Cn"),
+                   "Cn");
+    /* Organization alone. */
+    assert_display(SLICE_LITERAL("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x0a\x13\x02"
+                                 "Ox"),
+                   "Ox");
+    /* A BMPString is not shown. */
+    assert_display(SLICE_LITERAL("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x03\x1e\x02\x00"
+                                 "C"),
+                   "an unnamed issuer");
+}
+
+static void display_names_are_printable(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *shown;
+    } cases[] = {
+        { "a\nb\x7f\x01", "a?b??" },
+        { "\xc5\xbe\xff\xc5", "\xc5\xbe??" },
+        { "\xc0\x80", "??" },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned char bytes[CERTIFICATE_BYTES];
+        struct der_certificate certificate;
+        slice made = make(bytes, (struct certificate_spec){ .subject = cases[i].name });
+        assert_true(der_certificate(made, &certificate));
+        assert_display(certificate.subject, cases[i].shown);
+    }
+}
+
+static void display_names_are_cut_between_characters(void **state)
+{
+    (void)state;
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    char text[4];
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ .subject = "ab\xc5\xbe" }),
+                                &certificate));
+    der_display_name(certificate.subject, text, sizeof text);
+    assert_string_equal(text, "ab");
+}
+
+static int make_keys(void **state)
+{
+    (void)state;
+    certificate_key_make(&root_key, 1);
+    certificate_key_make(&server_key, 2);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_parts_are_found),
+        cmocka_unit_test(what_is_not_there_is_not_found),
+        cmocka_unit_test(every_cut_is_no_certificate_and_reads_nothing_beyond),
+        cmocka_unit_test(no_changed_byte_leads_outside),
+        cmocka_unit_test(elements_of_odd_lengths),
+        cmocka_unit_test(times),
+        cmocka_unit_test(purposes),
+        cmocka_unit_test(names_of_authorities),
+        cmocka_unit_test(display_names_are_printable),
+        cmocka_unit_test(display_names_are_cut_between_characters),
+    };
+    return cmocka_run_group_tests(tests, make_keys, NULL);
+}

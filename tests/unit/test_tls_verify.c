@@ -1,0 +1,494 @@
+/* net/tls_verify: chains that are good, chains that are not, and what a person reads about them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "certificate.h"
+#include "net/tls_verify.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define NOW 1767225600 /* 2026-01-01 00:00 */
+
+#define OID_SERVER SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x01")
+#define OID_CLIENT SLICE_LITERAL("\x2b\x06\x01\x05\x05\x07\x03\x02")
+#define ADDRESS_V4 SLICE_LITERAL("\x7f\x00\x00\x01")
+#define ADDRESS_V6 SLICE_LITERAL("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01")
+#define ADDRESS_LONG SLICE_LITERAL("\x7f\x00\x00\x01\x00")
+
+static struct certificate_key root_key, middle_key, server_key, other_key;
+
+/* --- the certificates a server may send ----------------------------------------------------- */
+
+#define ROOT .issuer = "The Root", .signer = &root_key
+#define MIDDLE .issuer = "The Middle", .signer = &middle_key
+#define SERVER .subject = "whoever", .key = &server_key
+
+static const struct certificate_spec good = { ROOT, SERVER, .dns = { "a.test", "*.b.test" } };
+static const struct certificate_spec below_middle = { MIDDLE, SERVER, .dns = { "a.test" } };
+static const struct certificate_spec middle = { ROOT, .subject = "The Middle", .key = &middle_key,
+                                                .ca = true };
+static const struct certificate_spec root = { ROOT, .subject = "The Root", .key = &root_key,
+                                              .ca = true };
+static const struct certificate_spec stranger = { .issuer = "Other Root",
+                                                  .signer = &other_key,
+                                                  .subject = "Stranger",
+                                                  .key = &other_key,
+                                                  .ca = true };
+static const struct certificate_spec by_stranger = {
+    .issuer = "Other Root", .signer = &other_key, SERVER, .dns = { "a.test" }
+};
+static const struct certificate_spec self_signed = { .issuer = "a.test",
+                                                     .subject = "a.test",
+                                                     .signer = &server_key,
+                                                     .key = &server_key,
+                                                     .dns = { "a.test" } };
+static const struct certificate_spec impostor = {
+    .issuer = "The Root", .signer = &other_key, SERVER, .dns = { "a.test" }
+};
+static const struct certificate_spec middle_no_ca = { ROOT, .subject = "The Middle",
+                                                      .key = &middle_key, .dns = { "x.test" } };
+static const struct certificate_spec middle_old = { ROOT, .subject = "The Middle",
+                                                    .key = &middle_key, .ca = true,
+                                                    .to = "240501120000Z" };
+static const struct certificate_spec middle_sha1 = { ROOT, .subject = "The Middle",
+                                                     .key = &middle_key, .ca = true,
+                                                     .flaw = CERTIFICATE_SHA1 };
+static const struct certificate_spec other_root_sha1 = { .issuer = "Other Root",
+                                                         .signer = &other_key,
+                                                         .subject = "Other Root",
+                                                         .key = &other_key,
+                                                         .ca = true,
+                                                         .flaw = CERTIFICATE_SHA1 };
+static const struct certificate_spec expired = { ROOT, SERVER, .dns = { "a.test" },
+                                                 .to = "240501120000Z" };
+static const struct certificate_spec early = { ROOT, SERVER, .dns = { "a.test" },
+                                               .from = "300102000000Z" };
+static const struct certificate_spec last_second = { ROOT, SERVER, .dns = { "a.test" },
+                                                     .from = "260101000000Z",
+                                                     .to = "260101000000Z" };
+static const struct certificate_spec bad_time = { ROOT, SERVER, .dns = { "a.test" }, .to = "soon" };
+static const struct certificate_spec sha1 = { ROOT, SERVER, .dns = { "a.test" },
+                                              .flaw = CERTIFICATE_SHA1 };
+static const struct certificate_spec pss = { ROOT, SERVER, .dns = { "a.test" },
+                                             .flaw = CERTIFICATE_PSS };
+static const struct certificate_spec bad_signature = { ROOT, SERVER, .dns = { "a.test" },
+                                                       .flaw = CERTIFICATE_BAD_SIGNATURE };
+static const struct certificate_spec bad_middle = { ROOT, .subject = "The Middle",
+                                                    .key = &other_key, .ca = true };
+static const struct certificate_spec no_names = { ROOT, .subject = "a.test", .key = &server_key,
+                                                  .no_names = true };
+static const struct certificate_spec version_1 = { ROOT, .subject = "a.test", .key = &server_key,
+                                                   .flaw = CERTIFICATE_V1 };
+static const struct certificate_spec for_servers = { ROOT, SERVER, .dns = { "a.test" },
+                                                     .purpose = OID_SERVER };
+static const struct certificate_spec for_clients = { ROOT, SERVER, .dns = { "a.test" },
+                                                     .purpose = OID_CLIENT };
+static const struct certificate_spec critical = { ROOT, SERVER, .dns = { "a.test" },
+                                                  .purpose = OID_SERVER, .critical_purpose = true };
+static const struct certificate_spec v4 = { ROOT, SERVER, .dns = { "c.test" },
+                                            .address = ADDRESS_V4 };
+static const struct certificate_spec v6 = { ROOT, SERVER, .address = ADDRESS_V6 };
+static const struct certificate_spec long_address = { ROOT, SERVER, .address = ADDRESS_LONG };
+static const struct certificate_spec address_as_name = { ROOT, SERVER, .dns = { "127.0.0.1" } };
+static const struct certificate_spec many_names = {
+    ROOT, SERVER,
+    .dns = { "number-one.example.org", "number-two.example.org", "number-three.example.org",
+             "number-four.example.org", "number-five.example.org", "number-six.example.org",
+             "number-seven.example.org", "number-eight.example.org", "number-nine.example.org" }
+};
+static const struct certificate_spec rude_name = { ROOT, SERVER, .dns = { "b\n\xff.test" } };
+
+/* --- roots ---------------------------------------------------------------------------------- */
+
+static unsigned char anchors[1024];
+static size_t anchors_len;
+
+/* Adds the anchor that a bundle with this certificate has. */
+static void add_anchor(const char *name, const struct certificate_key *key, bool ca)
+{
+    unsigned char *at = anchors + anchors_len;
+    size_t len = strlen(name);
+    /* SEQUENCE { SET { SEQUENCE { commonName, UTF8String } } } */
+    const unsigned char head[] = {
+        0x00,
+        (unsigned char)(len + 13),
+        0x30,
+        (unsigned char)(len + 11),
+        0x31,
+        (unsigned char)(len + 9),
+        0x30,
+        (unsigned char)(len + 7),
+        0x06,
+        0x03,
+        0x55,
+        0x04,
+        0x03,
+        0x0c,
+        (unsigned char)len,
+    };
+    const unsigned char middle_part[] = {
+        (unsigned char)(TLS_ROOTS_EC | (ca ? 0 : TLS_ROOTS_PINNED)), BR_EC_secp256r1, 0, 65
+    };
+    memcpy(at, head, sizeof head);
+    memcpy(at + sizeof head, name, len);
+    memcpy(at + sizeof head + len, middle_part, sizeof middle_part);
+    memcpy(at + sizeof head + len + sizeof middle_part, key->point, 65);
+    anchors_len += sizeof head + len + sizeof middle_part + 65;
+}
+
+/* --- checking ------------------------------------------------------------------------------- */
+
+struct check {
+    const char *host;
+    bool from_a_file;
+    bool no_roots;
+    int64_t now;
+};
+
+static unsigned run(struct tls_verify *verify, const struct check *check,
+                    const struct certificate_spec *const *specs, size_t piece)
+{
+    struct tls_peer peer;
+    const struct tls_roots roots = { { (const char *)anchors, check->no_roots ? 0 : anchors_len },
+                                     check->from_a_file };
+    tls_peer_init(&peer, check->host);
+    tls_verify_init(verify, &peer, &roots, check->now != 0 ? check->now : NOW);
+    const br_x509_class **engine = &verify->vtable;
+    (*engine)->start_chain(engine, "not this one");
+    for (; *specs != NULL; specs++) {
+        unsigned char bytes[CERTIFICATE_BYTES];
+        slice made = certificate_make(bytes, *specs);
+        (*engine)->start_cert(engine, (uint32_t)made.len);
+        for (size_t i = 0; i < made.len; i += piece)
+            (*engine)->append(engine, bytes + i, made.len - i < piece ? made.len - i : piece);
+        (*engine)->end_cert(engine);
+    }
+    return (*engine)->end_chain(engine);
+}
+
+#define CHAIN(...) ((const struct certificate_spec *const[]){ __VA_ARGS__, NULL })
+
+static void assert_good(const char *host, const struct certificate_spec *const *specs)
+{
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &(struct check){ .host = host }, specs, 256), 0);
+    assert_int_equal(verify.err.code, 0);
+    unsigned usages = 0;
+    const br_x509_class *const *engine = &verify.vtable;
+    const br_x509_pkey *key = (*engine)->get_pkey(engine, &usages);
+    assert_non_null(key);
+    assert_memory_equal(key->key.ec.q, server_key.point, 65);
+    assert_true((usages & BR_KEYTYPE_SIGN) != 0);
+    tls_verify_free(&verify);
+}
+
+static void assert_bad(struct check check, const struct certificate_spec *const *specs,
+                       unsigned number, const char *text)
+{
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &check, specs, 256), number);
+    assert_int_equal(verify.err.code, ERR_TRUST);
+    assert_string_equal(verify.err.text, text);
+    tls_verify_free(&verify);
+}
+
+#define A_TEST ((struct check){ .host = "a.test" })
+
+static void good_chains(void **state)
+{
+    (void)state;
+    assert_good("a.test", CHAIN(&good));
+    assert_good("A.TEST", CHAIN(&good));
+    assert_good("x.b.test", CHAIN(&good));
+    assert_good("a.test", CHAIN(&below_middle, &middle));
+    assert_good("a.test", CHAIN(&below_middle, &middle, &root));
+    assert_good("a.test", CHAIN(&for_servers));
+    assert_good("a.test", CHAIN(&last_second));
+    assert_good("c.test", CHAIN(&v4));
+}
+
+static void chains_in_disorder_are_put_in_order(void **state)
+{
+    (void)state;
+    assert_good("a.test", CHAIN(&below_middle, &root, &middle));
+    assert_good("a.test", CHAIN(&below_middle, &below_middle, &middle));
+    assert_good("a.test", CHAIN(&below_middle, &stranger, &middle, &stranger));
+    assert_good("a.test", CHAIN(&good, &stranger));
+    assert_good("a.test", CHAIN(&good, &good, &good, &good, &good, &good, &good, &good, &good,
+                                &good, &good, &good, &good));
+}
+
+static void bytes_may_come_one_by_one(void **state)
+{
+    (void)state;
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&below_middle, &middle), 1), 0);
+    tls_verify_free(&verify);
+}
+
+static void addresses(void **state)
+{
+    (void)state;
+    assert_good("127.0.0.1", CHAIN(&v4));
+    assert_good("::1", CHAIN(&v6));
+    assert_good("0:0:0:0:0:0:0:1", CHAIN(&v6));
+    assert_bad(
+        (struct check){ .host = "127.0.0.2" }, CHAIN(&v4), BR_ERR_X509_BAD_SERVER_NAME,
+        "certificate presented by 127.0.0.2 is for c.test, 127.0.0.1, not for the address 127.0.0.2");
+    assert_bad((struct check){ .host = "::1" }, CHAIN(&v4), BR_ERR_X509_BAD_SERVER_NAME,
+               "certificate presented by ::1 is for c.test, 127.0.0.1, not for the address ::1");
+    assert_bad((struct check){ .host = "127.0.0.1" }, CHAIN(&v6), BR_ERR_X509_BAD_SERVER_NAME,
+               "certificate presented by 127.0.0.1 is for ::1, not for the address 127.0.0.1");
+    assert_bad(
+        (struct check){ .host = "127.0.0.1" }, CHAIN(&address_as_name), BR_ERR_X509_BAD_SERVER_NAME,
+        "certificate presented by 127.0.0.1 is for 127.0.0.1, not for the address 127.0.0.1");
+    assert_bad(
+        (struct check){ .host = "127.0.0.1" }, CHAIN(&long_address), BR_ERR_X509_BAD_SERVER_NAME,
+        "certificate presented by 127.0.0.1 is for an address of 5 bytes, not for the address 127.0.0.1");
+}
+
+static void names(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = { "b.test",  "x.y.b.test", "a.test.evil",
+                                         "aa.test", "test",       "*.c.test" };
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        char text[200];
+        snprintf(text, sizeof text,
+                 "certificate presented by %s is for a.test, *.b.test, not for %s", hosts[i],
+                 hosts[i]);
+        assert_bad((struct check){ .host = hosts[i] }, CHAIN(&good), BR_ERR_X509_BAD_SERVER_NAME,
+                   text);
+    }
+    assert_bad(A_TEST, CHAIN(&rude_name), BR_ERR_X509_BAD_SERVER_NAME,
+               "certificate presented by a.test is for b??.test, not for a.test");
+    assert_bad(A_TEST, CHAIN(&many_names), BR_ERR_X509_BAD_SERVER_NAME,
+               "certificate presented by a.test is for number-one.example.org, "
+               "number-two.example.org, number-three.example.org, number-four.example.org, "
+               "number-five.example.org, number-six.example.org, number-seven.example.org..., "
+               "not for a.test");
+}
+
+static void a_common_name_does_not_count(void **state)
+{
+    (void)state;
+    const char *text = "certificate presented by a.test names no host: it has no subjectAltName "
+                       "with a DNS name or an address (a common name does not count)";
+    assert_bad(A_TEST, CHAIN(&no_names), BR_ERR_X509_BAD_SERVER_NAME, text);
+    assert_bad(A_TEST, CHAIN(&version_1), BR_ERR_X509_BAD_SERVER_NAME, text);
+}
+
+static void dates(void **state)
+{
+    (void)state;
+    assert_bad(A_TEST, CHAIN(&expired), BR_ERR_X509_EXPIRED,
+               "certificate of a.test expired on 2024-05-01 12:00 UTC (this machine's clock says "
+               "2026-01-01 00:00 UTC)");
+    assert_bad(A_TEST, CHAIN(&early), BR_ERR_X509_EXPIRED,
+               "certificate of a.test is not valid before 2030-01-02 00:00 UTC (this machine's "
+               "clock says 2026-01-01 00:00 UTC)");
+    assert_bad(A_TEST, CHAIN(&below_middle, &middle_old), BR_ERR_X509_EXPIRED,
+               "certificate of a.test: that of its authority (The Middle) expired on 2024-05-01 "
+               "12:00 UTC (this machine's clock says 2026-01-01 00:00 UTC)");
+    assert_bad((struct check){ .host = "a.test", .now = NOW + 1 }, CHAIN(&last_second),
+               BR_ERR_X509_EXPIRED,
+               "certificate of a.test expired on 2026-01-01 00:00 UTC (this machine's clock says "
+               "2026-01-01 00:00 UTC)");
+    assert_bad((struct check){ .host = "a.test", .now = NOW - 1 }, CHAIN(&last_second),
+               BR_ERR_X509_EXPIRED,
+               "certificate of a.test is not valid before 2026-01-01 00:00 UTC (this machine's "
+               "clock says 2025-12-31 23:59 UTC)");
+    assert_bad(A_TEST, CHAIN(&bad_time), BR_ERR_X509_BAD_TIME,
+               "certificate of a.test is malformed (BearSSL error 48)");
+}
+
+static void unknown_authorities(void **state)
+{
+    (void)state;
+    const struct check file = { .host = "a.test", .from_a_file = true };
+    assert_bad(A_TEST, CHAIN(&by_stranger), BR_ERR_X509_NOT_TRUSTED,
+               "certificate of a.test was issued by an unknown authority (Other Root); set "
+               "SSL_CERT_FILE to a PEM file that has it; or the server may not send its "
+               "intermediate certificate");
+    assert_bad(
+        file, CHAIN(&by_stranger), BR_ERR_X509_NOT_TRUSTED,
+        "certificate of a.test was issued by an unknown authority (Other Root), which is not "
+        "in the file that SSL_CERT_FILE names; or the server may not send its intermediate "
+        "certificate");
+    assert_bad(A_TEST, CHAIN(&below_middle), BR_ERR_X509_NOT_TRUSTED,
+               "certificate of a.test was issued by an unknown authority (The Middle); set "
+               "SSL_CERT_FILE to a PEM file that has it; or the server may not send its "
+               "intermediate certificate");
+    assert_bad((struct check){ .host = "a.test", .no_roots = true },
+               CHAIN(&below_middle, &middle, &root), BR_ERR_X509_NOT_TRUSTED,
+               "certificate of a.test was issued by an unknown authority (The Root); set "
+               "SSL_CERT_FILE to a PEM file that has it");
+    assert_bad(A_TEST, CHAIN(&by_stranger, &other_root_sha1), BR_ERR_X509_UNSUPPORTED,
+               "certificate of a.test was issued by an unknown authority (Other Root); set "
+               "SSL_CERT_FILE to a PEM file that has it");
+}
+
+static void self_signed_certificates(void **state)
+{
+    (void)state;
+    assert_bad(A_TEST, CHAIN(&self_signed), BR_ERR_X509_NOT_TRUSTED,
+               "certificate of a.test is self-signed; to trust it, set SSL_CERT_FILE to a PEM file "
+               "that has it");
+    assert_bad((struct check){ .host = "a.test", .from_a_file = true }, CHAIN(&self_signed),
+               BR_ERR_X509_NOT_TRUSTED,
+               "certificate of a.test is self-signed and not in the file that SSL_CERT_FILE names");
+    assert_bad(A_TEST, CHAIN(&self_signed, &self_signed), BR_ERR_X509_NOT_CA,
+               "certificate of a.test is self-signed; to trust it, set SSL_CERT_FILE to a PEM file "
+               "that has it");
+}
+
+static void pinned_certificates(void **state)
+{
+    (void)state;
+    size_t before = anchors_len;
+    add_anchor("a.test", &server_key, false);
+    assert_good("a.test", CHAIN(&self_signed));
+    assert_bad((struct check){ .host = "b.test" }, CHAIN(&self_signed), BR_ERR_X509_BAD_SERVER_NAME,
+               "certificate presented by b.test is for a.test, not for b.test");
+    anchors_len = before;
+    add_anchor("a.test", &other_key, false); /* another key under the same name */
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&self_signed), 256), BR_ERR_X509_NOT_TRUSTED);
+    tls_verify_free(&verify);
+    anchors_len = before;
+    add_anchor("The Middle", &middle_key, false); /* pinned, it vouches for nobody */
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&below_middle), 256), BR_ERR_X509_NOT_TRUSTED);
+    tls_verify_free(&verify);
+    anchors_len = before;
+}
+
+static void forged_chains(void **state)
+{
+    (void)state;
+    assert_bad(
+        A_TEST, CHAIN(&impostor), BR_ERR_X509_NOT_TRUSTED,
+        "certificate of a.test was issued by The Root, but not with the key of the authority "
+        "known by that name");
+    assert_bad(
+        A_TEST, CHAIN(&bad_signature), BR_ERR_X509_NOT_TRUSTED,
+        "certificate of a.test was issued by The Root, but not with the key of the authority "
+        "known by that name");
+    assert_bad(
+        A_TEST, CHAIN(&below_middle, &middle_no_ca), BR_ERR_X509_NOT_CA,
+        "certificate of a.test was issued by a certificate that is not a CA's, or by a CA of "
+        "too long a chain");
+    assert_bad(
+        A_TEST, CHAIN(&below_middle, &bad_middle), BR_ERR_X509_BAD_SIGNATURE,
+        "certificate of a.test or one above it has a signature that its issuer's key did not "
+        "make");
+}
+
+static void algorithms_and_purposes(void **state)
+{
+    (void)state;
+    assert_bad(A_TEST, CHAIN(&sha1), BR_ERR_X509_UNSUPPORTED,
+               "certificate of a.test uses SHA-1, which this worker does not accept");
+    assert_bad(A_TEST, CHAIN(&pss), BR_ERR_X509_UNSUPPORTED,
+               "certificate of a.test uses RSA-PSS, which this worker does not accept");
+    assert_bad(
+        A_TEST, CHAIN(&below_middle, &middle_sha1), BR_ERR_X509_UNSUPPORTED,
+        "certificate of a.test: that of its authority uses SHA-1, which this worker does not "
+        "accept");
+    assert_bad(
+        A_TEST, CHAIN(&for_clients), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+        "certificate of a.test is not one for servers (serverAuth is not in its extended key "
+        "usage)");
+    assert_bad(
+        A_TEST, CHAIN(&critical), BR_ERR_X509_CRITICAL_EXTENSION,
+        "certificate of a.test or one above it has a critical extension this worker does not "
+        "know");
+}
+
+/* Gives raw bytes as a chain of `count` equal certificates. */
+static unsigned run_bytes(struct tls_verify *verify, const unsigned char *bytes, size_t len,
+                          size_t count)
+{
+    struct tls_peer peer;
+    const struct tls_roots roots = { { (const char *)anchors, anchors_len }, false };
+    tls_peer_init(&peer, "a.test");
+    tls_verify_init(verify, &peer, &roots, NOW);
+    const br_x509_class **engine = &verify->vtable;
+    (*engine)->start_chain(engine, NULL);
+    for (size_t i = 0; i < count; i++) {
+        (*engine)->start_cert(engine, (uint32_t)len);
+        if (len > 0)
+            (*engine)->append(engine, bytes, len);
+        (*engine)->end_cert(engine);
+    }
+    unsigned number = (*engine)->end_chain(engine);
+    tls_verify_free(verify);
+    return number;
+}
+
+static void chains_of_odd_sizes(void **state)
+{
+    (void)state;
+    static const unsigned char zeros[TLS_CHAIN_BYTES / 4];
+    struct tls_verify verify;
+    assert_int_equal(run_bytes(&verify, zeros, 0, 0), BR_ERR_X509_EMPTY_CHAIN);
+    assert_int_equal(run_bytes(&verify, zeros, 0, 1), BR_ERR_X509_EMPTY_CHAIN);
+    assert_int_equal(run_bytes(&verify, zeros, 100, 20), BR_ERR_X509_UNEXPECTED);
+    assert_int_equal(run_bytes(&verify, zeros, sizeof zeros, 5), BR_ERR_X509_LIMIT_EXCEEDED);
+    assert_int_equal(verify.err.code, ERR_TRUST);
+    assert_string_equal(verify.err.text, "certificates of a.test have more than 64 KiB in all");
+}
+
+static void no_changed_byte_makes_a_chain_good(void **state)
+{
+    (void)state;
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct tls_verify verify;
+    slice made = certificate_make(bytes, &good);
+    assert_int_equal(run_bytes(&verify, bytes, made.len, 1), 0);
+    for (size_t i = 0; i < made.len; i += 3) {
+        bytes[i] ^= (unsigned char)(1 << (i % 8));
+        assert_int_not_equal(run_bytes(&verify, bytes, made.len, 1), 0);
+        assert_int_equal(verify.err.code, ERR_TRUST);
+        bytes[i] ^= (unsigned char)(1 << (i % 8));
+    }
+    for (size_t len = 0; len < made.len; len += 5)
+        assert_int_not_equal(run_bytes(&verify, bytes, len, 1), 0);
+}
+
+static int make_keys(void **state)
+{
+    (void)state;
+    certificate_key_make(&root_key, 1);
+    certificate_key_make(&middle_key, 2);
+    certificate_key_make(&server_key, 3);
+    certificate_key_make(&other_key, 4);
+    add_anchor("Another Root", &other_key, true);
+    add_anchor("The Root", &root_key, true);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_chains),
+        cmocka_unit_test(chains_in_disorder_are_put_in_order),
+        cmocka_unit_test(bytes_may_come_one_by_one),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(names),
+        cmocka_unit_test(a_common_name_does_not_count),
+        cmocka_unit_test(dates),
+        cmocka_unit_test(unknown_authorities),
+        cmocka_unit_test(self_signed_certificates),
+        cmocka_unit_test(pinned_certificates),
+        cmocka_unit_test(forged_chains),
+        cmocka_unit_test(algorithms_and_purposes),
+        cmocka_unit_test(chains_of_odd_sizes),
+        cmocka_unit_test(no_changed_byte_makes_a_chain_good),
+    };
+    return cmocka_run_group_tests(tests, make_keys, NULL);
+}
