@@ -1,0 +1,48 @@
+/*
+ * What the benchmark platform hands out, takes in and counts: the routes, the jobs and the report.
+ * One desk a process, one thread.
+ */
+#ifndef BENCH_DESK_H
+#define BENCH_DESK_H
+
+#include <stddef.h>
+
+#include "conn.h"
+
+enum { DESK_JOBS_MAX = 1000000 };
+
+struct desk_config {
+    long jobs;         /* to hand out, at most DESK_JOBS_MAX; then job-takes are held open */
+    int status;        /* answer every request at once with this; 0: as the real platform does */
+    const char *input; /* every job's input, JSON; linked, not copied */
+    size_t input_len;
+};
+
+/* Sets the desk up, or changes it, and forgets all counts. No connection may be open. Returns 0, or
+ * -1 out of memory. */
+int desk_reset(const struct desk_config *config);
+
+/* Frees the desk's memory. */
+void desk_close(void);
+
+/* Answers the request that `c` has read, or leaves it open for good. Returns 0, or -1 when the
+ * connection is to be dropped. */
+int desk_answer(struct conn *c);
+
+/* The last byte of an answer went out on `c`. */
+void desk_sent(struct conn *c);
+
+/* A connection was accepted; one was dropped; one failed for want of memory or the like. */
+void desk_opened(void);
+void desk_dropped(void);
+void desk_fault(void);
+
+/* Prints the report, one JSON object on one line: now_ns; connections (accepted, open, faults,
+ * resumed TLS sessions); requests and first_ns by route; of the connection that brought the
+ * first job-take, the time spent here in its handshake and whether it resumed a session, and how
+ * many full handshakes were made by then; jobs handed out and results by kind; latency_ns from
+ * hand-out to result; jobs_per_s from the first hand-out to the last result; the first jobs one by
+ * one. Returns 0, or -1 out of memory. */
+int desk_report(void);
+
+#endif

@@ -1,0 +1,401 @@
+"""How each figure is measured. A measurement is a function of the bench that returns its rows."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import re
+import statistics
+import sys
+import sysconfig
+import tarfile
+import time
+
+from procs import BenchError, Platform, Worker, wait_for
+from table import Row
+
+MIB = 1024 * 1024
+PATIENCE_S = 60  # for anything that a worker is waited for
+STARTS_PER_SDK_START = 10  # ours is started so often for each start of the SDK
+SETTLE_S = 0.5  # from "all connections open" to looking at the memory
+NOOP_JOBS = {"ours": 5000, "sdk": 6}  # in one round; the SDK does about one a second
+BIG_JOBS = 3  # in one round
+BIG_INPUT = 10_000_000  # bytes of the string in the input
+BIG_RESULT = 8_000_000  # bytes of the string in the result, see big.c
+FAILING_S = 10  # how long a platform fails
+
+LABELS = {"ours": "ours", "sdk": "the SDK's"}
+TRANSPORTS = ("HTTP", "TLS P-256", "TLS RSA-2048")
+
+
+# ---- start and idle memory -------------------------------------------------------------------
+
+
+def _start_once(bench, platform, side, roots, with_memory):
+    """One start. Returns: ms to the first job-take, the platform's report, the memory or None."""
+    platform.reset()
+    memory = None
+    with bench.worker(side, "echo", platform.port, roots) as worker:
+        take = wait_for(platform, worker, "first_take", PATIENCE_S)
+        if with_memory:
+            report = platform.report()
+            if not all(report["requests"][r] for r in ("job-take", "job-stop", "ping")):
+                wait_for(platform, worker, "all_open", PATIENCE_S)
+            time.sleep(SETTLE_S)
+            memory = worker.memory()
+            worker.check()
+        report = platform.report()
+        return (take["ns"] - worker.start_ns) / 1e6, report, memory
+
+
+def _start_round(bench, platform, side, roots, rows, seen):
+    start, idle = rows
+    count = STARTS_PER_SDK_START if side == "ours" else 1
+    for i in range(count):
+        last = i == count - 1
+        ms, report, memory = _start_once(bench, platform, side, roots, with_memory=last)
+        if roots is not None and report["full_handshakes_at_take"] < 1:
+            raise BenchError("a job-take came without a full handshake")
+        start.add(side, ms)
+        if side == "ours":
+            seen["resumed"] += report["take_resumed"]
+        if last:
+            idle.add(side, memory["rss"] / 1024)
+            seen[side] = {**memory, "connections": report["open"]}
+
+
+def _start_note(transport, start, seen):
+    ours, sdk = start.samples["ours"], start.samples["sdk"]
+    parts = []
+    if ours:
+        parts.append(f"ours {min(ours):.2f} to {max(ours):.2f} ms in {len(ours)} starts")
+    if sdk:
+        parts.append(f"the SDK's {min(sdk):,.0f} to {max(sdk):,.0f} ms in {len(sdk)}")
+    if ours and transport != "HTTP":
+        parts.append(
+            f"leaf, intermediate and root; one full handshake at least comes first, and in "
+            f"{seen['resumed']} starts of ours the job-take's own connection resumes its session"
+        )
+    return "; ".join(parts)
+
+
+def _idle_note(seen):
+    parts = []
+    for side, label in LABELS.items():
+        m = seen.get(side)
+        if m:
+            shares = ""
+            if "pss" in m:
+                shares = f"Pss {m['pss'] / 1024:.2f}, private {m['private'] / 1024:.2f} MiB; "
+            parts.append(
+                f"{label}: {shares}{m['processes']} process(es), {m['threads']} threads, "
+                f"{m['connections']} connections"
+            )
+    return "; ".join(parts)
+
+
+def start_and_idle(bench, transport):
+    """From just before the process is made to the first job-take's head on the platform's socket;
+    then the resident memory with job-take, job-stop and ping connected. The platform is up and has
+    served one start of each side before."""
+    http = transport == "HTTP"
+    start = Row(f"start to first job-take, {transport}", "ms", limit=2 if http else 6)
+    start.min_ratio = 500 if http else None
+    idle = Row(f"idle memory, {transport}", "MiB", limit=1 if http else 1.5)
+    seen = {"resumed": 0}
+    roots, options = bench.tls(transport)
+    with Platform(bench.platform, *options) as platform:
+        for n in range(-1, bench.rounds):
+            bench.progress(f"start and idle, {transport}: round {n + 1} of {bench.rounds}")
+            for side in bench.sides:
+                if side in start.errors:
+                    continue
+                try:
+                    if n < 0:
+                        _start_once(bench, platform, side, roots, with_memory=False)
+                    else:
+                        _start_round(bench, platform, side, roots, (start, idle), seen)
+                except BenchError as e:
+                    start.errors[side] = idle.errors[side] = str(e)
+    start.note, idle.note = _start_note(transport, start, seen), _idle_note(seen)
+    return [start, idle]
+
+
+# ---- no-op jobs ------------------------------------------------------------------------------
+
+
+def _run_jobs(bench, platform, side, handler, jobs):
+    """A fresh worker does `jobs` jobs. Returns the platform's report and the memory afterwards."""
+    platform.reset(jobs)
+    with bench.worker(side, handler, platform.port) as worker:
+        wait_for(platform, worker, "jobs_done", PATIENCE_S)
+        memory = worker.memory()
+        report = platform.report()
+    if report["results_ok"] != jobs or report["results_repeated"] or report["results_unknown"]:
+        raise BenchError(f"{report['results_ok']} of {jobs} results are good: {report['jobs'][:1]}")
+    return report, memory
+
+
+def _noop_round(bench, platform, side, rows):
+    rate, p99, p50 = rows
+    report, _ = _run_jobs(bench, platform, side, "echo", NOOP_JOBS[side])
+    rate.add(side, report["jobs_per_s"])
+    p99.add(side, report["latency_ns"]["p99"] / 1e6)
+    p50.add(side, report["latency_ns"]["p50"] / 1e6)
+
+
+def _self_bench(bench):
+    with Platform(bench.platform, "--self-bench", "5000") as platform:
+        return platform.until("report", PATIENCE_S)["jobs_per_s"]
+
+
+@contextlib.contextmanager
+def _one_core():
+    """All processes started meanwhile share one core: no core has to be woken for a message."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _noop_note(rate, ceiling, shared):
+    top = statistics.median(ceiling["spread"])
+    note = f"a client inside the platform that only takes and posts gets {top:,.0f}/s"
+    if rate.median("ours") and rate.median("ours") > 0.8 * top:
+        note += ", so here the platform limits"
+    note += f" ({statistics.median(ceiling['shared']):,.0f}/s sharing its core"
+    if shared:
+        note += f", where ours does {statistics.median(shared):,.0f}/s"
+    return note + ")"
+
+
+def noop(bench):
+    """An echo handler, one job after the other. The ceiling is what a client inside the platform
+    gets; it is taken with everything on one core, too, where no core's waking is in the figure."""
+    rate = Row("no-op jobs, concurrency 1", "/s", 3000, more_is_better=True)
+    p99 = Row("hand-out to result, p99", "ms", 1)
+    p50 = Row("hand-out to result, median", "ms")
+    rows = (rate, p99, p50)
+    ceiling, shared = {"spread": [], "shared": []}, []
+    for n in range(bench.rounds):
+        bench.progress(f"no-op jobs: round {n + 1} of {bench.rounds}")
+        ceiling["spread"].append(_self_bench(bench))
+        with _one_core():
+            ceiling["shared"].append(_self_bench(bench))
+        for side in bench.sides:
+            if side in rate.errors:
+                continue
+            try:
+                with Platform(bench.platform) as platform:
+                    _noop_round(bench, platform, side, rows)
+                if side == "ours":
+                    with _one_core(), Platform(bench.platform) as platform:
+                        report, _ = _run_jobs(bench, platform, side, "echo", NOOP_JOBS[side])
+                        shared.append(report["jobs_per_s"])
+            except BenchError as e:
+                for row in rows:
+                    row.errors[side] = str(e)
+    rate.note = _noop_note(rate, ceiling, shared)
+    p99.note = "of {ours} jobs a round; the SDK's is the slowest of {sdk}".format(**NOOP_JOBS)
+    return list(rows)
+
+
+# ---- large payloads --------------------------------------------------------------------------
+
+
+def _handler_times(job):
+    found = re.search(r'"begin_ns": ?(\d+), ?"end_ns": ?(\d+)', job["result"])
+    if not found:
+        raise BenchError(f"the result is not the large handler's: {job['result']}")
+    return int(found[1]), int(found[2])
+
+
+def _big_round(bench, platform, side, rows, seen):
+    taken, given, total, peak = rows
+    report, memory = _run_jobs(bench, platform, side, "big", BIG_JOBS)
+    result_bytes = report["result_bytes"] / BIG_JOBS
+    if result_bytes < BIG_RESULT:
+        raise BenchError(f"results of {result_bytes:.0f} bytes")
+    for job in report["jobs"]:
+        begin_ns, end_ns = _handler_times(job)
+        taken.add(side, (begin_ns - job["handout_ns"]) / 1e6)
+        given.add(side, (job["result_ns"] - end_ns) / 1e6)
+        total.add(side, (job["result_ns"] - job["handout_ns"]) / 1e6)
+    peak.add(side, memory["vm_hwm"] / 1024)
+    seen[side] = memory
+    seen["payload"] = (report["job_bytes"] + result_bytes) / MIB
+
+
+def big(bench):
+    """A string of 10 MB in, 8 MB of it out; three jobs by a fresh worker each round. The peak is
+    VmHWM, which the kernel keeps from page counts that lag by a batch of pages on each core: it
+    can be some 0.25 MiB low."""
+    taken = Row("10 MB job: hand-out to handler", "ms", 40)
+    given = Row("8 MB result: handler to platform", "ms", 40)
+    total = Row("both: hand-out to result", "ms")
+    payload = (BIG_INPUT + BIG_RESULT) / MIB
+    peak = Row("both: peak memory", "MiB", payload + 4)
+    seen = {}
+    rows = (taken, given, total, peak)
+    with Platform(bench.platform, "--input", bench.big_input()) as platform:
+        for n in range(bench.rounds):
+            bench.progress(f"large payloads: round {n + 1} of {bench.rounds}")
+            for side in bench.sides:
+                if side in peak.errors:
+                    continue
+                try:
+                    _big_round(bench, platform, side, rows, seen)
+                except BenchError as e:
+                    for row in rows:
+                        row.errors[side] = str(e)
+    peak.note = (
+        f"VmHWM, which can be 0.25 MiB low; payload {payload:.2f} MiB, its larger half "
+        f"{BIG_INPUT / MIB:.2f} MiB"
+    )
+    if peak.median("ours"):
+        ours = peak.median("ours")
+        peak.note += (
+            f"; ours {ours - payload:+.2f} MiB over the payload, {ours - BIG_INPUT / MIB:+.2f} MiB "
+            f"over the larger half"
+        )
+    if "sdk" in seen:
+        peak.note += f"; the SDK's is the sum of {seen['sdk']['processes']} processes"
+    return [taken, given, total, peak]
+
+
+# ---- a failing platform ----------------------------------------------------------------------
+
+
+def _watch_failure(worker, requests):
+    """Requests and CPU from the first request on for FAILING_S. `requests` counts them so far."""
+    deadline = time.monotonic() + PATIENCE_S
+    while requests() == 0:
+        worker.check()
+        if time.monotonic() > deadline:
+            raise BenchError("the worker asked for nothing")
+        time.sleep(0.01)
+    cpu_before = worker.cpu_s()
+    end = time.monotonic() + FAILING_S
+    time.sleep(max(0, end - time.monotonic()))
+    count, cpu_s = requests(), worker.cpu_s()
+    worker.check()
+    return {
+        "requests": count,
+        "cpu": 100 * (cpu_s - cpu_before) / FAILING_S,
+        "cpu_with_start": 100 * cpu_s / FAILING_S,
+        "log_bytes": os.path.getsize(worker.log),
+    }
+
+
+def _refused_once(bench, side):
+    with bench.worker(side, "echo", 9, netns=True) as worker:  # there, nobody listens
+        return _watch_failure(worker, worker.connects)
+
+
+def _status_once(bench, side):
+    with Platform(bench.platform, "--status", "500") as platform:
+        with bench.worker(side, "echo", platform.port) as worker:
+            return _watch_failure(worker, lambda: sum(platform.report()["requests"].values()))
+
+
+def failing(bench, name, once):
+    """Both sides at a time, each with a platform of its own: ours sleeps nearly all the time, so
+    the SDK has the machine for itself."""
+    asked = Row(f"{name} for {FAILING_S} s: requests in all", "requests", 20)
+    cpu = Row(f"{name} for {FAILING_S} s: of a core", "%", 1)
+    log_bytes = {}
+    for n in range(bench.rounds):
+        bench.progress(f"{name}: round {n + 1} of {bench.rounds}, {FAILING_S} s each")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            waiting = {
+                side: pool.submit(once, bench, side)
+                for side in bench.sides
+                if side not in asked.errors
+            }
+        for side, future in waiting.items():
+            try:
+                result = future.result()
+            except BenchError as e:
+                asked.errors[side] = cpu.errors[side] = str(e)
+                continue
+            asked.add(side, result["requests"])
+            cpu.add(side, result["cpu_with_start" if side == "ours" else "cpu"])
+            log_bytes[side] = result["log_bytes"]
+    cpu.note = "ours with its start, the SDK's from its first request on"
+    asked.note = "log written: " + ", ".join(
+        f"{LABELS[side]} {size / 1000:,.1f} KB" for side, size in log_bytes.items()
+    )
+    return [asked, cpu]
+
+
+# ---- sizes -----------------------------------------------------------------------------------
+
+
+def _tree_bytes(folder, skip=()):
+    total = 0
+    for root, folders, files in os.walk(folder):
+        folders[:] = [d for d in folders if d not in skip]
+        total += sum(os.lstat(os.path.join(root, f)).st_size for f in files)
+    return total
+
+
+def _sdk_bytes():
+    """The SDK's packages, the interpreter and its library; no libc, shell or distribution."""
+    packages = _tree_bytes(sysconfig.get_path("purelib"), skip=("pip", "setuptools"))
+    if sysconfig.get_path("platlib") != sysconfig.get_path("purelib"):
+        packages += _tree_bytes(sysconfig.get_path("platlib"))
+    library = _tree_bytes(
+        sysconfig.get_path("stdlib"), skip=("site-packages", "dist-packages", "test")
+    )
+    return packages + library + os.path.getsize(os.path.realpath(sys.executable))
+
+
+def _image_bytes(path):
+    """Of an image archive: its layers plus its configuration, the largest file in a layer (the
+    binary), and the archive itself."""
+    content = binary = 0
+    with tarfile.open(path) as archive:
+        manifest = json.load(archive.extractfile("manifest.json"))[0]
+        content += archive.getmember(manifest["Config"]).size
+        for layer in manifest["Layers"]:
+            content += archive.getmember(layer).size
+            with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+                binary = max([binary] + [member.size for member in files])
+    return content, binary, os.path.getsize(path)
+
+
+def sizes(bench):
+    """The stripped binary, and what the image adds to it."""
+    binary = Row("binary with TLS and roots", "KB", 300)
+    image = Row("image over its binary", "KB", 4)
+    if "sdk" in bench.sides:
+        binary.add("sdk", _sdk_bytes() / 1000)
+        binary.note = "the SDK's: its packages, the interpreter and its library, nothing below"
+    if "ours" in bench.sides:
+        try:
+            binary.add("ours", os.path.getsize(bench.build("worker")) / 1000)
+        except (BenchError, OSError) as e:
+            binary.errors["ours"] = str(e)
+        try:
+            content, inside, archive = _image_bytes(bench.build("image.tar"))
+            image.add("ours", (content - inside) / 1000)
+            image.note = (
+                f"layers and configuration {content:,} bytes, binary {inside:,}; "
+                f"the archive for `docker load` {archive:,}"
+            )
+        except (BenchError, OSError, KeyError, ValueError, tarfile.TarError) as e:
+            image.errors["ours"] = f"image.tar: {e}"
+    return [binary, image]
+
+
+# In the order of the table; the names are what --only takes.
+MEASUREMENTS = {
+    "start": lambda bench: [row for t in TRANSPORTS for row in start_and_idle(bench, t)],
+    "noop": noop,
+    "big": big,
+    "refused": lambda bench: failing(bench, "connections refused", _refused_once),
+    "status": lambda bench: failing(bench, "every answer 500", _status_once),
+    "size": sizes,
+}

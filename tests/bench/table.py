@@ -1,0 +1,122 @@
+"""A figure's row: the samples of both sides, their medians, the ratio, the verdict, the table."""
+
+import statistics
+
+DIGITS = {"ms": 2, "MiB": 2, "/s": 0, "KB": 1, "%": 2, "requests": 0}
+
+
+def number(value, unit):
+    """A value as the table shows it: fewer decimals the larger it is."""
+    digits = DIGITS[unit]
+    if unit == "/s" and value < 10:
+        digits = 2
+    elif digits and abs(value) >= 100:
+        digits = 1 if abs(value) < 1000 else 0
+    text = f"{value:,.{digits}f}"
+    return text + ("" if unit == "requests" else unit if unit in ("/s", "%") else f" {unit}")
+
+
+class Row:
+    """One figure. `limit` and `min_ratio` are what must be reached; None: nothing is asked."""
+
+    def __init__(self, name, unit, limit=None, min_ratio=None, more_is_better=False):
+        self.name = name
+        self.unit = unit
+        self.limit = limit
+        self.min_ratio = min_ratio
+        self.more_is_better = more_is_better
+        self.samples = {"ours": [], "sdk": []}
+        self.errors = {}
+        self.note = ""
+
+    def add(self, side, value):
+        self.samples[side].append(value)
+
+    def median(self, side):
+        values = self.samples[side]
+        return statistics.median(values) if values and side not in self.errors else None
+
+    def ratio(self):
+        """How many times better ours is; None where it cannot be told."""
+        ours, sdk = self.median("ours"), self.median("sdk")
+        if ours is None or sdk is None:
+            return None
+        top, bottom = (ours, sdk) if self.more_is_better else (sdk, ours)
+        return top / bottom if bottom else None
+
+    def verdict(self):
+        ours, ratio = self.median("ours"), self.ratio()
+        if self.limit is None and self.min_ratio is None:
+            return ""
+        if ours is None:
+            return "MISS" if "ours" in self.errors else "not run"
+        met = ours >= self.limit if self.more_is_better else ours <= self.limit
+        if self.min_ratio is not None and ratio is not None:
+            met = met and ratio >= self.min_ratio
+        return "pass" if met else "MISS"
+
+    def target(self):
+        parts = []
+        if self.limit is not None:
+            sign = "≥" if self.more_is_better else "≤"
+            parts.append(f"{sign} {number(self.limit, self.unit)}")
+        if self.min_ratio is not None:
+            parts.append(f"≥ {self.min_ratio:g}x")
+        return ", ".join(parts)
+
+    def cell(self, side):
+        if side in self.errors:
+            return "failed"
+        value = self.median(side)
+        return "-" if value is None else number(value, self.unit)
+
+    def ratio_cell(self):
+        ratio = self.ratio()
+        return "-" if ratio is None else f"{ratio:,.0f}x" if ratio >= 10 else f"{ratio:.2g}x"
+
+    def as_json(self):
+        sides = {}
+        for side, values in self.samples.items():
+            sides[side] = {"n": len(values), "median": self.median(side), "samples": values}
+            if values:
+                sides[side].update(min=min(values), max=max(values))
+            if side in self.errors:
+                sides[side]["error"] = self.errors[side]
+        return {
+            "figure": self.name,
+            "unit": self.unit,
+            "ratio": self.ratio(),
+            "target": self.target(),
+            "verdict": self.verdict(),
+            "note": self.note,
+            **sides,
+        }
+
+
+def render(rows, bold=lambda text: text):
+    """The table as text: ratio first. `bold` marks what was missed."""
+    head = ["figure", "ratio", "ours", "SDK", "target", ""]
+    cells = [
+        [r.name, r.ratio_cell(), r.cell("ours"), r.cell("sdk"), r.target(), r.verdict()]
+        for r in rows
+    ]
+    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
+
+    def line(parts):
+        text = [parts[0].ljust(widths[0])]
+        text += [p.rjust(w) for p, w in zip(parts[1:4], widths[1:4])]
+        text += [p.ljust(w) for p, w in zip(parts[4:], widths[4:])]
+        return "  ".join(text).rstrip()
+
+    out = [line(head), "-" * (sum(widths) + 2 * (len(widths) - 1))]
+    for row, parts in zip(rows, cells):
+        out.append(bold(line(parts)) if row.verdict() == "MISS" else line(parts))
+    notes = [f"  {r.name}: {r.note}" for r in rows if r.note]
+    errors = [
+        f"  {r.name}, {side}: {text}" for r in rows for side, text in sorted(r.errors.items())
+    ]
+    if notes:
+        out += ["", "Notes", *notes]
+    if errors:
+        out += ["", bold("Failed measurements"), *errors]
+    return "\n".join(out)
