@@ -133,6 +133,8 @@ int cli_parse(int argc, char **argv, struct config *config, enum cli_action *act
     const struct parse parse = { config, action, err };
     *action = CLI_RUN;
     for (int i = 1; i < argc && *action == CLI_RUN; i++) {
+        if (strcmp(argv[i], "--") == 0)
+            break; /* what follows is the program's alone */
         const char *value;
         const struct flag_row *row = find_row(argv[i], &value);
         if (row == NULL)

@@ -44,11 +44,11 @@ static int put_ping_url(const struct heartbeat *heartbeat, struct buf *url, stru
 static int ping_once(const struct heartbeat *heartbeat, struct http_client *client, struct buf *url,
                      struct buf *reply, struct err *err)
 {
+    const struct platform_patience patience = { .answer_ms = 2 * heartbeat->config->ping_ms };
     struct http_answer answer;
     int rc = put_ping_url(heartbeat, url, err);
     if (rc == 0)
-        rc = platform_get(client, heartbeat->config, buf_slice(url), 2 * heartbeat->config->ping_ms,
-                          NULL, &answer, reply, err);
+        rc = platform_get(client, heartbeat->config, buf_slice(url), patience, &answer, reply, err);
     if (rc == 0 && (answer.status == 429 || answer.status >= 500))
         rc = err_set(err, ERR_RETRY, "the platform answered %d", answer.status);
     if (rc == 0)

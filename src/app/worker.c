@@ -59,11 +59,12 @@ static void *taker_main(void *argument)
             break;
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
         job_table_add(&worker->table, taken.jobs);
+        atomic_store(&source->answering, false);
     }
+    job_table_end(&worker->table);
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
     if (!config_is_local(worker->config))
         return NULL;
-    job_table_close(&worker->table);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, source->exit_status);
     return NULL;
@@ -97,6 +98,11 @@ static void run_job(struct slot *slot, struct job *job)
 {
     const rp_config *handlers = slot->worker->handlers;
     const struct log_tag tag = job_tag(job);
+    if (flag_is_raised(&job->stop)) {
+        log_write(LOG_INFO, &tag, "Job stopped before it began.");
+        job_table_settle(&slot->worker->table, job);
+        return;
+    }
     log_write(LOG_INFO, &tag, "Started.");
     slot->job.refresh = handlers->refresh_worker;
     rp_job_run(&slot->job, job, handlers->handler, handlers->user, &slot->result);
@@ -242,7 +248,9 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     stop_taking(worker);
-    if (!job_table_is_busy(&worker->table))
+    /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
+    if (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
+        (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering)))
         return 0;
     if (start_thread(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
         wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));

@@ -13,6 +13,7 @@ struct http_connection {
     const struct http_net *net;
     struct transport *stream; /* NULL while closed */
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
+    atomic_bool *answering;   /* raised when an answer begins; NULL for none */
     bool through_proxy;       /* requests go in absolute form */
     struct buf origin;        /* "scheme://host:port" that the stream leads to */
 
@@ -28,10 +29,10 @@ void http_connection_close(struct http_connection *connection);
 
 /*
  * Makes sure that a stream to the URL's origin is open. *reused tells whether it was before.
- * Blocks up to LIMIT_CONNECT_MS. Errors as http_exchange.
+ * Blocks until connected or the deadline. Errors as http_exchange.
  */
 int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         struct err *err);
+                         deadline_ms deadline, struct err *err);
 
 /*
  * Reads a head into rx and parses it; *response points into rx, which stays as it is until the
