@@ -205,19 +205,23 @@ static int start_threads(struct worker *worker, struct err *err)
     return rc;
 }
 
-/* Waits for a signal (returns its number) or the worker's own end (returns 0). */
-static int wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline)
+/* Waits until a signal comes (*signal_number), the worker has ended (0), or the deadline: false. */
+static bool wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline,
+                         int *signal_number)
 {
     struct pollfd entries[] = {
         { .fd = signals_fd, .events = POLLIN },
         { .fd = worker->finished.fd, .events = POLLIN },
     };
     struct signalfd_siginfo info;
-    while (poll(entries, 2, clock_left_ms(deadline)) < 0 && errno == EINTR)
-        continue;
-    if (entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
-        return (int)info.ssi_signo;
-    return 0;
+    int rc;
+    *signal_number = 0;
+    do {
+        rc = poll(entries, 2, clock_left_ms(deadline));
+    } while (rc < 0 && errno == EINTR);
+    if (rc > 0 && entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
+        *signal_number = (int)info.ssi_signo;
+    return rc > 0;
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
@@ -245,6 +249,7 @@ static void *drain_main(void *argument)
 static int drain(struct worker *worker, int signals_fd, int signal_number)
 {
     struct err err;
+    int second_signal;
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     stop_taking(worker);
@@ -252,8 +257,13 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
     if (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
         (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering)))
         return 0;
-    if (start_thread(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
-        wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));
+    deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
+    if (!job_table_is_busy(&worker->table))
+        first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
+    bool ended = start_thread(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0 ||
+                 wait_for_end(worker, signals_fd, first, &second_signal);
+    if (!ended && job_table_is_busy(&worker->table))
+        wait_for_end(worker, signals_fd, end, &second_signal);
     return job_table_is_busy(&worker->table) ? report_undelivered(worker) : 0;
 }
 
@@ -270,7 +280,9 @@ static int run(struct worker *worker, struct err *err)
     }
     if (start_threads(worker, err) != 0)
         return 1;
-    int signal_number = wait_for_end(worker, signals_fd, DEADLINE_NEVER);
+    int signal_number;
+    while (!wait_for_end(worker, signals_fd, DEADLINE_NEVER, &signal_number))
+        continue;
     return signal_number != 0 ? drain(worker, signals_fd, signal_number)
                               : atomic_load(&worker->exit_status);
 }
