@@ -118,7 +118,7 @@ compile()
 {
     local log=$LOG_DIR/$1-build.log
     begin "$1: compiling"
-    if make "${MAKE_ARGS[@]}" "$2" </dev/null >"$log" 2>&1; then
+    if flock build/build.lock make "${MAKE_ARGS[@]}" "$2" </dev/null >"$log" 2>&1; then
         [ ! -t 1 ] || printf '\r\033[K'
     else
         settle "$1: compiling" "$(since)" 0 1 0 "$log"
@@ -368,6 +368,7 @@ main()
     trap 'exit 130' INT TERM HUP
     [[ $FUZZ_SECONDS =~ ^[0-9]+$ ]] || die "FUZZ_SECONDS is '$FUZZ_SECONDS', no number of seconds"
     mkdir -p "$LOG_DIR"
+    alone test
     need_packages build test
     vendor/fetch.sh "${FLAGS[@]:2}" || die "the sources of vendor/lock cannot be had"
     toolchain "$NATIVE"

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/worker.h"
+#include "app/loop.h"
 #include "base/version.h"
 
 _Static_assert((int)RP_TRACE == (int)LOG_TRACE && (int)RP_ERROR == (int)LOG_ERROR,

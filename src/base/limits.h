@@ -39,7 +39,7 @@
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
 #define LIMIT_TAKER_MS 200            /* a taker that is told to stop, and has no answer to read */
-#define LIMIT_ANSWER_MS 5000        /* an answer half read at a shutdown: then it is dropped */
+#define LIMIT_ANSWER_MS 5000          /* an answer half read at a shutdown: then it is dropped */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */

@@ -212,16 +212,22 @@ static void line_add_json(enum log_level level, slice job_id, slice prefix, slic
     line_add_text("\"}");
 }
 
+#define BATCH_PREFIX_BYTES 160 /* a longer batch id is cut: it is a label, not data */
+
+static slice batch_prefix(const struct log_tag *tag, char buffer[BATCH_PREFIX_BYTES])
+{
+    if (tag == NULL || tag->batch_id.len == 0)
+        return (slice){ 0 };
+    int len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
+    snprintf(buffer, BATCH_PREFIX_BYTES, "[batchId=%.*s] ", len, tag->batch_id.ptr);
+    return slice_from(buffer);
+}
+
 static void write_line(enum log_level level, const struct log_tag *tag, slice message)
 {
+    char batch[BATCH_PREFIX_BYTES];
     slice job_id = tag != NULL ? tag->job_id : (slice){ 0 };
-    slice prefix = { 0 };
-    char batch[160]; /* a longer batch id is cut: it is a label, not data */
-    if (tag != NULL && tag->batch_id.len > 0) {
-        int id_len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
-        snprintf(batch, sizeof batch, "[batchId=%.*s] ", id_len, tag->batch_id.ptr);
-        prefix = slice_from(batch);
-    }
+    slice prefix = batch_prefix(tag, batch);
     pthread_mutex_lock(&line_lock);
     if (log_json)
         line_add_json(level, job_id, prefix, message);

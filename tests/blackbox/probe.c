@@ -79,7 +79,9 @@ static void wipe_the_stack(void)
 
 int main(int argc, char **argv)
 {
-    rp_config config = { .handler = work, .setup = load, .refresh_worker = getenv("PROBE_REFRESH") != NULL };
+    rp_config config = { .handler = work,
+                         .setup = load,
+                         .refresh_worker = getenv("PROBE_REFRESH") != NULL };
     int status = rp_start(argc, argv, &config);
     wipe_the_stack();
     if (getenv("PROBE_STAYS") != NULL)

@@ -1,4 +1,4 @@
-#include "app/worker.h"
+#include "app/loop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -137,7 +137,6 @@ static void *slot_main(void *argument)
     struct worker *worker = argument;
     struct slot slot = { .worker = worker };
     struct err err = { 0 };
-    struct job *job;
     if (worker->source->ops->open(worker->source, &slot.outlet, &err) != 0) {
         log_write(LOG_ERROR, NULL, "%s", err.text);
         finish(worker, 1);
@@ -146,7 +145,7 @@ static void *slot_main(void *argument)
     rp_job_init(&slot.job, worker->config, &slot.outlet);
     result_init(&slot.result, worker->config->result_max_bytes);
     if (set_up(worker))
-        while ((job = job_table_next(&worker->table)) != NULL)
+        for (struct job *job; (job = job_table_next(&worker->table)) != NULL;)
             run_job(&slot, job);
     result_free(&slot.result);
     rp_job_free(&slot.job);
