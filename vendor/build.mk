@@ -81,17 +81,21 @@ BINARIES := $(WORKER) $(HANDLERS:%=$(OUT)/handlers/%)
 all: $(BINARIES)
 	@:
 
+# Loops over every byte of a payload: at -Oz they are what a large job waits for.
+HOT ?= src/codec/json_doc.c
+hot = $(if $(filter $(HOT),$<),-O2)
+
 # A change of flags, tools or vendored sources (their files carry old dates) rebuilds what they made:
 # each set of objects depends on a file that holds its command line, written only where it differs.
 VENDORED := $(shell cat vendor/.src/bearssl/.sha256 vendor/.src/jsmn/.sha256)
 TOOLS := $(CC) $(shell $(CC) -dumpfullversion) $(VENDORED)
 remember = $(shell mkdir -p $(dir $(1)); printf '%s\n' '$(2)' | cmp -s - $(1) || printf '%s\n' '$(2)' >$(1))
-$(call remember,$B/flags,$(TOOLS) $(CFLAGS) $(WARN) $(DEFS) $(INCLUDES) $(LDFLAGS))
+$(call remember,$B/flags,$(TOOLS) $(CFLAGS) $(HOT) $(WARN) $(DEFS) $(INCLUDES) $(LDFLAGS))
 $(call remember,$B/flags-bearssl,$(TOOLS) $(BEARSSL_CFLAGS) $(BEARSSL_DEFS))
 
 $B/src/%.o: src/%.c $B/flags
 	@mkdir -p $(@D); echo 'CC  $<'
-	@$(CC) $(CFLAGS) $(SAME) $(WARN) $(DEFS) $(INCLUDES) -MMD -MP -c $< -o $@
+	@$(CC) $(CFLAGS) $(hot) $(SAME) $(WARN) $(DEFS) $(INCLUDES) -MMD -MP -c $< -o $@
 
 $B/gen/roots.o: build/gen/roots.c $B/flags
 	@mkdir -p $(@D); echo 'CC  $<'

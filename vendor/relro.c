@@ -26,7 +26,9 @@ __attribute__((constructor(101))) static void seal_relocated(void)
 {
     const Elf64_Ehdr *head = (const void *)__ehdr_start;
     const Elf64_Phdr *part = (const void *)(__ehdr_start + head->e_phoff);
-    uintptr_t base = (uintptr_t)__ehdr_start, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    /* A program at a fixed address states addresses, a static-pie distances from its start. */
+    uintptr_t base = head->e_type == ET_DYN ? (uintptr_t)__ehdr_start : 0;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
     for (unsigned i = 0; i < head->e_phnum; i++) {
         if (part[i].p_type != PT_GNU_RELRO)
