@@ -12,7 +12,6 @@
 #define LIMIT_STOP_BYTES (1u * LIMIT_MIB)  /* an answer of the stop channel: a list of ids */
 #define LIMIT_REPLY_BYTES (64u * 1024u)    /* an answer to a post; only its start is ever shown */
 #define LIMIT_JOB_ID_BYTES 512             /* the platform's ids have about 40 */
-#define LIMIT_JOBS_TAKEN 1000              /* jobs in one answer; more are answered as errors */
 #define LIMIT_REDIRECTS 3                  /* hops within the same host */
 
 /* What a handler makes. */
