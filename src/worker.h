@@ -71,7 +71,19 @@ typedef struct rp_config {
      */
     int (*setup)(void *user);
 
-    size_t stack_bytes;  /* of the handlers' thread; 0 for 8 MiB */
+    /*
+     * Jobs that run at the same time, each on a thread of its own; 0 for 1. The handler must bear
+     * that. The flag --concurrency wins. `modify_concurrency`, where not NULL, is asked before each
+     * job-take, with the number of now, for the number from now on (1 to 1000); nothing that runs
+     * is waited for. It is called on the taker's thread and should not block.
+     */
+    int concurrency;
+    int (*modify_concurrency)(int concurrency, void *user);
+
+    bool stream;           /* the handler calls rp_yield; also --stream */
+    bool aggregate_stream; /* its parts are also the job's output; also --aggregate-stream */
+
+    size_t stack_bytes; /* of the handlers' threads; 0 for 8 MiB */
     bool refresh_worker; /* end the worker after one job and have it replaced by a fresh one */
 } rp_config;
 
@@ -212,9 +224,18 @@ void rp_refresh_worker(rp_job *job);
 /* --- along the way ------------------------------------------------------------------------ */
 
 /*
- * Tells the client how far the job is; the format is that of rp_return. Blocks until the platform
- * has answered, at most 10 s. RP_OK; RP_WRONG where it is not valid JSON or could not be sent,
- * which is logged and does no harm to the job.
+ * Sends a part of the output now; the format is that of rp_return. Parts arrive in order, and none
+ * is dropped: blocks while 1 MiB of them wait for a slow platform. The job's output is then the
+ * list of its parts with rp_config.aggregate_stream, else an empty list; what rp_return sets is one
+ * more part. A part that is an object with an "error" ends the stream with that error. RP_OK, or
+ * RP_FAILED with the job's error set (not valid JSON, an earlier part could not be delivered).
+ */
+int rp_yield(rp_job *job, const char *format, ...);
+
+/*
+ * Tells the client how far the job is; the format is that of rp_return. Sent in order beside the
+ * work; where the platform is slow, the newest update replaces the last of 16 that wait. RP_OK;
+ * RP_WRONG where it is not valid JSON, which is logged and does no harm to the job.
  */
 int rp_progress(rp_job *job, const char *format, ...);
 

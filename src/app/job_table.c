@@ -7,6 +7,7 @@ void job_table_init(struct job_table *table)
     *table = (struct job_table){ 0 };
     table->queue_end = &table->queue_first;
     pthread_mutex_init(&table->lock, NULL);
+    flag_cond_init(&table->queued);
     flag_cond_init(&table->changed);
 }
 
@@ -26,9 +27,11 @@ static void add_one(struct job_table *table, struct job *job)
     table->held_count++;
     *table->queue_end = job;
     table->queue_end = &job->next;
+    table->queue_count++;
+    pthread_cond_signal(&table->queued);
 }
 
-void job_table_add(struct job_table *table, struct job *jobs)
+size_t job_table_add(struct job_table *table, struct job *jobs)
 {
     pthread_mutex_lock(&table->lock);
     for (struct job *job = jobs, *next; job != NULL; job = next) {
@@ -41,21 +44,25 @@ void job_table_add(struct job_table *table, struct job *jobs)
         log_write(LOG_WARN, &tag, "Handed out again while it is still here; it is run once.");
         job_release(job);
     }
-    pthread_cond_broadcast(&table->changed);
+    size_t unserved = table->queue_count > table->waiting ? table->queue_count - table->waiting : 0;
     pthread_mutex_unlock(&table->lock);
+    return unserved;
 }
 
 struct job *job_table_next(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
+    table->waiting++;
     while (table->queue_first == NULL && !table->closed)
-        pthread_cond_wait(&table->changed, &table->lock);
+        pthread_cond_wait(&table->queued, &table->lock);
+    table->waiting--;
     struct job *job = table->queue_first;
     if (job != NULL) {
         table->queue_first = job->next;
         if (table->queue_first == NULL)
             table->queue_end = &table->queue_first;
         job->next = NULL;
+        table->queue_count--;
     }
     pthread_mutex_unlock(&table->lock);
     return job;
@@ -88,6 +95,7 @@ void job_table_close(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = true;
+    pthread_cond_broadcast(&table->queued);
     pthread_cond_broadcast(&table->changed);
     pthread_mutex_unlock(&table->lock);
 }

@@ -16,18 +16,24 @@
 
 struct job_table {
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t queued;  /* a job for a waiting slot */
+    pthread_cond_t changed; /* fewer jobs held, or closed: for the taker and the shutdown */
     struct job *held; /* all of them, by held_next */
     size_t held_count;
     struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;
-    bool closed; /* no more jobs are to be taken */
+    size_t queue_count;
+    size_t waiting; /* slots in job_table_next */
+    bool closed;    /* no more jobs are to be taken */
 };
 
 void job_table_init(struct job_table *table);
 
-/* Takes over a list of jobs. One whose id is already here is released: it runs once. */
-void job_table_add(struct job_table *table, struct job *jobs);
+/*
+ * Takes over a list of jobs. One whose id is already here is released: it runs once. Returns how
+ * many queued jobs there are beyond the slots that wait for one.
+ */
+size_t job_table_add(struct job_table *table, struct job *jobs);
 
 /* The next queued job; blocks until there is one. NULL once the table is closed and none is left. */
 struct job *job_table_next(struct job_table *table);

@@ -7,7 +7,9 @@
 
 #include "app/cli.h"
 #include "app/worker.h"
+#include "base/limits.h"
 #include "base/version.h"
+#include "job/linked.h"
 
 _Static_assert((int)RP_TRACE == (int)LOG_TRACE && (int)RP_ERROR == (int)LOG_ERROR,
                "a handler's log levels are the log's");
@@ -54,11 +56,27 @@ static int make_net(const struct config *config, struct http_net *net, struct er
     return tls_context_new(&net->tls, config->ca_file, err);
 }
 
-int rp_start(int argc, char **argv, const rp_config *handlers)
+/* What the program says, where neither a flag nor a variable says otherwise. */
+static void add_program(struct config *config, const rp_config *program)
+{
+    if (config->concurrency == 0)
+        config->concurrency = program->concurrency > 0 ? program->concurrency : 1;
+    if (config->concurrency > LIMIT_CONCURRENCY)
+        config->concurrency = LIMIT_CONCURRENCY;
+    config->stream |= program->stream;
+    config->aggregate_stream |= program->aggregate_stream;
+    config->refresh_worker |= program->refresh_worker;
+}
+
+int rp_start(int argc, char **argv, const rp_config *program)
 {
     /* Threads refer to these until the process ends. */
     static struct config config;
     static struct http_net net;
+    static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool is_set_up;
+    static struct linked_setting linked;
+    static struct handler handler;
     struct err err = { 0 };
     enum cli_action action = CLI_RUN;
     int rc = config_from_environment(&config, &err);
@@ -68,16 +86,19 @@ int rp_start(int argc, char **argv, const rp_config *handlers)
         return 0;
     if (rc == 0)
         rc = config_check(&config, &err);
-    if (rc == 0 && handlers->handler == NULL)
+    if (rc == 0 && program->handler == NULL)
         rc = err_set(&err, ERR_CONFIG, "rp_config.handler is not set");
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
+    add_program(&config, program);
     prepare_signals();
     protect_secrets(&config);
     log_init(config.log_level, config.log_json_lines);
     greet();
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
-    int status = worker_run(&config, &net, handlers, &err);
+    linked = (struct linked_setting){ program, &setup_lock, &is_set_up };
+    handler = (struct handler){ &linked_ops, &linked };
+    int status = worker_run(&config, &net, program, &handler, &err);
     return err.code != 0 && status != 0 ? fail(&err, EXIT_STATUS_FAILED) : status;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,54 +10,91 @@
 
 #include "app/heartbeat.h"
 #include "app/job_table.h"
+#include "app/slot.h"
 #include "app/stop_channel.h"
 #include "base/limits.h"
-#include "job/rp_job.h"
+#include "base/thread.h"
 #include "job/source.h"
-
-#define SLOTS 1 /* jobs that run at the same time */
 
 struct worker {
     const struct config *config;
-    const rp_config *handlers;
+    const rp_config *program;
     struct source *source;
     struct job_table table;
-    struct flag ready;    /* setup is done: jobs may be taken */
+    struct flag ready;    /* a slot is ready: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;
+    struct slot_context slots;
+    size_t slots_started; /* by main first, then by the taker alone */
     struct heartbeat heartbeat;
     struct stop_channel stop_channel;
 };
 
-static void finish(struct worker *worker, int exit_status)
+static void finish(void *owner, int exit_status)
 {
+    struct worker *worker = owner;
     if (exit_status != 0)
         atomic_store(&worker->exit_status, exit_status);
     wake_signal(&worker->finished);
 }
 
 /* No more jobs: neither the open job-take nor another one. */
-static void stop_taking(struct worker *worker)
+static void stop_taking(void *owner)
 {
+    struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
 }
 
+static void slot_opened(void *owner)
+{
+    struct worker *worker = owner;
+    flag_raise(&worker->ready);
+}
+
 /* --- the taker ----------------------------------------------------------------------------- */
+
+/* How many jobs may run from now on. */
+static size_t ask_concurrency(const struct worker *worker, size_t concurrency)
+{
+    if (worker->program->modify_concurrency == NULL)
+        return concurrency;
+    int answer = worker->program->modify_concurrency((int)concurrency, worker->program->user);
+    if (answer < 1 || answer > LIMIT_CONCURRENCY)
+        answer = answer < 1 ? 1 : LIMIT_CONCURRENCY;
+    if ((size_t)answer != concurrency)
+        log_write(LOG_DEBUG, NULL, "Concurrency is now %d.", answer);
+    return (size_t)answer;
+}
+
+/* Threads are started when there are jobs for them: an idle worker has one slot. */
+static void start_slots(struct worker *worker, size_t unserved, size_t concurrency)
+{
+    struct err err;
+    for (; unserved > 0 && worker->slots_started < concurrency; unserved--) {
+        if (slot_start(&worker->slots, &err) != 0) {
+            log_write(LOG_ERROR, NULL, "%s; the slots there are go on.", err.text);
+            return;
+        }
+        worker->slots_started++;
+    }
+}
 
 static void *taker_main(void *argument)
 {
     struct worker *worker = argument;
     struct source *source = worker->source;
     struct taken taken = { 0 };
+    size_t concurrency = (size_t)worker->config->concurrency;
     flag_wait(&worker->ready, DEADLINE_NEVER);
     while (!taken.ended) {
-        size_t room = job_table_wait_room(&worker->table, SLOTS);
+        concurrency = ask_concurrency(worker, concurrency);
+        size_t room = job_table_wait_room(&worker->table, concurrency);
         if (room == 0)
             break;
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
-        job_table_add(&worker->table, taken.jobs);
+        start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
     }
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
     if (!config_is_local(worker->config))
@@ -66,85 +102,6 @@ static void *taker_main(void *argument)
     job_table_close(&worker->table);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, source->exit_status);
-    return NULL;
-}
-
-/* --- a slot -------------------------------------------------------------------------------- */
-
-struct slot {
-    struct worker *worker;
-    struct outlet outlet;
-    struct rp_job job;
-    struct result result;
-};
-
-static void deliver(struct slot *slot, struct job *job, const struct log_tag *tag)
-{
-    struct err err = { 0 };
-    struct outlet *outlet = &slot->outlet;
-    if (slot->result.stop_pod) {
-        log_write(LOG_INFO, tag, "refresh_worker flag set, stopping pod after job.");
-        stop_taking(slot->worker);
-    }
-    int rc = outlet->source->ops->post(outlet, job, &slot->result, &err);
-    if (rc == ERR_CANCELLED)
-        log_write(LOG_INFO, tag, "Job stopped.");
-    else if (rc != 0)
-        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", err.text);
-}
-
-static void run_job(struct slot *slot, struct job *job)
-{
-    const rp_config *handlers = slot->worker->handlers;
-    const struct log_tag tag = job_tag(job);
-    log_write(LOG_INFO, &tag, "Started.");
-    slot->job.refresh = handlers->refresh_worker;
-    rp_job_run(&slot->job, job, handlers->handler, handlers->user, &slot->result);
-    if (flag_is_raised(&job->stop))
-        log_write(LOG_INFO, &tag, "Job stopped.");
-    else
-        deliver(slot, job, &tag);
-    rp_job_end(&slot->job);
-    job_table_settle(&slot->worker->table, job);
-    if (handlers->refresh_worker) {
-        stop_taking(slot->worker);
-        finish(slot->worker, 0);
-    }
-}
-
-/* True where the worker may go on: handlers are set up once, before the first job is taken. */
-static bool set_up(struct worker *worker)
-{
-    const rp_config *handlers = worker->handlers;
-    int status = handlers->setup != NULL ? handlers->setup(handlers->user) : 0;
-    if (status != 0) {
-        log_write(LOG_ERROR, NULL, "The handler's setup failed with %d.", status);
-        finish(worker, 1);
-        return false;
-    }
-    flag_raise(&worker->ready);
-    return true;
-}
-
-static void *slot_main(void *argument)
-{
-    struct worker *worker = argument;
-    struct slot slot = { .worker = worker };
-    struct err err = { 0 };
-    struct job *job;
-    if (worker->source->ops->open(worker->source, &slot.outlet, &err) != 0) {
-        log_write(LOG_ERROR, NULL, "%s", err.text);
-        finish(worker, 1);
-        return NULL;
-    }
-    rp_job_init(&slot.job, worker->config, &slot.outlet);
-    result_init(&slot.result, worker->config->result_max_bytes);
-    if (set_up(worker))
-        while ((job = job_table_next(&worker->table)) != NULL)
-            run_job(&slot, job);
-    result_free(&slot.result);
-    rp_job_free(&slot.job);
-    worker->source->ops->close(&slot.outlet);
     return NULL;
 }
 
@@ -168,34 +125,17 @@ static void *stop_channel_main(void *argument)
 
 /* --- main ---------------------------------------------------------------------------------- */
 
-static int start_thread(void *(*run)(void *), struct worker *worker, size_t stack_bytes,
-                        struct err *err)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int errnum = pthread_attr_setstacksize(&attr, stack_bytes);
-    if (errnum == 0)
-        errnum = pthread_create(&thread, &attr, run, worker);
-    pthread_attr_destroy(&attr);
-    return errnum == 0 ? 0 : err_system(err, ERR_MEMORY, errnum, "cannot start a thread");
-}
-
 static int start_threads(struct worker *worker, struct err *err)
 {
     const size_t stack = LIMIT_STACK_SERVICE_BYTES;
-    size_t handler_stack = worker->handlers->stack_bytes;
-    if (handler_stack == 0)
-        handler_stack = LIMIT_STACK_HANDLER_BYTES;
     bool remote = !config_is_local(worker->config);
-    int rc = start_thread(taker_main, worker, stack, err);
+    int rc = thread_start(taker_main, worker, stack, err);
     if (rc == 0)
-        rc = start_thread(slot_main, worker, handler_stack, err);
+        rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
-        rc = start_thread(heartbeat_main, worker, stack, err);
+        rc = thread_start(heartbeat_main, worker, stack, err);
     if (rc == 0 && remote)
-        rc = start_thread(stop_channel_main, worker, stack, err);
+        rc = thread_start(stop_channel_main, worker, stack, err);
     return rc;
 }
 
@@ -244,7 +184,7 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
     stop_taking(worker);
     if (!job_table_is_busy(&worker->table))
         return 0;
-    if (start_thread(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
+    if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
         wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));
     return job_table_is_busy(&worker->table) ? report_undelivered(worker) : 0;
 }
@@ -267,20 +207,36 @@ static int run(struct worker *worker, struct err *err)
                               : atomic_load(&worker->exit_status);
 }
 
-int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
-               struct err *err)
+static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
+                    const rp_config *program, const struct handler *handler)
+{
+    size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
+    worker->config = config;
+    worker->program = program;
+    worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
+    worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
+    worker->slots = (struct slot_context){ .config = config,
+                                           .table = &worker->table,
+                                           .handler = handler,
+                                           .stack_bytes = stack,
+                                           .owner = worker,
+                                           .opened = slot_opened,
+                                           .stop_taking = stop_taking,
+                                           .finish = finish };
+    worker->slots_started = 1;
+    job_table_init(&worker->table);
+    flag_init(&worker->ready);
+}
+
+int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
+               const struct handler *handler, struct err *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
         err_set(err, ERR_MEMORY, "no memory for the worker");
         return 1;
     }
-    worker->config = config;
-    worker->handlers = handlers;
-    worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
-    worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
-    job_table_init(&worker->table);
-    flag_init(&worker->ready);
+    fill_in(worker, config, net, program, handler);
     int rc = wake_init(&worker->taking, err);
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
@@ -288,6 +244,7 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
         rc = config_is_local(config)
                  ? source_local_new(&worker->source, config, err)
                  : source_platform_new(&worker->source, config, net, &worker->taking, err);
+    worker->slots.source = worker->source;
     /* Nothing is freed: threads may still be using it when the process exits, which is next. */
     return rc == 0 ? run(worker, err) : 1;
 }

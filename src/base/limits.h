@@ -12,7 +12,7 @@
 #define LIMIT_STOP_BYTES (1u * LIMIT_MIB)  /* an answer of the stop channel: a list of ids */
 #define LIMIT_REPLY_BYTES (64u * 1024u)    /* an answer to a post; only its start is ever shown */
 #define LIMIT_JOB_ID_BYTES 512             /* the platform's ids have about 40 */
-#define LIMIT_JOBS_TAKEN 1000              /* jobs in one answer; more are answered as errors */
+#define LIMIT_CONCURRENCY 1000             /* slots; each is a thread and a connection */
 #define LIMIT_REDIRECTS 3                  /* hops within the same host */
 
 /* What a handler makes. */
@@ -21,6 +21,8 @@
 #define LIMIT_ERROR_BYTES 4096  /* the text of a failure */
 #define LIMIT_ARENA_BYTES (512u * LIMIT_MIB) /* tokens (20 bytes a value) and rp_alloc, per job */
 #define LIMIT_PROGRESS_BYTES (1u * LIMIT_MIB)
+#define LIMIT_PROGRESS_WAITING 16 /* updates that wait; after that the newest replaces the last */
+#define LIMIT_STREAM_BYTES (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
 
 /* Time, in ms unless named otherwise. */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
@@ -29,7 +31,8 @@
 #define LIMIT_BODY_IDLE_MS 30000      /* without one byte in the middle of a message */
 #define LIMIT_BODY_MS 300000          /* a whole message: 20 MB at half a megabit a second */
 #define LIMIT_REPLY_MS 60000          /* from the end of a post to the start of its answer */
-#define LIMIT_PROGRESS_MS 10000       /* a progress post in all: handlers wait for it */
+#define LIMIT_PROGRESS_MS 10000     /* a progress post in all */
+#define LIMIT_PROGRESS_LAST_MS 1000 /* a result waits so long for updates before it */
 #define LIMIT_TOO_MANY_MS 5000        /* pause after a 429 without Retry-After; the SDK's value */
 #define LIMIT_RETRY_AFTER_MS 120000   /* longest Retry-After that is believed */
 #define LIMIT_RETRY_AFTER_MIN_MS 1000 /* shortest: "0" must not make a hot loop */

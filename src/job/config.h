@@ -18,7 +18,8 @@
 struct config {
     /* The platform's side; see CONTRACT, "Environment". Empty slices where not set. */
     slice take_url;   /* template of job-take; empty: the worker runs locally */
-    slice output_url; /* templates of results and the heartbeat */
+    slice output_url; /* templates of results, stream parts and the heartbeat */
+    slice stream_url;
     slice ping_url;
     slice api_key;
     slice worker_id; /* RUNPOD_POD_ID, or a random UUID */
@@ -26,9 +27,15 @@ struct config {
     slice pod_hostname;
     slice endpoint_id;
     int64_t ping_ms;
+    int64_t realtime_port; /* 0: none */
 
     /* Ours. */
-    size_t result_max_bytes;
+    int64_t concurrency; /* 0: as the program says */
+    bool stream;
+    bool aggregate_stream;
+    bool refresh_worker;
+    int64_t execution_timeout_ms; /* 0: none */
+    int64_t result_max_bytes;
     int64_t result_retry_ms;
     int64_t shutdown_grace_ms;
     const char *ca_file;
@@ -49,10 +56,6 @@ struct config {
  * variable that cannot be used and what it should look like.
  */
 int config_from_environment(struct config *config, struct err *err);
-
-/* Sets the log level by a flag's or variable's value. ERR_CONFIG naming `name`. */
-int config_set_log_level(struct config *config, const char *name, const char *value,
-                         struct err *err);
 
 /* Checks what can only be checked when flags and environment are known. ERR_CONFIG. */
 int config_check(const struct config *config, struct err *err);

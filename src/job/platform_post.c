@@ -55,22 +55,26 @@ static int put_request_id(struct buf *out, slice id, struct err *err)
     return buf_add_slice(out, id, err);
 }
 
-static int put_output_url(struct buf *out, const struct config *config, slice id, struct err *err)
+static int put_post_url(struct buf *out, const struct config *config, slice template, slice id,
+                        bool is_stream, struct err *err)
 {
     const struct url_placeholder placeholders[] = {
         { "$RUNPOD_POD_ID", config->worker_id },
         { "$ID", id },
     };
     out->len = 0;
-    int rc = url_fill(out, config->output_url, placeholders, 2, err);
-    return rc == 0 ? url_add_query(out, "isStream", SLICE_LITERAL("false"), err) : rc;
+    int rc = url_fill(out, template, placeholders, 2, err);
+    slice value = is_stream ? SLICE_LITERAL("true") : SLICE_LITERAL("false");
+    return rc == 0 ? url_add_query(out, "isStream", value, err) : rc;
 }
 
-/* Where posts about a job go and how they are named; the same for all of a job's posts. */
-static int prepare(struct outlet *outlet, const struct job *job, struct err *err)
+/* Where a post about a job goes and how it is named. */
+static int prepare(struct outlet *outlet, const struct job *job, slice template, bool is_stream,
+                   struct err *err)
 {
     struct post_state *state = outlet->state;
-    int rc = put_output_url(&state->url, platform_of(outlet->source)->config, job->id, err);
+    const struct config *config = platform_of(outlet->source)->config;
+    int rc = put_post_url(&state->url, config, template, job->id, is_stream, err);
     return rc == 0 ? put_request_id(&state->request_id, job->id, err) : rc;
 }
 
@@ -117,8 +121,8 @@ static bool is_passing(int status)
  * Posts until it is delivered (0) or definitely refused (ERR_PEER, *status set), or the deadline
  * has passed (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
  */
-static int post_with_retries(struct outlet *outlet, struct job *job, const struct result *result,
-                             deadline_ms deadline, int *status, struct err *err)
+static int post_with_retries(struct outlet *outlet, struct job *job, const slice *parts,
+                             size_t count, deadline_ms deadline, int *status, struct err *err)
 {
     struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
                                .longest_ms = LIMIT_RETRY_LONGEST_MS };
@@ -126,7 +130,7 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const struc
     const struct log_tag tag = job_tag(job);
     for (;;) {
         struct http_answer answer = { 0 };
-        int rc = post_once(outlet, result->parts, result->count, LIMIT_REPLY_MS, &answer, err);
+        int rc = post_once(outlet, parts, count, LIMIT_REPLY_MS, &answer, err);
         *status = answer.status;
         if (*status != 0)
             rc = 0; /* trouble with the answer's body changes nothing about what it says */
@@ -144,7 +148,7 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const struc
         deadline_ms next = clock_deadline(pause_ms);
         if (next > deadline)
             return err->code = ERR_TIMEOUT;
-        log_write_repeated(&repeat, LOG_WARN, &tag, "Result not delivered yet, trying again: %s",
+        log_write_repeated(&repeat, LOG_WARN, &tag, "Not delivered yet, trying again: %s",
                            err->text);
         if (flag_wait(&job->stop, next))
             return err_set(err, ERR_CANCELLED, "the job was stopped");
@@ -164,7 +168,8 @@ static int post_refusal(struct outlet *outlet, struct job *job, const struct res
              result->bytes, status, reply.len < 200 ? (int)reply.len : 200, reply.ptr);
     log_write(LOG_ERROR, &tag, "%s", text);
     result_seal_error_text(&state->refusal, slice_from(text), result->stop_pod);
-    int rc = post_with_retries(outlet, job, &state->refusal, deadline, &status, err);
+    int rc = post_with_retries(outlet, job, state->refusal.parts, state->refusal.count, deadline,
+                               &status, err);
     return rc == 0 ? 0 : err_wrap(err, "the result and the error in its place were refused");
 }
 
@@ -175,9 +180,9 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     deadline_ms deadline = clock_deadline(config->result_retry_ms);
     const struct log_tag tag = job_tag(job);
     int status = 0;
-    int rc = prepare(outlet, job, err);
+    int rc = prepare(outlet, job, config->output_url, result->is_stream, err);
     if (rc == 0)
-        rc = post_with_retries(outlet, job, result, deadline, &status, err);
+        rc = post_with_retries(outlet, job, result->parts, result->count, deadline, &status, err);
     if (rc == ERR_PEER && status != 0)
         rc = post_refusal(outlet, job, result, status, deadline, err);
     if (rc == 0)
@@ -185,12 +190,23 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     return rc;
 }
 
+int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err)
+{
+    const struct config *config = platform_of(outlet->source)->config;
+    const slice parts[] = { SLICE_LITERAL("{\"output\": "), json, SLICE_LITERAL("}") };
+    deadline_ms deadline = clock_deadline(config->result_retry_ms);
+    int status;
+    int rc = prepare(outlet, job, config->stream_url, false, err);
+    return rc == 0 ? post_with_retries(outlet, job, parts, 3, deadline, &status, err) : rc;
+}
+
 int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err)
 {
     const slice parts[] = { SLICE_LITERAL("{\"status\": \"IN_PROGRESS\", \"output\": "), json,
                             SLICE_LITERAL("}") };
     struct http_answer answer;
-    int rc = prepare(outlet, job, err);
+    slice template = platform_of(outlet->source)->config->output_url;
+    int rc = prepare(outlet, job, template, false, err);
     if (rc == 0)
         rc = post_once(outlet, parts, 3, LIMIT_PROGRESS_MS, &answer, err);
     if (rc == 0 && !is_delivered(answer.status))

@@ -20,7 +20,7 @@ void result_free(struct result *result)
 static void start(struct result *result)
 {
     result->count = result->bytes = 0;
-    result->is_error = result->stop_pod = false;
+    result->is_error = result->stop_pod = result->is_stream = false;
     buf_reset(&result->scratch, LIMIT_KEEP_BYTES);
 }
 
@@ -93,6 +93,14 @@ static struct verdict read_verdict(slice output)
     if (verdict.error.ptr != NULL && is_falsy(verdict.error))
         verdict.error = (slice){ 0 };
     return verdict;
+}
+
+bool result_has_error(slice output, slice *error)
+{
+    if (json_type(output) != RP_OBJECT)
+        return false;
+    *error = read_verdict(output).error;
+    return error->ptr != NULL;
 }
 
 /* Copies the object's ordinary members, as written, into scratch. */

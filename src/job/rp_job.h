@@ -12,14 +12,16 @@
 #include "codec/json.h"
 #include "job/config.h"
 #include "job/job.h"
+#include "job/handler.h"
 #include "job/result.h"
+#include "job/sender.h"
 #include "job/source.h"
 #include "worker.h"
 
 struct rp_job {
     const struct config *config;
-    struct outlet *outlet;
-    struct job *job; /* of now */
+    struct sender sender; /* what the handler says along the way */
+    struct job *job;      /* of now */
     struct arena arena;
 
     struct json_doc doc; /* over job->text; made when first asked for */
@@ -32,22 +34,41 @@ struct rp_job {
     bool linked_checked; /* linked is known to be valid JSON */
     bool has_failed;
     struct buf message; /* of the failure */
+    const char *failure_type; /* linked: a constant; NULL: the message stands alone */
     char traceback[256];
     bool refresh;
+    bool is_stream;   /* the handler yields parts; always so with config->stream */
+    struct buf parts; /* all of them, as a JSON array without its end, if they are to be kept */
 };
 
 /* Links config and outlet for the life of the slot. Allocates nothing. */
 void rp_job_init(struct rp_job *self, const struct config *config, struct outlet *outlet);
+
+/* Blocks until the sender's thread has ended. */
 void rp_job_free(struct rp_job *self);
 
 /*
- * Runs the handler on the job, on the calling thread, and seals what came of it: always a result
- * that can be posted. result's parts are valid until rp_job_end.
+ * Runs the handler on the job, on the calling thread, waits until all that it said along the way
+ * has been sent, and seals what came of it: always a result that can be posted. Blocks. result's
+ * parts are valid until rp_job_end.
  */
-void rp_job_run(struct rp_job *self, struct job *job, rp_handler *handler, void *user,
+void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
                 struct result *result);
 
 /* Ends everything that belongs to the job of now. */
 void rp_job_end(struct rp_job *self);
+
+/*
+ * What the functions of worker.h do, for text that is there already. json must be checked. 0, or a
+ * negative error; a part that cannot be delivered fails the job.
+ */
+int rp_yield_json(struct rp_job *self, slice json, struct err *err);
+int rp_progress_json(struct rp_job *self, slice json, struct err *err);
+
+/*
+ * Fails the job, unless it has failed already. Texts are copied, cut where they are too long; type
+ * is linked. Without a type the client gets the message alone instead of the error object.
+ */
+void rp_fail_text(struct rp_job *self, const char *type, slice message, slice traceback);
 
 #endif

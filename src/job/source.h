@@ -51,6 +51,12 @@ struct source_ops {
     int (*post)(struct outlet *outlet, struct job *job, const struct result *result,
                 struct err *err);
 
+    /*
+     * Delivers one part of a stream, with retries as post: 0, or the trouble once it is certain.
+     * json must be checked. Blocks.
+     */
+    int (*stream)(struct outlet *outlet, struct job *job, slice json, struct err *err);
+
     /* Sends one progress update: one try, at most LIMIT_PROGRESS_MS. json must be checked. */
     int (*progress)(struct outlet *outlet, const struct job *job, slice json, struct err *err);
 

@@ -158,6 +158,7 @@ static const struct source_ops platform_ops = {
     .open = platform_open,
     .close = platform_close,
     .post = platform_post,
+    .stream = platform_stream,
     .progress = platform_progress,
     .free = platform_free,
 };

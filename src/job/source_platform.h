@@ -31,6 +31,7 @@ int platform_open(struct source *source, struct outlet *outlet, struct err *err)
 void platform_close(struct outlet *outlet);
 int platform_post(struct outlet *outlet, struct job *job, const struct result *result,
                   struct err *err);
+int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err);
 int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err);
 
 #endif

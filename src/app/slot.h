@@ -1,0 +1,33 @@
+/*
+ * app/slot.h - a slot: a thread that runs one job after the other and posts each result on its own
+ * kept-alive connection.
+ */
+#ifndef APP_SLOT_H
+#define APP_SLOT_H
+
+#include <stddef.h>
+
+#include "app/job_table.h"
+#include "base/err.h"
+#include "job/config.h"
+#include "job/handler.h"
+#include "job/source.h"
+
+/* What all slots share. Linked; must outlive them, which is until the process ends. */
+struct slot_context {
+    const struct config *config;
+    struct source *source;
+    struct job_table *table;
+    const struct handler *handler;
+    size_t stack_bytes;
+
+    void *owner; /* passed to the functions below, which are called on the slot's thread */
+    void (*opened)(void *owner);                  /* the handler is ready for jobs */
+    void (*stop_taking)(void *owner);             /* a result says that there should be no more */
+    void (*finish)(void *owner, int exit_status); /* the worker is to end */
+};
+
+/* Starts a slot. It ends when the table is closed and empty. ERR_MEMORY. */
+int slot_start(const struct slot_context *context, struct err *err);
+
+#endif

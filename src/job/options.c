@@ -1,0 +1,152 @@
+#include "job/options.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+
+#define AT(member) offsetof(struct config, member)
+
+/* clang-format off */
+const struct option options[] = {
+    { "--test_input", NULL, OPTION_SLICE, AT(test_input), .value_name = "JSON",
+      .help = "run this one job here, print its result, exit" },
+    { "--test_output", NULL, OPTION_SLICE, AT(test_output), .value_name = "JSON",
+      .help = "exit 1 unless the test's result equals this" },
+    { "--concurrency", "RP_CONCURRENCY", OPTION_NUMBER, AT(concurrency), 1, LIMIT_CONCURRENCY, 1, 0,
+      "N", "jobs that run at the same time (1)" },
+    { "--stream", "RP_STREAM", OPTION_SWITCH, AT(stream),
+      .help = "the handler streams: its output comes in parts" },
+    { "--aggregate-stream", "RP_AGGREGATE_STREAM", OPTION_SWITCH, AT(aggregate_stream),
+      .help = "the parts of a stream are also the job's output" },
+    { "--refresh-worker", "RP_REFRESH_WORKER", OPTION_SWITCH, AT(refresh_worker),
+      .help = "end after one job and be replaced by a fresh worker" },
+    { "--execution-timeout", "RP_EXECUTION_TIMEOUT", OPTION_NUMBER, AT(execution_timeout_ms), 0,
+      86400, 1000, 0, "S", "fail a job that runs longer, in seconds (0: no limit)" },
+    { NULL, "RP_MAX_RESULT_MB", OPTION_NUMBER, AT(result_max_bytes), 1, 1000, 1000000,
+      LIMIT_RESULT_MB, "MB", "largest result that is posted (20)" },
+    { NULL, "RP_RESULT_RETRY_S", OPTION_NUMBER, AT(result_retry_ms), 0, 86400, 1000,
+      LIMIT_RESULT_RETRY_S, "S", "how long a result is tried to be delivered (300)" },
+    { NULL, "RP_SHUTDOWN_GRACE_S", OPTION_NUMBER, AT(shutdown_grace_ms), 0, 86400, 1000,
+      LIMIT_SHUTDOWN_GRACE_S, "S", "how long jobs may go on after SIGTERM (30)" },
+    { "--rp_log_level", "RUNPOD_LOG_LEVEL", OPTION_LEVEL, AT(log_level), .value_name = "LEVEL",
+      .help = "NOTSET TRACE DEBUG INFO WARN ERROR, or 0 to 5" },
+
+    /* The platform's. */
+    { .variable = "RUNPOD_WEBHOOK_GET_JOB", .kind = OPTION_SLICE, .offset = AT(take_url) },
+    { .variable = "RUNPOD_WEBHOOK_POST_OUTPUT", .kind = OPTION_SLICE, .offset = AT(output_url) },
+    { .variable = "RUNPOD_WEBHOOK_POST_STREAM", .kind = OPTION_SLICE, .offset = AT(stream_url) },
+    { .variable = "RUNPOD_WEBHOOK_PING", .kind = OPTION_SLICE, .offset = AT(ping_url) },
+    { .variable = "RUNPOD_PING_INTERVAL", .kind = OPTION_NUMBER, .offset = AT(ping_ms), .min = 100,
+      .max = 3600000, .unit = 1, .fallback = LIMIT_PING_MS },
+    { .variable = "RUNPOD_AI_API_KEY", .kind = OPTION_SLICE, .offset = AT(api_key) },
+    { .variable = "RUNPOD_POD_ID", .kind = OPTION_SLICE, .offset = AT(worker_id) },
+    { .variable = "RUNPOD_POD_HOSTNAME", .kind = OPTION_SLICE, .offset = AT(pod_hostname) },
+    { .variable = "RUNPOD_ENDPOINT_ID", .kind = OPTION_SLICE, .offset = AT(endpoint_id) },
+    { .variable = "RUNPOD_REALTIME_PORT", .kind = OPTION_NUMBER, .offset = AT(realtime_port), .min = 0,
+      .max = 65535, .unit = 1 },
+
+    /* Known everywhere. */
+    { NULL, "SSL_CERT_FILE", OPTION_TEXT, AT(ca_file), .value_name = "FILE",
+      .help = "PEM file of authorities, instead of the built-in ones" },
+    { .variable = "HTTPS_PROXY", .kind = OPTION_TEXT, .offset = AT(proxy.https_proxy) },
+    { .variable = "https_proxy", .kind = OPTION_TEXT, .offset = AT(proxy.https_proxy) },
+    { .variable = "HTTP_PROXY", .kind = OPTION_TEXT, .offset = AT(proxy.http_proxy) },
+    { .variable = "http_proxy", .kind = OPTION_TEXT, .offset = AT(proxy.http_proxy) },
+    { .variable = "NO_PROXY", .kind = OPTION_TEXT, .offset = AT(proxy.no_proxy) },
+    { .variable = "no_proxy", .kind = OPTION_TEXT, .offset = AT(proxy.no_proxy) },
+};
+/* clang-format on */
+const size_t option_count = sizeof options / sizeof options[0];
+
+const struct option *option_find(const char *flag)
+{
+    const struct option *option = options;
+    while (option->flag == NULL || strcmp(option->flag, flag) != 0)
+        option++;
+    return option;
+}
+
+static void *field(struct config *config, const struct option *option)
+{
+    return (char *)config + option->offset;
+}
+
+static int set_number(int64_t *out, const struct option *option, const char *name,
+                      const char *value, struct err *err)
+{
+    int64_t number = *value == '\0' ? option->max + 1 : 0;
+    for (const char *at = value; *at != '\0' && number <= option->max; at++)
+        number = *at >= '0' && *at <= '9' ? number * 10 + (*at - '0') : option->max + 1;
+    if (number < option->min || number > option->max)
+        return err_set(err, ERR_CONFIG,
+                       "%s is \"%.64s\"; it must be a whole number from %lld to %lld", name, value,
+                       (long long)option->min, (long long)option->max);
+    *out = number * option->unit;
+    return 0;
+}
+
+static int set_switch(bool *out, const char *name, const char *value, struct err *err)
+{
+    static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcasecmp(value, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_CONFIG, "%s is \"%.32s\"; it must be 1 or 0 (or true, yes, on, ...)",
+                   name, value);
+}
+
+static int set_level(enum log_level *out, const char *name, const char *value, struct err *err)
+{
+    if (log_parse_level(slice_from(value), out))
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "%s is \"%.32s\"; it must be NOTSET, TRACE, DEBUG, INFO, WARN, ERROR or 0 to 5",
+                   name, value);
+}
+
+int option_set(struct config *config, const struct option *option, const char *name,
+               const char *value, struct err *err)
+{
+    void *out = field(config, option);
+    switch (option->kind) {
+    case OPTION_SLICE:
+        *(slice *)out = slice_from(value);
+        return 0;
+    case OPTION_TEXT:
+        *(const char **)out = value;
+        return 0;
+    case OPTION_NUMBER:
+        return set_number(out, option, name, value, err);
+    case OPTION_SWITCH:
+        return set_switch(out, name, value, err);
+    case OPTION_LEVEL:
+        return set_level(out, name, value, err);
+    }
+    return 0;
+}
+
+static void set_defaults(struct config *config)
+{
+    *config = (struct config){ .log_level = LOG_DEBUG };
+    for (size_t i = 0; i < option_count; i++)
+        if (options[i].kind == OPTION_NUMBER)
+            *(int64_t *)field(config, &options[i]) = options[i].fallback * options[i].unit;
+}
+
+int options_from_environment(struct config *config, struct err *err)
+{
+    set_defaults(config);
+    for (size_t i = 0; i < option_count; i++) {
+        const char *name = options[i].variable;
+        const char *value = name != NULL ? getenv(name) : NULL;
+        if (value == NULL || value[0] == '\0')
+            continue;
+        int rc = option_set(config, &options[i], name, value, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
