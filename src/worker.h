@@ -61,6 +61,16 @@ typedef struct rp_job rp_job;
  */
 typedef int rp_handler(rp_job *job, void *user);
 
+/*
+ * A fitness check: is this machine fit for work? Run once before the first job is taken. Returns
+ * 0, or anything else after writing why (at most `size` bytes with the NUL). May block; then the
+ * worker just starts later. A worker that is not fit tells the platform and ends with status 1.
+ */
+typedef struct rp_check {
+    const char *name;
+    int (*run)(char *reason, size_t size, void *user);
+} rp_check;
+
 typedef struct rp_config {
     rp_handler *handler; /* required */
     void *user;          /* passed to handler and setup; may be NULL */
@@ -70,6 +80,9 @@ typedef struct rp_config {
      * block. Anything but 0 ends the worker with exit status 1. May be NULL.
      */
     int (*setup)(void *user);
+
+    const rp_check *checks; /* run after setup, before the worker's own; may be NULL */
+    size_t check_count;
 
     /*
      * Jobs that run at the same time, each on a thread of its own; 0 for 1. The handler must bear

@@ -8,6 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "app/fitness.h"
 #include "app/heartbeat.h"
 #include "app/job_table.h"
 #include "app/slot.h"
@@ -19,9 +20,11 @@
 struct worker {
     const struct config *config;
     const rp_config *program;
+    const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag ready;    /* a slot is ready: jobs may be taken */
+    struct flag opened; /* a slot's handler is ready */
+    struct flag ready;  /* and the machine is fit: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;
@@ -50,7 +53,7 @@ static void stop_taking(void *owner)
 static void slot_opened(void *owner)
 {
     struct worker *worker = owner;
-    flag_raise(&worker->ready);
+    flag_raise(&worker->opened);
 }
 
 /* --- the taker ----------------------------------------------------------------------------- */
@@ -81,13 +84,27 @@ static void start_slots(struct worker *worker, size_t unserved, size_t concurren
     }
 }
 
+/* Before the first job: the handler is open and, on the platform, the machine is fit. */
+static bool get_ready(struct worker *worker)
+{
+    flag_wait(&worker->opened, DEADLINE_NEVER);
+    if (!config_is_local(worker->config) &&
+        !fitness_run(worker->config, worker->net, worker->program)) {
+        finish(worker, 1);
+        return false;
+    }
+    flag_raise(&worker->ready);
+    return true;
+}
+
 static void *taker_main(void *argument)
 {
     struct worker *worker = argument;
     struct source *source = worker->source;
     struct taken taken = { 0 };
     size_t concurrency = (size_t)worker->config->concurrency;
-    flag_wait(&worker->ready, DEADLINE_NEVER);
+    if (!get_ready(worker))
+        return NULL;
     while (!taken.ended) {
         concurrency = ask_concurrency(worker, concurrency);
         size_t room = job_table_wait_room(&worker->table, concurrency);
@@ -213,6 +230,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
     size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
     worker->config = config;
     worker->program = program;
+    worker->net = net;
     worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
     worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
     worker->slots = (struct slot_context){ .config = config,
@@ -225,6 +243,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);
+    flag_init(&worker->opened);
     flag_init(&worker->ready);
 }
 

@@ -41,6 +41,7 @@
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
+#define LIMIT_REPORT_MS 2000        /* the answer to the report of a failed check; then exit */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */

@@ -35,6 +35,12 @@ struct config {
     bool aggregate_stream;
     bool refresh_worker;
     int64_t execution_timeout_ms; /* 0: none */
+    struct {
+        bool skip;
+        int64_t min_memory_milli_gib;
+        int64_t min_disk_milli_percent;
+        int64_t network_timeout_ms;
+    } fitness;
     int64_t result_max_bytes;
     int64_t result_retry_ms;
     int64_t shutdown_grace_ms;

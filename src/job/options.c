@@ -45,6 +45,17 @@ const struct option options[] = {
     { .variable = "RUNPOD_REALTIME_PORT", .kind = OPTION_NUMBER, .offset = AT(realtime_port), .min = 0,
       .max = 65535, .unit = 1 },
 
+    /* Fitness checks. */
+    { .variable = "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", .kind = OPTION_SWITCH,
+      .offset = AT(fitness.skip) },
+    { .variable = "RUNPOD_MIN_MEMORY_GB", .kind = OPTION_DECIMAL,
+      .offset = AT(fitness.min_memory_milli_gib), .max = 1000000, .unit = 1000, .fallback = 4 },
+    { .variable = "RUNPOD_MIN_DISK_PERCENT", .kind = OPTION_DECIMAL,
+      .offset = AT(fitness.min_disk_milli_percent), .max = 100, .unit = 1000, .fallback = 10 },
+    { .variable = "RUNPOD_NETWORK_CHECK_TIMEOUT", .kind = OPTION_NUMBER,
+      .offset = AT(fitness.network_timeout_ms), .min = 1, .max = 3600, .unit = 1000,
+      .fallback = 5 },
+
     /* Known everywhere. */
     { NULL, "SSL_CERT_FILE", OPTION_TEXT, AT(ca_file), .value_name = "FILE",
       .help = "PEM file of authorities, instead of the built-in ones" },
@@ -85,6 +96,28 @@ static int set_number(int64_t *out, const struct option *option, const char *nam
     return 0;
 }
 
+/* "4", "4.0", "0.125": in thousandths, without going through a binary fraction. */
+static int set_decimal(int64_t *out, const struct option *option, const char *name,
+                       const char *value, struct err *err)
+{
+    int64_t whole = 0, unit = 1000;
+    size_t digits = strspn(value, "0123456789");
+    const char *rest = value + digits;
+    bool valid = digits > 0 && digits <= 9;
+    for (size_t i = 0; valid && i < digits; i++)
+        whole = whole * 10 + (value[i] - '0');
+    whole *= 1000;
+    if (valid && *rest == '.')
+        for (rest++; *rest >= '0' && *rest <= '9' && unit > 1; rest++)
+            whole += (*rest - '0') * (unit /= 10);
+    rest += strspn(rest, "0");
+    if (!valid || *rest != '\0' || whole < option->min * 1000 || whole > option->max * 1000)
+        return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a number from %lld to %lld", name,
+                       value, (long long)option->min, (long long)option->max);
+    *out = whole;
+    return 0;
+}
+
 static int set_switch(bool *out, const char *name, const char *value, struct err *err)
 {
     static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
@@ -120,6 +153,8 @@ int option_set(struct config *config, const struct option *option, const char *n
         return 0;
     case OPTION_NUMBER:
         return set_number(out, option, name, value, err);
+    case OPTION_DECIMAL:
+        return set_decimal(out, option, name, value, err);
     case OPTION_SWITCH:
         return set_switch(out, name, value, err);
     case OPTION_LEVEL:
@@ -132,7 +167,7 @@ static void set_defaults(struct config *config)
 {
     *config = (struct config){ .log_level = LOG_DEBUG };
     for (size_t i = 0; i < option_count; i++)
-        if (options[i].kind == OPTION_NUMBER)
+        if (options[i].kind == OPTION_NUMBER || options[i].kind == OPTION_DECIMAL)
             *(int64_t *)field(config, &options[i]) = options[i].fallback * options[i].unit;
 }
 
