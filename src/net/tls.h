@@ -2,10 +2,9 @@
  * net/tls.h - TLS 1.2 as a client, over BearSSL, of which this is the only user.
  *
  * Suites: ECDHE with RSA or ECDSA certificates; AES-128/256-GCM and ChaCha20-Poly1305; curves
- * x25519, P-256, P-384, P-521. AES-NI, PCLMULQDQ and 64-bit arithmetic are used where the
- * processor has them. The chain, the host name (or IP address) and the dates are always checked;
- * there is no switch to turn that off. Only names in subjectAltName count. Revocation is not
- * checked.
+ * x25519, P-256, P-384, P-521. AES-NI and PCLMULQDQ are used where the processor has them. The
+ * chain, the host name (or IP address) and the dates are always checked; there is no switch to
+ * turn that off. Only names in subjectAltName count. Revocation is not checked.
  *
  * Memory: some 41 KB of addresses a connection, of which an idle one has touched 18.
  * Stack: under 10 KB in tls_connect, less in everything else.

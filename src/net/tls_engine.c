@@ -64,8 +64,7 @@ static int handshake_failed(struct tls_engine *engine, struct err *err)
     int number = br_ssl_engine_last_error(core(engine));
     if (number == BR_ERR_UNSUPPORTED_VERSION && is_not_tls(engine))
         return err_set(err, ERR_PEER,
-                       "%.100s answered with something that is not TLS; is it an "
-                       "http:// port?",
+                       "%.100s answered with something that is not TLS; is it an http:// port?",
                        engine->host);
     return tls_handshake_error(err, engine->host, number);
 }
@@ -177,10 +176,7 @@ int tls_engine_handshake(struct tls_engine *engine, const br_x509_class **chain,
 
 /* --- application data --- */
 
-/*
- * BearSSL takes no more records once it has seen the server's close_notify. What the end without
- * one looks like, an attacker can make at will, so it is not taken for an end.
- */
+/* BearSSL takes no more records once it has seen the server's close_notify. */
 static bool was_ended(struct tls_engine *engine)
 {
     if (has_state(engine, BR_SSL_CLOSED))

@@ -54,10 +54,11 @@ static int refuse_authority(struct err *err, const struct tls_refused *refused)
                            : "; to trust it, set SSL_CERT_FILE to a PEM file that has it");
     der_display_name(refused->chain[refused->count - 1].issuer, name, sizeof name);
     if (refused->issuer_name_known)
-        return err_set(err, ERR_TRUST,
-                       "certificate of %.100s was issued by %s, but not with the key "
-                       "of the authority known by that name%s",
-                       host, name, refused->roots_from_a_file ? " from SSL_CERT_FILE" : "");
+        return err_set(
+            err, ERR_TRUST,
+            "certificate of %.100s was issued by %s, but not with the key of the authority "
+            "known by that name%s",
+            host, name, refused->roots_from_a_file ? " from SSL_CERT_FILE" : "");
     return err_set(
         err, ERR_TRUST, "certificate of %.100s was issued by an unknown authority (%s)%s%s", host,
         name,
@@ -108,13 +109,12 @@ static int refuse_name(struct err *err, const struct tls_refused *refused)
     const char *host = refused->peer->host;
     char names[ERR_TEXT_BYTES / 2];
     if (list_names(refused->chain[0].alt_names, names, sizeof names) == 0)
-        return err_set(
-            err, ERR_TRUST,
-            "certificate presented by %.100s names no host: it has no "
-            "subjectAltName with a DNS name or an address (a common name does not count)",
-            host);
-    return err_set(err, ERR_TRUST, "certificate presented by %.100s is for %s, not for %s%.100s", host,
-                   names, refused->peer->address_bytes > 0 ? "the address " : "", host);
+        return err_set(err, ERR_TRUST,
+                       "certificate presented by %.100s names no host: it has no subjectAltName "
+                       "with a DNS name or an address (a common name does not count)",
+                       host);
+    return err_set(err, ERR_TRUST, "certificate presented by %.100s is for %s, not for %s%.100s",
+                   host, names, refused->peer->address_bytes > 0 ? "the address " : "", host);
 }
 
 /* Algorithms that do occur in certificates and are refused. */
@@ -151,8 +151,7 @@ static int refuse_algorithm(struct err *err, const struct tls_refused *refused)
             name = refused_algorithm(each->key_oid);
         if (name != NULL)
             return err_set(err, ERR_TRUST,
-                           "certificate of %.100s%s uses %s, which this worker does "
-                           "not accept",
+                           "certificate of %.100s%s uses %s, which this worker does not accept",
                            refused->peer->host, i == 0 ? "" : ": that of its authority", name);
     }
     return tls_error(err, refused->peer->host, BR_ERR_X509_UNSUPPORTED);
@@ -164,8 +163,8 @@ static int refuse_usage(struct err *err, const struct tls_refused *refused)
     if (purposes.ptr == NULL || der_purpose_is_server(purposes))
         return tls_error(err, refused->peer->host, BR_ERR_X509_FORBIDDEN_KEY_USAGE);
     return err_set(err, ERR_TRUST,
-                   "certificate of %.100s is not one for servers (serverAuth is not in "
-                   "its extended key usage)",
+                   "certificate of %.100s is not one for servers (serverAuth is not in its "
+                   "extended key usage)",
                    refused->peer->host);
 }
 

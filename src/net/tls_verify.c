@@ -61,7 +61,7 @@ static void end_certificate(const br_x509_class **context)
 
 /* The certificates to check: the server's own first, each followed by its issuer's. */
 struct path {
-    size_t count;
+    size_t count; /* at least 1 */
     slice bytes[TLS_CHAIN_CERTIFICATES];
     struct der_certificate certificates[TLS_CHAIN_CERTIFICATES];
     bool server_readable;
@@ -90,7 +90,6 @@ static void find_path(struct path *path, const struct tls_verify *verify)
         if (i == 0)
             path->server_readable = readable;
     }
-    path->count = 1;
     for (size_t i = 1; i < verify->count; i++) {
         slice wanted = path->certificates[path->count - 1].issuer;
         if (wanted.len == 0 || !slice_equal(path->certificates[i].subject, wanted))
@@ -125,6 +124,17 @@ static int gather_anchors(struct buf *anchors, const struct tls_roots *roots,
             return rc;
     }
     return 0;
+}
+
+/* True where one of the anchors is an authority of this name, whatever its key. */
+static bool is_known(const struct buf *anchors, slice name)
+{
+    const br_x509_trust_anchor *each = (const br_x509_trust_anchor *)(void *)anchors->ptr;
+    for (size_t left = anchors->len / sizeof *each; left > 0; left--, each++)
+        if ((each->flags & BR_X509_TA_CA) != 0 &&
+            slice_equal((slice){ (const char *)each->dn.data, each->dn.len }, name))
+            return true;
+    return false;
 }
 
 /* Gives the path to BearSSL's engine. Returns its answer: 0 or an error number. */
@@ -169,9 +179,23 @@ static unsigned check_server(const struct tls_peer *peer, const struct der_certi
     return 0;
 }
 
+static void refuse(struct tls_verify *verify, unsigned number, const struct path *path,
+                   const struct buf *anchors)
+{
+    const struct tls_refused refused = {
+        .peer = &verify->peer,
+        .chain = path->certificates,
+        .count = path->count,
+        .roots_from_a_file = verify->roots.from_a_file,
+        .issuer_name_known = is_known(anchors, path->certificates[path->count - 1].issuer),
+        .now = verify->now,
+    };
+    tls_refusal(&verify->err, (int)number, &refused);
+}
+
 static unsigned check_chain(struct tls_verify *verify)
 {
-    struct path path;
+    struct path path = { .count = 1 };
     struct buf anchors;
     unsigned number = BR_ERR_X509_NOT_TRUSTED;
     find_path(&path, verify);
@@ -182,13 +206,7 @@ static unsigned check_chain(struct tls_verify *verify)
             number = path.server_readable ? check_server(&verify->peer, &path.certificates[0])
                                           : BR_ERR_X509_INVALID_VALUE;
         if (number != 0)
-            tls_refusal(&verify->err, (int)number,
-                        &(struct tls_refused){ .peer = &verify->peer,
-                                               .chain = path.certificates,
-                                               .count = path.count,
-                                               .roots_from_a_file = verify->roots.from_a_file,
-                                               .issuer_name_known = anchors.len > 0,
-                                               .now = verify->now });
+            refuse(verify, number, &path, &anchors);
     }
     buf_free(&anchors);
     return number;

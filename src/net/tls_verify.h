@@ -30,12 +30,12 @@
 
 /* Whom the certificate must be for. */
 struct tls_peer {
-    const char *host;          /* DNS name without a trailing dot, or an address as text; linked */
+    const char *host; /* DNS name without a dot at its end, or an address; not empty; linked */
     unsigned char address[16]; /* its bytes where host is an IP address */
     size_t address_bytes;      /* 4, 16, or 0 for a name */
 };
 
-/* Sees whether host is an IPv4 or IPv6 address as text. */
+/* Sees whether host, which is linked, is an IPv4 or IPv6 address as text. */
 void tls_peer_init(struct tls_peer *peer, const char *host);
 
 struct tls_verify {
