@@ -70,8 +70,8 @@ static int take_value(struct arguments *arguments, const char *flag, const char 
     return 0;
 }
 
-static int apply_option(struct arguments *arguments, const struct option *option,
-                        const char *value, struct config *config, struct err *err)
+static int apply_option(struct arguments *arguments, const struct option *option, const char *value,
+                        struct config *config, struct err *err)
 {
     if (option->kind == OPTION_SWITCH)
         return option_set(config, option, option->flag, value != NULL ? value : "1", err);

@@ -50,11 +50,11 @@ static int put_ping_url(const struct heartbeat *heartbeat, struct buf *url, stru
 static int ping_once(const struct heartbeat *heartbeat, struct http_client *client, struct buf *url,
                      struct buf *reply, struct err *err)
 {
+    const struct platform_patience patience = { .answer_ms = 2 * heartbeat->config->ping_ms };
     struct http_answer answer;
     int rc = put_ping_url(heartbeat, url, err);
     if (rc == 0)
-        rc = platform_get(client, heartbeat->config, buf_slice(url), 2 * heartbeat->config->ping_ms,
-                          NULL, &answer, reply, err);
+        rc = platform_get(client, heartbeat->config, buf_slice(url), patience, &answer, reply, err);
     if (rc == 0 && (answer.status == 429 || answer.status >= 500))
         rc = err_set(err, ERR_RETRY, "the platform answered %d", answer.status);
     if (rc == 0)
@@ -96,6 +96,8 @@ void heartbeat_run(const struct heartbeat *heartbeat)
 void heartbeat_report_unhealthy(const struct config *config, const struct http_net *net,
                                 const char *check, const char *reason)
 {
+    const struct platform_patience patience = { .connect_ms = LIMIT_REPORT_MS / 2,
+                                                .answer_ms = LIMIT_REPORT_MS / 2 };
     struct http_client *client;
     struct http_answer answer;
     struct buf url, reply;
@@ -115,8 +117,7 @@ void heartbeat_report_unhealthy(const struct config *config, const struct http_n
     if (rc == 0)
         rc = url_add_query(&url, "runpod_version", SLICE_LITERAL(WORKER_VERSION), &err);
     if (rc == 0)
-        rc = platform_get(client, config, buf_slice(&url), LIMIT_REPORT_MS, NULL, &answer, &reply,
-                          &err);
+        rc = platform_get(client, config, buf_slice(&url), patience, &answer, &reply, &err);
     if (rc != 0)
         log_write(LOG_WARN, NULL, "The failed check could not be reported: %s", err.text);
     http_client_free(client);

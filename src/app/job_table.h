@@ -18,7 +18,7 @@ struct job_table {
     pthread_mutex_t lock;
     pthread_cond_t queued;  /* a job for a waiting slot */
     pthread_cond_t changed; /* fewer jobs held, or closed: for the taker and the shutdown */
-    struct job *held; /* all of them, by held_next */
+    struct job *held;       /* all of them, by held_next */
     size_t held_count;
     struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;

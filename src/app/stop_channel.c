@@ -97,8 +97,9 @@ void stop_channel_run(const struct stop_channel *channel)
     for (;;) {
         struct http_answer answer = { 0 };
         int64_t asked_ms = clock_now_ms();
-        int rc = platform_get(poller.client, channel->config, buf_slice(&poller.url), LIMIT_POLL_MS,
-                              NULL, &answer, &poller.body, &err);
+        const struct platform_patience patience = { .answer_ms = LIMIT_POLL_MS };
+        int rc = platform_get(poller.client, channel->config, buf_slice(&poller.url), patience,
+                              &answer, &poller.body, &err);
         clock_sleep(clock_deadline(pause_after(&poller, rc, &answer, asked_ms, &err)));
     }
 }

@@ -23,8 +23,8 @@ struct worker {
     const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag opened; /* a slot's handler is ready */
-    struct flag ready;  /* and the machine is fit: jobs may be taken */
+    struct flag opened;   /* a slot's handler is ready */
+    struct flag ready;    /* and the machine is fit: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;

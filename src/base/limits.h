@@ -22,7 +22,8 @@
 #define LIMIT_ARENA_BYTES (512u * LIMIT_MIB) /* tokens (20 bytes a value) and rp_alloc, per job */
 #define LIMIT_PROGRESS_BYTES (1u * LIMIT_MIB)
 #define LIMIT_PROGRESS_WAITING 16 /* updates that wait; after that the newest replaces the last */
-#define LIMIT_STREAM_BYTES (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
+#define LIMIT_STREAM_BYTES \
+    (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
 
 /* Time, in ms unless named otherwise. */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
@@ -31,8 +32,8 @@
 #define LIMIT_BODY_IDLE_MS 30000      /* without one byte in the middle of a message */
 #define LIMIT_BODY_MS 300000          /* a whole message: 20 MB at half a megabit a second */
 #define LIMIT_REPLY_MS 60000          /* from the end of a post to the start of its answer */
-#define LIMIT_PROGRESS_MS 10000     /* a progress post in all */
-#define LIMIT_PROGRESS_LAST_MS 1000 /* a result waits so long for updates before it */
+#define LIMIT_PROGRESS_MS 10000       /* a progress post in all */
+#define LIMIT_PROGRESS_LAST_MS 1000   /* a result waits so long for updates before it */
 #define LIMIT_TOO_MANY_MS 5000        /* pause after a 429 without Retry-After; the SDK's value */
 #define LIMIT_RETRY_AFTER_MS 120000   /* longest Retry-After that is believed */
 #define LIMIT_RETRY_AFTER_MIN_MS 1000 /* shortest: "0" must not make a hot loop */
@@ -41,7 +42,7 @@
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
-#define LIMIT_REPORT_MS 2000        /* the answer to the report of a failed check; then exit */
+#define LIMIT_REPORT_MS 2000          /* the report of a failed check, in all; then exit */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */

@@ -11,7 +11,8 @@ static int linked_open(const void *setting, void **state, struct err *err)
     *linked->is_set_up = true;
     pthread_mutex_unlock(linked->lock);
     *state = (void *)(uintptr_t)config;
-    return status == 0 ? 0 : err_set(err, ERR_CONFIG, "The handler's setup failed with %d.", status);
+    return status == 0 ? 0
+                       : err_set(err, ERR_CONFIG, "The handler's setup failed with %d.", status);
 }
 
 static int linked_run(rp_job *job, void *state)

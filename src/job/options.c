@@ -112,8 +112,8 @@ static int set_decimal(int64_t *out, const struct option *option, const char *na
             whole += (*rest - '0') * (unit /= 10);
     rest += strspn(rest, "0");
     if (!valid || *rest != '\0' || whole < option->min * 1000 || whole > option->max * 1000)
-        return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a number from %lld to %lld", name,
-                       value, (long long)option->min, (long long)option->max);
+        return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a number from %lld to %lld",
+                       name, value, (long long)option->min, (long long)option->max);
     *out = whole;
     return 0;
 }
@@ -145,20 +145,12 @@ int option_set(struct config *config, const struct option *option, const char *n
 {
     void *out = field(config, option);
     switch (option->kind) {
-    case OPTION_SLICE:
-        *(slice *)out = slice_from(value);
-        return 0;
-    case OPTION_TEXT:
-        *(const char **)out = value;
-        return 0;
-    case OPTION_NUMBER:
-        return set_number(out, option, name, value, err);
-    case OPTION_DECIMAL:
-        return set_decimal(out, option, name, value, err);
-    case OPTION_SWITCH:
-        return set_switch(out, name, value, err);
-    case OPTION_LEVEL:
-        return set_level(out, name, value, err);
+    case OPTION_SLICE: *(slice *)out = slice_from(value); return 0;
+    case OPTION_TEXT: *(const char **)out = value; return 0;
+    case OPTION_NUMBER: return set_number(out, option, name, value, err);
+    case OPTION_DECIMAL: return set_decimal(out, option, name, value, err);
+    case OPTION_SWITCH: return set_switch(out, name, value, err);
+    case OPTION_LEVEL: return set_level(out, name, value, err);
     }
     return 0;
 }

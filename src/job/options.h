@@ -12,12 +12,12 @@
 #include "job/config.h"
 
 enum option_kind {
-    OPTION_SLICE,  /* a slice in config; an empty value counts as not set */
-    OPTION_TEXT,   /* a const char * in config */
-    OPTION_NUMBER, /* an int64_t in config: a whole number from min to max, times unit */
+    OPTION_SLICE,   /* a slice in config; an empty value counts as not set */
+    OPTION_TEXT,    /* a const char * in config */
+    OPTION_NUMBER,  /* an int64_t in config: a whole number from min to max, times unit */
     OPTION_DECIMAL, /* an int64_t in config, in thousandths: up to three decimals, from min to max */
-    OPTION_SWITCH, /* a bool in config: the flag alone; a variable is 1, true, yes, on or 0, ... */
-    OPTION_LEVEL,  /* an enum log_level in config */
+    OPTION_SWITCH,  /* a bool in config: the flag alone; a variable is 1, true, yes, on or 0, ... */
+    OPTION_LEVEL,   /* an enum log_level in config */
 };
 
 struct option {

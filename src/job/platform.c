@@ -5,8 +5,8 @@
 #include "codec/url.h"
 
 int platform_get(struct http_client *client, const struct config *config, slice url,
-                 int64_t answer_ms, const struct wake *wake, struct http_answer *answer,
-                 struct buf *body, struct err *err)
+                 struct platform_patience patience, struct http_answer *answer, struct buf *body,
+                 struct err *err)
 {
     const struct http1_field fields[] = {
         { SLICE_LITERAL("Authorization"), config->api_key },
@@ -19,10 +19,11 @@ int platform_get(struct http_client *client, const struct config *config, slice 
         .url = url,
         .fields = fields,
         .field_count = sizeof fields / sizeof fields[0],
+        .connect_ms = patience.connect_ms,
         .send_ms = LIMIT_REPLY_MS,
-        .answer_ms = answer_ms,
+        .answer_ms = patience.answer_ms,
         .body_ms = LIMIT_BODY_MS,
-        .wake = wake,
+        .wake = patience.wake,
     };
     return http_exchange(client, &request, answer, body, err);
 }

@@ -9,13 +9,17 @@
 #include "job/config.h"
 #include "net/http.h"
 
-/*
- * A GET with the worker's usual fields. Blocks; limits of connecting and reading are those of
- * base/limits.h, answer_ms is the wait for the answer's first byte. Errors as http_exchange.
- */
+/* How long one GET may take. */
+struct platform_patience {
+    int64_t connect_ms;      /* 0: LIMIT_CONNECT_MS */
+    int64_t answer_ms;       /* until the answer's first byte */
+    const struct wake *wake; /* NULL, or what gives it up: see struct http_request */
+};
+
+/* A GET with the worker's usual fields. Blocks. Errors as http_exchange. */
 int platform_get(struct http_client *client, const struct config *config, slice url,
-                 int64_t answer_ms, const struct wake *wake, struct http_answer *answer,
-                 struct buf *body, struct err *err);
+                 struct platform_patience patience, struct http_answer *answer, struct buf *body,
+                 struct err *err);
 
 /*
  * Appends the job-take URL with the worker's id filled in and its "/job-take/" replaced:

@@ -21,8 +21,8 @@
 struct result {
     slice parts[RESULT_PARTS_MAX];
     size_t count;
-    size_t bytes;  /* of all parts */
-    bool is_error; /* the body has an "error" member */
+    size_t bytes;   /* of all parts */
+    bool is_error;  /* the body has an "error" member */
     bool stop_pod;  /* the body says so; no more jobs are to be taken */
     bool is_stream; /* the last post of a streaming handler; set by who seals */
     struct buf scratch;

@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "codec/json.h"
 #include "job/config.h"
-#include "job/job.h"
 #include "job/handler.h"
+#include "job/job.h"
 #include "job/result.h"
 #include "job/sender.h"
 #include "job/source.h"
@@ -33,7 +33,7 @@ struct rp_job {
     bool has_output;
     bool linked_checked; /* linked is known to be valid JSON */
     bool has_failed;
-    struct buf message; /* of the failure */
+    struct buf message;       /* of the failure */
     const char *failure_type; /* linked: a constant; NULL: the message stands alone */
     char traceback[256];
     bool refresh;

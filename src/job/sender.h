@@ -33,9 +33,9 @@ struct sender {
     struct job *job;       /* of what waits */
     struct message *first; /* oldest first */
     struct message **end;
-    size_t waiting_bytes;  /* of stream parts */
+    size_t waiting_bytes; /* of stream parts */
     size_t waiting_updates;
-    struct err failure;    /* a part could not be delivered; code 0: none */
+    struct err failure; /* a part could not be delivered; code 0: none */
 };
 
 void sender_init(struct sender *sender, struct outlet *outlet);

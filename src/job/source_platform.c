@@ -131,8 +131,9 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
         pause_after_failure(platform);
         return;
     }
-    int rc = platform_get(platform->client, platform->config, buf_slice(&platform->url),
-                          LIMIT_POLL_MS, platform->wake, &answer, &delivery->body, &err);
+    const struct platform_patience patience = { 0, LIMIT_POLL_MS, platform->wake };
+    int rc = platform_get(platform->client, platform->config, buf_slice(&platform->url), patience,
+                          &answer, &delivery->body, &err);
     if (rc == 0) {
         handle_answer(platform, &answer, delivery, asked_ms, taken);
     } else if (rc == ERR_TIMEOUT && clock_now_ms() - asked_ms >= LIMIT_POLL_MS) {

@@ -38,10 +38,11 @@ struct http_request {
     const slice *body; /* parts, sent one after the other; NULL for a request without a body */
     size_t body_count;
 
-    /* Limits, all in ms. Connecting has its own (LIMIT_CONNECT_MS). */
-    int64_t send_ms;   /* the whole request */
-    int64_t answer_ms; /* from the end of the request to the first byte of the answer */
-    int64_t body_ms;   /* the rest of the answer; no pause in it may exceed LIMIT_BODY_IDLE_MS */
+    /* Limits, all in ms. */
+    int64_t connect_ms; /* all addresses and the TLS handshake; 0: LIMIT_CONNECT_MS */
+    int64_t send_ms;    /* the whole request */
+    int64_t answer_ms;  /* from the end of the request to the first byte of the answer */
+    int64_t body_ms;    /* the rest of the answer; no pause in it may exceed LIMIT_BODY_IDLE_MS */
 
     /*
      * NULL, or a wake-up that gives the request up: while connecting, sending, and waiting for

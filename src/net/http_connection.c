@@ -178,7 +178,7 @@ static int open_stream(struct http_connection *connection, const struct url *url
 }
 
 int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         struct err *err)
+                         deadline_ms deadline, struct err *err)
 {
     struct transport *stream = connection->stream;
     *reused = stream != NULL && connection->rx_start == connection->rx_end &&
@@ -186,7 +186,7 @@ int http_connection_open(struct http_connection *connection, const struct url *u
     if (*reused)
         return 0;
     http_connection_close(connection);
-    int rc = open_stream(connection, url, clock_deadline(LIMIT_CONNECT_MS), err);
+    int rc = open_stream(connection, url, deadline, err);
     if (rc == 0)
         rc = put_origin(&connection->origin, url, err);
     if (rc != 0)

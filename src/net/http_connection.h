@@ -28,10 +28,10 @@ void http_connection_close(struct http_connection *connection);
 
 /*
  * Makes sure that a stream to the URL's origin is open. *reused tells whether it was before.
- * Blocks up to LIMIT_CONNECT_MS. Errors as http_exchange.
+ * Blocks until connected or the deadline. Errors as http_exchange.
  */
 int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         struct err *err);
+                         deadline_ms deadline, struct err *err);
 
 /*
  * Reads a head into rx and parses it; *response points into rx, which stays as it is until the
