@@ -119,8 +119,10 @@ rp_str rp_job_json(const rp_job *job);
 rp_str rp_input_json(const rp_job *job);
 
 /*
- * True once the platform has asked to stop this job (cancelled or timed out there). Its result
- * will not be sent; a long handler should look now and then, and return.
+ * True once the job is to end early: the platform has asked for it (cancelled or timed out there;
+ * its result will not be sent), or it has run longer than --execution-timeout (its client gets an
+ * error that says so, once the handler returns). A long handler should look now and then, and
+ * return.
  */
 bool rp_job_stopped(const rp_job *job);
 

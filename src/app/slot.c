@@ -33,7 +33,7 @@ static void run_job(struct slot *slot, struct job *job)
     const struct log_tag tag = job_tag(job);
     log_write(LOG_INFO, &tag, "Started.");
     rp_job_run(&slot->job, job, context->handler, slot->state, &slot->result);
-    if (flag_is_raised(&job->stop))
+    if (job_is_stopped(job))
         log_write(LOG_INFO, &tag, "Job stopped.");
     else
         deliver(slot, job, &tag);

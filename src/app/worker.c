@@ -140,6 +140,18 @@ static void *stop_channel_main(void *argument)
     return NULL;
 }
 
+/* Stops jobs that run longer than they may. */
+static void *watchdog_main(void *argument)
+{
+    struct worker *worker = argument;
+    int64_t timeout_ms = worker->config->execution_timeout_ms;
+    for (;;) {
+        job_table_stop_begun_before(&worker->table, clock_now_ms() - timeout_ms);
+        clock_sleep(clock_deadline(LIMIT_WATCH_MS));
+    }
+    return NULL;
+}
+
 /* --- main ---------------------------------------------------------------------------------- */
 
 static int start_threads(struct worker *worker, struct err *err)
@@ -153,6 +165,8 @@ static int start_threads(struct worker *worker, struct err *err)
         rc = thread_start(heartbeat_main, worker, stack, err);
     if (rc == 0 && remote)
         rc = thread_start(stop_channel_main, worker, stack, err);
+    if (rc == 0 && worker->config->execution_timeout_ms > 0)
+        rc = thread_start(watchdog_main, worker, stack, err);
     return rc;
 }
 

@@ -26,6 +26,7 @@
     (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
 
 /* Time, in ms unless named otherwise. */
+#define LIMIT_WATCH_MS 100          /* how late an execution timeout may be noticed */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
 #define LIMIT_CONNECT_STAGGER_MS 250  /* before the next address is tried too (RFC 8305) */
 #define LIMIT_POLL_MS 90000           /* an open job-take or job-stop; the SDK's value */

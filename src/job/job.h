@@ -33,7 +33,15 @@ struct job {
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
-    struct flag stop;      /* raised when the platform wants the job stopped */
+    struct flag stop; /* raised when the job is to end early, */
+    atomic_int why;   /* an enum job_stop: and why */
+    int64_t begun_ms; /* when a slot took it; 0 before. Under the job table's lock */
+};
+
+enum job_stop {
+    JOB_GOES_ON,
+    JOB_STOPPED,   /* by the platform: nobody waits for a result */
+    JOB_TIMED_OUT, /* it ran longer than it may: its client is told so */
 };
 
 /* An empty delivery with the taker's share in it. ERR_MEMORY. */
@@ -54,6 +62,15 @@ int delivery_read(struct delivery *delivery, const char *local_id, struct job **
 
 /* Ends a job; its slices are invalid after that. From any thread. */
 void job_release(struct job *job);
+
+/* Raises the job's stop flag. The first reason stays. From any thread. */
+void job_stop(struct job *job, enum job_stop why);
+
+/* True where the platform has stopped the job: no result is to be posted. */
+bool job_is_stopped(const struct job *job);
+
+/* Sleeps until the deadline, or until the platform stops the job (true). */
+bool job_wait_stopped(struct job *job, deadline_ms deadline);
 
 /* The job's name in the log. */
 struct log_tag job_tag(const struct job *job);

@@ -150,7 +150,7 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const slice
             return err->code = ERR_TIMEOUT;
         log_write_repeated(&repeat, LOG_WARN, &tag, "Not delivered yet, trying again: %s",
                            err->text);
-        if (flag_wait(&job->stop, next))
+        if (job_wait_stopped(job, next))
             return err_set(err, ERR_CANCELLED, "the job was stopped");
     }
 }

@@ -173,6 +173,16 @@ static void finish_sending(struct rp_job *self)
         rp_fail_text(self, "StreamError", slice_from(err.text), (slice){ 0 });
 }
 
+/* Whatever the handler made of it in the end: it came too late. */
+static void rp_fail_timed_out(struct rp_job *self)
+{
+    char text[96];
+    snprintf(text, sizeof text, "The job ran longer than the execution timeout of %lld s.",
+             (long long)self->config->execution_timeout_ms / 1000);
+    self->has_failed = false;
+    rp_fail_text(self, "TimeoutError", slice_from(text), (slice){ 0 });
+}
+
 void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
                 struct result *result)
 {
@@ -182,7 +192,9 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
         return;
     }
     int status = handler->ops->run(self, state);
-    if (status != RP_OK) {
+    if (atomic_load(&job->why) == JOB_TIMED_OUT) {
+        rp_fail_timed_out(self);
+    } else if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);
         rp_fail_text(self, "HandlerError", slice_from(text), (slice){ 0 });
