@@ -130,6 +130,14 @@ bool job_table_stop(struct job_table *table, slice id)
     return job != NULL;
 }
 
+void job_table_abandon(struct job_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    for (struct job *job = table->held; job != NULL; job = job->held_next)
+        job_stop(job, JOB_ABANDONED);
+    pthread_mutex_unlock(&table->lock);
+}
+
 size_t job_table_stop_begun_before(struct job_table *table, int64_t begun_ms)
 {
     size_t count = 0;

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/thread.h"
+#include "job/result_store.h"
 #include "job/rp_job.h"
 
 struct slot {
@@ -11,6 +12,23 @@ struct slot {
     struct result result;
     void *state; /* the handler's */
 };
+
+/* A result that nobody takes: kept for the next start where there is a folder for it. */
+static void keep_result(struct slot *slot, const struct job *job, const struct log_tag *tag,
+                        const char *why)
+{
+    struct err err = { 0 };
+    const char *dir = slot->context->config->result_dir;
+    if (dir == NULL)
+        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", why);
+    else if (result_store_save(dir, job->id, &slot->result, &err) == 0)
+        log_write(LOG_ERROR, tag, "The result could not be delivered and is kept in %s: %s", dir,
+                  why);
+    else
+        log_write(LOG_ERROR, tag, "The result could not be delivered (%s) nor kept: %s", why,
+                  err.text);
+    slot->context->undelivered(slot->context->owner);
+}
 
 static void deliver(struct slot *slot, struct job *job, const struct log_tag *tag)
 {
@@ -24,7 +42,7 @@ static void deliver(struct slot *slot, struct job *job, const struct log_tag *ta
     if (rc == ERR_CANCELLED)
         log_write(LOG_INFO, tag, "Job stopped.");
     else if (rc != 0)
-        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", err.text);
+        keep_result(slot, job, tag, err.text);
 }
 
 static void run_job(struct slot *slot, struct job *job)

@@ -28,6 +28,7 @@ struct worker {
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;
+    atomic_int undelivered; /* results that nobody has taken */
     struct slot_context slots;
     size_t slots_started; /* by main first, then by the taker alone */
     struct heartbeat heartbeat;
@@ -48,6 +49,12 @@ static void stop_taking(void *owner)
     struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
+}
+
+static void count_undelivered(void *owner)
+{
+    struct worker *worker = owner;
+    atomic_fetch_add(&worker->undelivered, 1);
 }
 
 static void slot_opened(void *owner)
@@ -186,7 +193,7 @@ static int wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadl
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
-static int report_undelivered(struct worker *worker)
+static void report_unfinished(struct worker *worker)
 {
     struct buf ids;
     buf_init(&ids, LIMIT_MIB, "ids");
@@ -194,7 +201,6 @@ static int report_undelivered(struct worker *worker)
         log_write(LOG_ERROR, NULL, "Ending without the results of: %.*s",
                   SLICE_ARG(buf_slice(&ids)));
     buf_free(&ids);
-    return 1;
 }
 
 /* Tells main, which waits for signals, that no job is left. */
@@ -217,7 +223,14 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
         return 0;
     if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
         wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));
-    return job_table_is_busy(&worker->table) ? report_undelivered(worker) : 0;
+    if (job_table_is_busy(&worker->table)) {
+        /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
+        job_table_abandon(&worker->table);
+        if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
+            report_unfinished(worker);
+        return 1;
+    }
+    return atomic_load(&worker->undelivered) > 0 ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -254,6 +267,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .owner = worker,
                                            .opened = slot_opened,
                                            .stop_taking = stop_taking,
+                                           .undelivered = count_undelivered,
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);

@@ -43,6 +43,7 @@ struct config {
     } fitness;
     int64_t result_max_bytes;
     int64_t result_retry_ms;
+    const char *result_dir; /* NULL: undelivered results are not kept */
     int64_t shutdown_grace_ms;
     const char *ca_file;
     struct proxy_config proxy;

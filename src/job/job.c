@@ -32,8 +32,9 @@ void job_release(struct job *job)
 
 void job_stop(struct job *job, enum job_stop why)
 {
-    int goes_on = JOB_GOES_ON;
-    atomic_compare_exchange_strong(&job->why, &goes_on, why);
+    int before = JOB_GOES_ON;
+    if (!atomic_compare_exchange_strong(&job->why, &before, why) && before == JOB_TIMED_OUT)
+        atomic_store(&job->why, why);
     flag_raise(&job->stop);
 }
 
@@ -48,7 +49,8 @@ bool job_wait_stopped(struct job *job, deadline_ms deadline)
         clock_sleep(deadline); /* the flag is up, and would not let anybody sleep */
     else
         flag_wait(&job->stop, deadline);
-    return job_is_stopped(job);
+    int why = atomic_load(&job->why);
+    return why == JOB_STOPPED || why == JOB_ABANDONED;
 }
 
 struct log_tag job_tag(const struct job *job)

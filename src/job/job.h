@@ -42,6 +42,7 @@ enum job_stop {
     JOB_GOES_ON,
     JOB_STOPPED,   /* by the platform: nobody waits for a result */
     JOB_TIMED_OUT, /* it ran longer than it may: its client is told so */
+    JOB_ABANDONED, /* the worker ends now: what is not delivered yet never will be by it */
 };
 
 /* An empty delivery with the taker's share in it. ERR_MEMORY. */
@@ -63,13 +64,13 @@ int delivery_read(struct delivery *delivery, const char *local_id, struct job **
 /* Ends a job; its slices are invalid after that. From any thread. */
 void job_release(struct job *job);
 
-/* Raises the job's stop flag. The first reason stays. From any thread. */
+/* Raises the job's stop flag. The first reason stays, but for a time-out. From any thread. */
 void job_stop(struct job *job, enum job_stop why);
 
 /* True where the platform has stopped the job: no result is to be posted. */
 bool job_is_stopped(const struct job *job);
 
-/* Sleeps until the deadline, or until the platform stops the job (true). */
+/* Sleeps until the deadline, or until the job is stopped or abandoned (true). */
 bool job_wait_stopped(struct job *job, deadline_ms deadline);
 
 /* The job's name in the log. */

@@ -173,14 +173,21 @@ static void finish_sending(struct rp_job *self)
         rp_fail_text(self, "StreamError", slice_from(err.text), (slice){ 0 });
 }
 
-/* Whatever the handler made of it in the end: it came too late. */
-static void rp_fail_timed_out(struct rp_job *self)
+/* A handler told to end early may return anything: it is not the result that was asked for. */
+static void fail_if_cut_short(struct rp_job *self)
 {
-    char text[96];
-    snprintf(text, sizeof text, "The job ran longer than the execution timeout of %lld s.",
-             (long long)self->config->execution_timeout_ms / 1000);
+    char text[128];
+    int why = atomic_load(&self->job->why);
+    if (why != JOB_TIMED_OUT && why != JOB_ABANDONED)
+        return;
+    if (why == JOB_TIMED_OUT)
+        snprintf(text, sizeof text, "The job ran longer than the execution timeout of %lld s.",
+                 (long long)self->config->execution_timeout_ms / 1000);
+    else
+        snprintf(text, sizeof text, "The worker was ended while the job ran.");
     self->has_failed = false;
-    rp_fail_text(self, "TimeoutError", slice_from(text), (slice){ 0 });
+    rp_fail_text(self, why == JOB_TIMED_OUT ? "TimeoutError" : "ShutdownError", slice_from(text),
+                 (slice){ 0 });
 }
 
 void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
@@ -192,9 +199,8 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
         return;
     }
     int status = handler->ops->run(self, state);
-    if (atomic_load(&job->why) == JOB_TIMED_OUT) {
-        rp_fail_timed_out(self);
-    } else if (status != RP_OK) {
+    fail_if_cut_short(self);
+    if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);
         rp_fail_text(self, "HandlerError", slice_from(text), (slice){ 0 });
