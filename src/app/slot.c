@@ -71,7 +71,9 @@ static int open_slot(struct slot *slot, struct err *err)
         return rc;
     rp_job_init(&slot->job, context->config, &slot->outlet);
     result_init(&slot->result, (size_t)context->config->result_max_bytes);
-    return context->handler->ops->open(context->handler->setting, &slot->state, err);
+    rc = context->handler->ops->open(context->handler->setting, &slot->state, err);
+    slot->job.ready_delay_ms = clock_now_ms() - context->config->started_ms;
+    return rc;
 }
 
 static void close_slot(struct slot *slot)

@@ -34,6 +34,7 @@ struct config {
     bool stream;
     bool aggregate_stream;
     bool refresh_worker;
+    bool debugger;
     int64_t execution_timeout_ms; /* 0: none */
     struct {
         bool skip;
@@ -55,6 +56,7 @@ struct config {
     slice test_input;
     slice test_output;
 
+    int64_t started_ms; /* when the process read this; monotonic */
     char random_id[RANDOM_UUID_BYTES];
 };
 

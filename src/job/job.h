@@ -33,9 +33,9 @@ struct job {
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
-    struct flag stop; /* raised when the job is to end early, */
-    atomic_int why;   /* an enum job_stop: and why */
-    int64_t begun_ms; /* when a slot took it; 0 before. Under the job table's lock */
+    struct flag stop;      /* raised when the job is to end early, */
+    atomic_int why;        /* an enum job_stop: and why */
+    int64_t begun_ms;      /* when a slot took it; 0 before. Under the job table's lock */
 };
 
 enum job_stop {

@@ -14,8 +14,8 @@
 #include "base/random.h"
 #include "codec/json.h"
 
-#define KEPT ".result"    /* waits to be sent */
-#define CLAIMED ".claim"  /* somebody is sending it */
+#define KEPT ".result"   /* waits to be sent */
+#define CLAIMED ".claim" /* somebody is sending it */
 #define REFUSED ".refused"
 #define BAD ".bad"
 
@@ -39,8 +39,9 @@ static int put_head(struct buf *head, slice id, const struct result *result, str
     int rc = buf_add_text(head, "{\"id\": ", err);
     if (rc == 0)
         rc = json_put_string(head, id, err);
-    return rc == 0 ? buf_add_text(head, result->is_stream ? ", \"is_stream\": true, \"result\": "
-                                                          : ", \"is_stream\": false, \"result\": ",
+    return rc == 0 ? buf_add_text(head,
+                                  result->is_stream ? ", \"is_stream\": true, \"result\": "
+                                                    : ", \"is_stream\": false, \"result\": ",
                                   err)
                    : rc;
 }

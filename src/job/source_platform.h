@@ -20,8 +20,8 @@ struct platform {
     struct http_client *client;
     struct buf url;
     struct backoff backoff; /* after failures */
-    struct backoff idle; /* after empty answers that came at once */
-    bool kept_sent;      /* what --result-dir had at the start */
+    struct backoff idle;    /* after empty answers that came at once */
+    bool kept_sent;         /* what --result-dir had at the start */
     struct log_repeat repeat;
 };
 
