@@ -26,7 +26,7 @@ static struct checkpoint *find(struct debugger *debugger, const char *name)
 void debugger_start(struct debugger *debugger, const char *name)
 {
     struct checkpoint *checkpoint = find(debugger, name);
-    if (checkpoint == NULL && debugger->count < CHECKPOINTS_MAX)
+    if (checkpoint == NULL && debugger->checkpoints != NULL && debugger->count < CHECKPOINTS_MAX)
         checkpoint = &debugger->checkpoints[debugger->count++];
     if (checkpoint == NULL)
         return;
@@ -44,21 +44,23 @@ void debugger_stop(struct debugger *debugger, const char *name)
     checkpoint->stop_unix_ns = now_ns(CLOCK_REALTIME);
 }
 
+#define TIME_BYTES 48
+
 /* ISO 8601 in UTC, with microseconds. */
-static void put_time(char text[40], int64_t unix_ns)
+static void put_time(char text[TIME_BYTES], int64_t unix_ns)
 {
     time_t seconds = (time_t)(unix_ns / 1000000000);
     struct tm parts;
     char date[32];
     gmtime_r(&seconds, &parts);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, 40, "%s.%06dZ", date, (int)(unix_ns % 1000000000 / 1000));
+    snprintf(text, TIME_BYTES, "%s.%06dZ", date, (int)(unix_ns % 1000000000 / 1000));
 }
 
 static int put_checkpoint(const struct checkpoint *checkpoint, bool first, struct buf *out,
                           struct err *err)
 {
-    char start[40], stop[40];
+    char start[TIME_BYTES], stop[TIME_BYTES];
     put_time(start, checkpoint->start_unix_ns);
     put_time(stop, checkpoint->stop_unix_ns);
     return json_add(out, err,

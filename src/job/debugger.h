@@ -21,9 +21,9 @@ struct checkpoint {
     int64_t start_unix_ns, stop_unix_ns; /* for people */
 };
 
-/* One job's; all zero is the start. Belongs to the thread of the handler. */
+/* One job's. Belongs to the thread of the handler. */
 struct debugger {
-    struct checkpoint checkpoints[CHECKPOINTS_MAX];
+    struct checkpoint *checkpoints; /* CHECKPOINTS_MAX of them; NULL: nothing is noted */
     size_t count;
 };
 

@@ -32,7 +32,10 @@ static void rp_job_begin(struct rp_job *self, struct job *job)
     self->doc_made = self->has_output = self->linked_checked = self->has_failed = false;
     self->refresh = self->config->refresh_worker;
     self->is_stream = self->config->stream;
-    self->debugger.count = 0;
+    self->debugger = (struct debugger){ 0 };
+    if (self->config->debugger)
+        self->debugger.checkpoints =
+            arena_alloc(&self->arena, CHECKPOINTS_MAX * sizeof(struct checkpoint));
 }
 
 void rp_job_end(struct rp_job *self)
