@@ -1,4 +1,4 @@
-#include "app/worker.h"
+#include "app/loop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -119,11 +119,12 @@ static void *taker_main(void *argument)
             break;
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
         start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
+        atomic_store(&source->answering, false);
     }
+    job_table_end(&worker->table);
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
     if (!config_is_local(worker->config))
         return NULL;
-    job_table_close(&worker->table);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, source->exit_status);
     return NULL;
@@ -177,19 +178,23 @@ static int start_threads(struct worker *worker, struct err *err)
     return rc;
 }
 
-/* Waits for a signal (returns its number) or the worker's own end (returns 0). */
-static int wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline)
+/* Waits until a signal comes (*signal_number), the worker has ended (0), or the deadline: false. */
+static bool wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline,
+                         int *signal_number)
 {
     struct pollfd entries[] = {
         { .fd = signals_fd, .events = POLLIN },
         { .fd = worker->finished.fd, .events = POLLIN },
     };
     struct signalfd_siginfo info;
-    while (poll(entries, 2, clock_left_ms(deadline)) < 0 && errno == EINTR)
-        continue;
-    if (entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
-        return (int)info.ssi_signo;
-    return 0;
+    int rc;
+    *signal_number = 0;
+    do {
+        rc = poll(entries, 2, clock_left_ms(deadline));
+    } while (rc < 0 && errno == EINTR);
+    if (rc > 0 && entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
+        *signal_number = (int)info.ssi_signo;
+    return rc > 0;
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
@@ -216,13 +221,21 @@ static void *drain_main(void *argument)
 static int drain(struct worker *worker, int signals_fd, int signal_number)
 {
     struct err err;
+    int second_signal;
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     stop_taking(worker);
-    if (!job_table_is_busy(&worker->table))
+    /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
+    if (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
+        (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering)))
         return 0;
-    if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
-        wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));
+    deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
+    if (!job_table_is_busy(&worker->table))
+        first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
+    bool ended = thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0 ||
+                 wait_for_end(worker, signals_fd, first, &second_signal);
+    if (!ended && job_table_is_busy(&worker->table))
+        wait_for_end(worker, signals_fd, end, &second_signal);
     if (job_table_is_busy(&worker->table)) {
         /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
         job_table_abandon(&worker->table);
@@ -246,7 +259,9 @@ static int run(struct worker *worker, struct err *err)
     }
     if (start_threads(worker, err) != 0)
         return 1;
-    int signal_number = wait_for_end(worker, signals_fd, DEADLINE_NEVER);
+    int signal_number;
+    while (!wait_for_end(worker, signals_fd, DEADLINE_NEVER, &signal_number))
+        continue;
     return signal_number != 0 ? drain(worker, signals_fd, signal_number)
                               : atomic_load(&worker->exit_status);
 }
