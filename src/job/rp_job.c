@@ -242,6 +242,8 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     if (self->is_stream)
         close_stream(self);
     finish_sending(self);
+    if (job_is_stopped(job))
+        return; /* nobody waits for a result, nor for the log of one */
     if (self->has_failed)
         seal_failure(self, result);
     else
