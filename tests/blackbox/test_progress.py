@@ -137,7 +137,7 @@ def test_beside_a_stream(platform, start):
 def test_stopped_job_says_no_more(platform, start):
     process = start(platform)
     platform.give({"id": "stopped", "input": steps({"progress": 1}, {"await_stop": 120_000}, {"progress": 2})})
-    process.wait_log("at step 2")
+    platform.wait_for(lambda: updates(platform, "stopped") == [1], "the first update")
     platform.stop_jobs("stopped")
     process.wait_log("stopped=1")
     assert platform.run(steps({"return": "next"})) == {"output": "next"}
