@@ -82,14 +82,16 @@ void job_table_settle(struct job_table *table, struct job *job)
     job_release(job);
 }
 
-size_t job_table_wait_room(struct job_table *table, size_t slots)
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room)
 {
     pthread_mutex_lock(&table->lock);
     while (table->held_count >= slots && !table->closed)
-        pthread_cond_wait(&table->changed, &table->lock);
-    size_t room = table->closed ? 0 : slots - table->held_count;
+        if (!flag_cond_wait(&table->changed, &table->lock, deadline))
+            break;
+    bool open = !table->closed;
+    *room = open && table->held_count < slots ? slots - table->held_count : 0;
     pthread_mutex_unlock(&table->lock);
-    return room;
+    return open;
 }
 
 void job_table_close(struct job_table *table)

@@ -42,8 +42,11 @@ struct job *job_table_next(struct job_table *table);
 /* Removes a job whose result is settled, and releases it. */
 void job_table_settle(struct job_table *table, struct job *job);
 
-/* Blocks until fewer than `slots` jobs are held: how many more may be taken. 0 once closed. */
-size_t job_table_wait_room(struct job_table *table, size_t slots);
+/*
+ * Blocks until fewer than `slots` jobs are held, and sets *room to how many more may be taken; to 0
+ * where the deadline has passed. False once the table is closed.
+ */
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room);
 
 /* No more jobs are to be taken; those held, or on their way here, are run to their end. */
 void job_table_close(struct job_table *table);

@@ -29,6 +29,7 @@ struct worker {
     struct wake finished; /* signalled: main is to end the worker */
     atomic_int exit_status;
     atomic_int undelivered; /* results that nobody has taken */
+    atomic_bool draining;   /* a thread of drain_main is there */
     struct slot_context slots;
     size_t slots_started; /* by main first, then by the taker alone */
     struct heartbeat heartbeat;
@@ -49,6 +50,26 @@ static void stop_taking(void *owner)
     struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
+}
+
+/* Tells main, which waits for signals, that no job is left. */
+static void *drain_main(void *argument)
+{
+    struct worker *worker = argument;
+    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
+    finish(worker, 0);
+    return NULL;
+}
+
+/* No more jobs; once those that are here have ended, main is woken. */
+static void end_after_jobs(void *owner)
+{
+    struct worker *worker = owner;
+    struct err err;
+    stop_taking(worker);
+    if (!atomic_exchange(&worker->draining, true) &&
+        thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0)
+        finish(worker, 0);
 }
 
 static void count_undelivered(void *owner)
@@ -76,6 +97,22 @@ static size_t ask_concurrency(const struct worker *worker, size_t concurrency)
     if ((size_t)answer != concurrency)
         log_write(LOG_DEBUG, NULL, "Concurrency is now %d.", answer);
     return (size_t)answer;
+}
+
+/*
+ * Waits for a free slot. A program that wants more or fewer of them is asked before each job-take,
+ * and now and then while all are busy: more may be wanted because they are. False at the end.
+ */
+static bool wait_room(struct worker *worker, size_t *concurrency, size_t *room)
+{
+    bool asks = worker->program->modify_concurrency != NULL;
+    bool open = true;
+    for (*room = 0; open && *room == 0;) {
+        *concurrency = ask_concurrency(worker, *concurrency);
+        deadline_ms deadline = asks ? clock_deadline(LIMIT_ASK_MS) : DEADLINE_NEVER;
+        open = job_table_wait_room(&worker->table, *concurrency, deadline, room);
+    }
+    return open;
 }
 
 /* Threads are started when there are jobs for them: an idle worker has one slot. */
@@ -109,14 +146,10 @@ static void *taker_main(void *argument)
     struct worker *worker = argument;
     struct source *source = worker->source;
     struct taken taken = { 0 };
-    size_t concurrency = (size_t)worker->config->concurrency;
+    size_t concurrency = (size_t)worker->config->concurrency, room;
     if (!get_ready(worker))
         return NULL;
-    while (!taken.ended) {
-        concurrency = ask_concurrency(worker, concurrency);
-        size_t room = job_table_wait_room(&worker->table, concurrency);
-        if (room == 0)
-            break;
+    while (!taken.ended && wait_room(worker, &concurrency, &room)) {
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
         start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
         atomic_store(&source->answering, false);
@@ -208,20 +241,10 @@ static void report_unfinished(struct worker *worker)
     buf_free(&ids);
 }
 
-/* Tells main, which waits for signals, that no job is left. */
-static void *drain_main(void *argument)
-{
-    struct worker *worker = argument;
-    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    wake_signal(&worker->finished);
-    return NULL;
-}
-
 /* Lets running jobs finish and post, for as long as the grace lasts or until a second signal. */
 static int drain(struct worker *worker, int signals_fd, int signal_number)
 {
-    struct err err;
-    int second_signal;
+    int second_signal, undelivered_before = atomic_load(&worker->undelivered);
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     stop_taking(worker);
@@ -232,9 +255,9 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
     deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
     if (!job_table_is_busy(&worker->table))
         first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
-    bool ended = thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0 ||
-                 wait_for_end(worker, signals_fd, first, &second_signal);
-    if (!ended && job_table_is_busy(&worker->table))
+    end_after_jobs(worker);
+    if (!wait_for_end(worker, signals_fd, first, &second_signal) &&
+        job_table_is_busy(&worker->table))
         wait_for_end(worker, signals_fd, end, &second_signal);
     if (job_table_is_busy(&worker->table)) {
         /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
@@ -243,7 +266,7 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
             report_unfinished(worker);
         return 1;
     }
-    return atomic_load(&worker->undelivered) > 0 ? 1 : 0;
+    return atomic_load(&worker->undelivered) > undelivered_before ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -283,6 +306,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .opened = slot_opened,
                                            .stop_taking = stop_taking,
                                            .undelivered = count_undelivered,
+                                           .end_after_jobs = end_after_jobs,
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);

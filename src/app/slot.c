@@ -62,10 +62,8 @@ static void run_job(struct slot *slot, struct job *job)
         deliver(slot, job, &tag);
     rp_job_end(&slot->job);
     job_table_settle(context->table, job);
-    if (context->config->refresh_worker) {
-        context->stop_taking(context->owner);
-        context->finish(context->owner, 0);
-    }
+    if (context->config->refresh_worker)
+        context->end_after_jobs(context->owner);
 }
 
 static int open_slot(struct slot *slot, struct err *err)

@@ -42,6 +42,7 @@
 #define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
+#define LIMIT_ASK_MS 1000             /* modify_concurrency while all slots are busy; the SDK's */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
 #define LIMIT_REPORT_MS 2000          /* the report of a failed check, in all; then exit */
 #define LIMIT_ABANDON_MS 2000         /* after the grace: for keeping results and naming jobs */
