@@ -1,8 +1,9 @@
-"""The SDK's side of the benchmarks: the same two handlers as ours, on runpod.
+"""The SDK's side of the benchmarks: the same handlers as ours, on runpod.
 
-Usage: sdk_handler.py echo|big
+Usage: sdk_handler.py echo|big|stream|stop CONCURRENCY
 """
 
+import asyncio
 import sys
 import time
 
@@ -24,7 +25,26 @@ def big(job):
     return {"begin_ns": begin_ns, "end_ns": end_ns, "data": part}
 
 
-HANDLERS = {"echo": echo, "big": big}
+def stream(job):
+    """See stream.c."""
+    for i in range(job["input"]["parts"]):
+        yield {"token": i}
+
+
+async def stop(job):
+    """See stop.c. The SDK stops a job by cancelling its task."""
+    print("waiting", flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("told", time.clock_gettime_ns(time.CLOCK_MONOTONIC), flush=True)
+
+
+HANDLERS = {"echo": echo, "big": big, "stream": stream, "stop": stop}
 
 if __name__ == "__main__":
-    runpod.serverless.start({"handler": HANDLERS[sys.argv.pop(1)]})
+    config = {"handler": HANDLERS[sys.argv.pop(1)]}
+    concurrency = int(sys.argv.pop(1))
+    if concurrency > 1:
+        config["concurrency_modifier"] = lambda current: concurrency
+    runpod.serverless.start(config)
