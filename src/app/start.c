@@ -9,6 +9,7 @@
 #include "app/loop.h"
 #include "base/limits.h"
 #include "base/version.h"
+#include "job/environment.h"
 #include "job/linked.h"
 
 _Static_assert((int)RP_TRACE == (int)LOG_TRACE && (int)RP_ERROR == (int)LOG_ERROR,

@@ -60,15 +60,6 @@ struct config {
     char random_id[RANDOM_UUID_BYTES];
 };
 
-/*
- * Fills in everything that comes from the environment and the defaults. ERR_CONFIG naming the
- * variable that cannot be used and what it should look like.
- */
-int config_from_environment(struct config *config, struct err *err);
-
-/* Checks what can only be checked when flags and environment are known. ERR_CONFIG. */
-int config_check(const struct config *config, struct err *err);
-
 /* True where jobs come from a local test, not from the platform. */
 static inline bool config_is_local(const struct config *config)
 {

@@ -100,25 +100,28 @@ static int set_number(int64_t *out, const struct option *option, const char *nam
     return 0;
 }
 
+/* Up to three decimals after a dot, in thousandths; zeros may follow. -1 for anything else. */
+static int64_t read_thousandths(const char *at)
+{
+    int64_t value = 0, unit = 1000;
+    for (at++; *at >= '0' && *at <= '9' && unit > 1; at++)
+        value += (*at - '0') * (unit /= 10);
+    return at[strspn(at, "0")] == '\0' ? value : -1;
+}
+
 /* "4", "4.0", "0.125": in thousandths, without going through a binary fraction. */
 static int set_decimal(int64_t *out, const struct option *option, const char *name,
                        const char *value, struct err *err)
 {
-    int64_t whole = 0, unit = 1000;
     size_t digits = strspn(value, "0123456789");
     const char *rest = value + digits;
-    bool valid = digits > 0 && digits <= 9;
-    for (size_t i = 0; valid && i < digits; i++)
-        whole = whole * 10 + (value[i] - '0');
-    whole *= 1000;
-    if (valid && *rest == '.')
-        for (rest++; *rest >= '0' && *rest <= '9' && unit > 1; rest++)
-            whole += (*rest - '0') * (unit /= 10);
-    rest += strspn(rest, "0");
-    if (!valid || *rest != '\0' || whole < option->min * 1000 || whole > option->max * 1000)
+    int64_t thousandths = *rest == '.' ? read_thousandths(rest) : *rest == '\0' ? 0 : -1;
+    bool valid = digits > 0 && digits <= 9 && thousandths >= 0;
+    int64_t number = valid ? strtoll(value, NULL, 10) * 1000 + thousandths : -1;
+    if (number < option->min * 1000 || number > option->max * 1000)
         return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a number from %lld to %lld",
                        name, value, (long long)option->min, (long long)option->max);
-    *out = whole;
+    *out = number;
     return 0;
 }
 

@@ -213,10 +213,11 @@ void platform_send_kept(struct source *source)
 {
     const struct config *config = platform_of(source)->config;
     struct stored_result stored;
-    struct outlet outlet;
+    struct outlet outlet = { .source = source };
     struct err err = { 0 };
     enum stored_outcome outcome = STORED_DELIVERED;
-    if (config->result_dir == NULL || platform_open(source, &outlet, &err) != 0)
+    if (config->result_dir == NULL || platform_open(source, &outlet, &err) != 0 ||
+        outlet.state == NULL)
         return;
     stored_result_init(&stored, 2 * (size_t)config->result_max_bytes);
     int rc = 1;

@@ -199,10 +199,11 @@ int result_store_claim(const char *dir, struct stored_result *stored, struct err
 
 void result_store_settle(const struct stored_result *stored, enum stored_outcome outcome)
 {
-    char renamed[sizeof stored->path];
-    if (outcome == STORED_DELIVERED)
+    if (outcome == STORED_DELIVERED) {
         unlink(stored->path);
-    else
-        change_ending(stored->path, outcome == STORED_REFUSED ? REFUSED : KEPT, renamed,
-                      sizeof renamed);
+        return;
+    }
+    char renamed[sizeof stored->path];
+    change_ending(stored->path, outcome == STORED_REFUSED ? REFUSED : KEPT, renamed,
+                  sizeof renamed);
 }

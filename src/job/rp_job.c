@@ -143,10 +143,10 @@ static int add_debugger_output(struct rp_job *self, slice *output, struct err *e
     if (rc == 0)
         rc = buf_add_slice(&text, slice_skip(object, 1), err);
     char *copy = rc == 0 ? arena_alloc(&self->arena, text.len) : NULL;
-    if (rc == 0 && copy == NULL)
-        rc = err_set(err, ERR_MEMORY, "no memory for the debugger's output");
-    if (rc == 0)
+    if (copy != NULL)
         *output = (slice){ memcpy(copy, text.ptr, text.len), text.len };
+    else if (rc == 0)
+        rc = err_set(err, ERR_MEMORY, "no memory for the debugger's output");
     buf_free(&text);
     return rc;
 }

@@ -1,4 +1,4 @@
-#include "job/config.h"
+#include "job/environment.h"
 
 #include <stdlib.h>
 
