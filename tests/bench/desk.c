@@ -22,7 +22,7 @@ struct job {
     int64_t result_head_ns; /* the result's head had been read */
     int64_t result_ns;      /* the result's last byte had been read; 0: no result yet */
     uint64_t result_len;
-    bool stopped;           /* named on the stop channel */
+    bool stopped; /* named on the stop channel */
     char result_head[RESULT_HEAD + 1];
 };
 

@@ -112,17 +112,10 @@ static const struct {
     const char *name;
     int (*take)(rp_job *job, rp_value value);
 } kinds[] = {
-    { "yield", yield },
-    { "yields", yield_many },
-    { "bad_yield", bad_yield },
-    { "progress", progress },
-    { "progresses", progress_many },
-    { "bad_progress", bad_progress },
-    { "gate", gate },
-    { "await_stop", await_stop },
-    { "return", rp_return_value },
-    { "fail", fail },
-    { "refresh", refresh },
+    { "yield", yield },       { "yields", yield_many },        { "bad_yield", bad_yield },
+    { "progress", progress }, { "progresses", progress_many }, { "bad_progress", bad_progress },
+    { "gate", gate },         { "await_stop", await_stop },    { "return", rp_return_value },
+    { "fail", fail },         { "refresh", refresh },
 };
 
 static int take_step(rp_job *job, rp_value step)
