@@ -2,7 +2,7 @@
 
 import pytest
 
-from actions import answer, hold
+from actions import answer
 from own_handlers import Gate, own, steps
 
 FAST = {"RUNPOD_PING_INTERVAL": "200"}
@@ -109,18 +109,17 @@ def test_by_configuration_lets_the_others_finish(platform, start, tmp_path):
     assert process.wait() == 0
 
 
-def test_by_configuration_gives_up_the_open_take(platform, start):
+def test_by_configuration_gives_up_the_open_take(platform, start, tmp_path):
     """More slots than jobs: a long poll is open while the job runs, and must not keep the worker."""
+    gate = Gate(tmp_path / "gate")
     process = start(platform, "--refresh-worker", "--concurrency", "4")
-    held = hold()
-    platform.script("done", held)
-    job = platform.give(input=steps({"return": "only"}))
-    platform.wait_for(held.reached.is_set, "the result")
-    last_open_take(platform)
-    held.release(answer(200))
-    platform.wait_final(job)
+    job = platform.give(input=steps(gate.step, {"return": "only"}))
+    process.wait_log("at step 1")
+    platform.wait_for(lambda: last_open_take(platform).param("batch_size") == "3", "a job-take for three")
+    gate.open()
+    assert platform.result(job) == {"output": "only", "stopPod": True}
     assert process.wait() == 0
-    assert platform.requests("take")[-1].dropped
+    platform.wait_for(lambda: platform.requests("take")[-1].dropped, "the end of the open job-take")
 
 
 def test_stopped_job_of_a_worker_to_be_refreshed(platform, start):
