@@ -14,6 +14,7 @@
 #define LIMIT_JOB_ID_BYTES 512             /* the platform's ids have about 40 */
 #define LIMIT_JOBS_TAKEN 1000              /* jobs in one answer; more are answered as errors */
 #define LIMIT_REDIRECTS 3                  /* hops within the same host */
+#define LIMIT_ANY_REDIRECTS 5              /* hops of a download, to any host; the SDK's value */
 
 /* What a handler makes. */
 #define LIMIT_RESULT_MB 20      /* default of RP_MAX_RESULT_MB: the platform's for /runsync */
@@ -21,6 +22,17 @@
 #define LIMIT_ERROR_BYTES 4096  /* the text of a failure */
 #define LIMIT_ARENA_BYTES (512u * LIMIT_MIB) /* tokens (20 bytes a value) and rp_alloc, per job */
 #define LIMIT_PROGRESS_BYTES (1u * LIMIT_MIB)
+
+/* Files a handler has the worker fetch and store. */
+#define LIMIT_DOWNLOAD_BYTES (5ull << 30)   /* default of RUNPOD_MAX_DOWNLOAD_BYTES; the SDK's */
+#define LIMIT_DOWNLOAD_S 600                /* default of a download's timeout_s */
+#define LIMIT_DOWNLOAD_TRIES 3              /* the SDK's */
+#define LIMIT_UPLOAD_S 3600                 /* default of an upload's timeout_s */
+#define LIMIT_UPLOAD_TRIES 5                /* of each request of it */
+#define LIMIT_PART_BYTES (16ull * LIMIT_MIB) /* larger files go in parts of so much */
+#define LIMIT_PARTS 10000                   /* S3's; parts grow where there would be more */
+#define LIMIT_LINK_S 604800                 /* seven days: the most S3 allows, the SDK's default */
+#define LIMIT_ABORT_S 30                    /* for taking back an upload that failed */
 
 /* Time, in ms unless named otherwise. */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
@@ -36,6 +48,7 @@
 #define LIMIT_RETRY_FIRST_MS 500      /* pauses after failures: this, doubling, with jitter, */
 #define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
+#define LIMIT_TRANSFER_MS 86400000    /* of one try at a file; its caller has a deadline of its own */
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */

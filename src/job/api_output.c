@@ -5,23 +5,12 @@
 #include "base/limits.h"
 #include "job/rp_job.h"
 
-/* A failure that the worker found, in the place of one that the handler would have told. */
-static int fail_with(rp_job *job, const char *text)
-{
-    if (!job->has_failed) {
-        job->has_failed = true;
-        job->message.len = 0;
-        buf_add(&job->message, text, strnlen(text, LIMIT_ERROR_BYTES), NULL);
-    }
-    return RP_FAILED;
-}
-
 static int append(rp_job *job, const char *format, va_list args)
 {
     struct err err;
     job->linked = (slice){ 0 };
     job->has_output = true;
-    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : fail_with(job, err.text);
+    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : rp_job_fail(job, err.text);
 }
 
 int rp_return(rp_job *job, const char *format, ...)
@@ -63,7 +52,7 @@ int rp_return_json(rp_job *job, rp_str json)
 {
     slice input = job->job->input;
     bool is_input = json.ptr == input.ptr && json.len == input.len;
-    return json.ptr == NULL ? fail_with(job, "The handler returned no JSON text.")
+    return json.ptr == NULL ? rp_job_fail(job, "The handler returned no JSON text.")
                             : link_output(job, json, is_input);
 }
 
@@ -77,7 +66,7 @@ int rp_fail_at(rp_job *job, const char *file, int line, const char *function, co
     va_end(args);
     if (!job->has_failed)
         snprintf(job->traceback, sizeof job->traceback, "%s:%d in %s", file, line, function);
-    return fail_with(job, text);
+    return rp_job_fail(job, text);
 }
 
 void rp_refresh_worker(rp_job *job)

@@ -12,15 +12,34 @@ void rp_job_init(struct rp_job *self, const struct config *config, struct outlet
     buf_init(&self->message, LIMIT_ERROR_BYTES, "error");
 }
 
+static void end_scratch(struct rp_job *self)
+{
+    if (self->scratch != NULL)
+        self->end_scratch(self->scratch);
+    self->scratch = NULL;
+}
+
 void rp_job_free(struct rp_job *self)
 {
+    end_scratch(self);
     arena_free(&self->arena);
     buf_free(&self->output);
     buf_free(&self->message);
 }
 
+int rp_job_fail(struct rp_job *self, const char *text)
+{
+    if (!self->has_failed) {
+        self->has_failed = true;
+        self->message.len = 0;
+        buf_add(&self->message, text, strnlen(text, LIMIT_ERROR_BYTES), NULL);
+    }
+    return RP_FAILED;
+}
+
 void rp_job_end(struct rp_job *self)
 {
+    end_scratch(self);
     arena_reset(&self->arena);
     buf_reset(&self->output, LIMIT_KEEP_BYTES);
     buf_reset(&self->message, LIMIT_KEEP_BYTES);

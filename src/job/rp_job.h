@@ -16,6 +16,8 @@
 #include "job/source.h"
 #include "worker.h"
 
+struct scratch;
+
 struct rp_job {
     const struct config *config;
     struct outlet *outlet;
@@ -34,6 +36,11 @@ struct rp_job {
     struct buf message; /* of the failure */
     char traceback[256];
     bool refresh;
+
+    /* The job's folder, once it has asked for it. By pointer, so that a handler which never asks is
+     * linked without it. */
+    struct scratch *scratch;
+    void (*end_scratch)(struct scratch *scratch);
 };
 
 /* Links config and outlet for the life of the slot. Allocates nothing. */
@@ -46,6 +53,12 @@ void rp_job_free(struct rp_job *self);
  */
 void rp_job_run(struct rp_job *self, struct job *job, rp_handler *handler, void *user,
                 struct result *result);
+
+/* Fails the job, where it has not failed yet, with a text of any length. Returns RP_FAILED. */
+int rp_job_fail(struct rp_job *self, const char *text);
+
+/* Makes self->scratch, where there is none yet. Blocks; errors as scratch_new. */
+int rp_job_scratch(struct rp_job *self, struct err *err);
 
 /* Ends everything that belongs to the job of now. */
 void rp_job_end(struct rp_job *self);

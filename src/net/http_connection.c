@@ -10,6 +10,7 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->net = net;
     connection->stream = NULL;
     connection->wake = NULL;
+    connection->filter = connection->judged = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
     buf_init(&connection->origin, URL_MAX_BYTES, "origin");
@@ -160,7 +161,12 @@ static int open_stream(struct http_connection *connection, const struct url *url
     slice host = by_proxy ? proxy.host : url->host;
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
-    int rc = tcp_connect(&connection->stream, host, port, &connection->wake, deadline, err);
+    if (by_proxy && connection->filter != NULL)
+        return err_set(err, ERR_INPUT,
+                       "a proxy is set for it (%s), so the address it leads to cannot be checked",
+                       url->tls ? "HTTPS_PROXY" : "HTTP_PROXY");
+    int rc = tcp_connect(&connection->stream, host, port, connection->filter, &connection->wake,
+                         deadline, err);
     if (rc != 0 && by_proxy)
         err_wrap(err, "proxy %.*s:%u", SLICE_ARG(host), (unsigned)port);
     if (rc == 0 && by_proxy && url->tls)
@@ -177,16 +183,18 @@ static int open_stream(struct http_connection *connection, const struct url *url
     return rc;
 }
 
-int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         struct err *err)
+int http_connection_open(struct http_connection *connection, const struct url *url,
+                         deadline_ms deadline, bool *reused, struct err *err)
 {
     struct transport *stream = connection->stream;
     *reused = stream != NULL && connection->rx_start == connection->rx_end &&
-              leads_to(connection, url) && stream->ops->usable(stream);
+              connection->judged == connection->filter && leads_to(connection, url) &&
+              stream->ops->usable(stream);
     if (*reused)
         return 0;
     http_connection_close(connection);
-    int rc = open_stream(connection, url, clock_deadline(LIMIT_CONNECT_MS), err);
+    connection->judged = connection->filter;
+    int rc = open_stream(connection, url, deadline, err);
     if (rc == 0)
         rc = put_origin(&connection->origin, url, err);
     if (rc != 0)

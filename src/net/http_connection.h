@@ -13,6 +13,8 @@ struct http_connection {
     const struct http_net *net;
     struct transport *stream; /* NULL while closed */
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
+    const struct address_filter *filter; /* for the stream to be opened; NULL allows all */
+    const struct address_filter *judged; /* the filter that the open stream has passed */
     bool through_proxy;       /* requests go in absolute form */
     struct buf origin;        /* "scheme://host:port" that the stream leads to */
 
@@ -28,10 +30,10 @@ void http_connection_close(struct http_connection *connection);
 
 /*
  * Makes sure that a stream to the URL's origin is open. *reused tells whether it was before.
- * Blocks up to LIMIT_CONNECT_MS. Errors as http_exchange.
+ * Blocks until the deadline at most. Errors as http_exchange.
  */
-int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         struct err *err);
+int http_connection_open(struct http_connection *connection, const struct url *url,
+                         deadline_ms deadline, bool *reused, struct err *err);
 
 /*
  * Reads a head into rx and parses it; *response points into rx, which stays as it is until the
