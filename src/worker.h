@@ -303,9 +303,9 @@ struct rp_field {
 
 /* The first three members for a member of a struct, the last two under another name in the input. */
 #define RP_FIELD(type, member) RP_FIELD_AS(#member, type, member)
-#define RP_FIELD_AS(text, type, member)                                                            \
+#define RP_FIELD_AS(text, type, member) \
     .name = (text), .kind = RP_KIND_OF(((type *)0)->member), .offset = offsetof(type, member)
-#define RP_KIND_OF(member)                                                                         \
+#define RP_KIND_OF(member) \
     _Generic((member),                                                                             \
         int: RP_KIND_INT,                                                                          \
         int64_t: RP_KIND_INT64,                                                                    \
@@ -317,7 +317,11 @@ struct rp_field {
         rp_value: RP_KIND_VALUE,                                                                   \
         default: RP_KIND_STRUCT)
 #define RP_RANGE(least, most) .has_range = true, .min = (least), .max = (most)
-#define RP_ALLOW(...) .allowed = (const char *const[]){ __VA_ARGS__, NULL }
+#define RP_ALLOW(...)                \
+    .allowed = (const char *const[]) \
+    {                                \
+        __VA_ARGS__, NULL            \
+    }
 #define RP_FIELDS(table) .fields = (table), .field_count = sizeof(table) / sizeof *(table)
 
 enum {
@@ -330,7 +334,7 @@ enum {
  * as one without members. options: 0, or RP_IGNORE_UNKNOWN. RP_OK; or RP_FAILED with the job's
  * error set and *out of no use.
  */
-#define rp_validate(job, object, table, out, options)                                              \
+#define rp_validate(job, object, table, out, options) \
     rp_validate_fields((job), (object), (table), sizeof(table) / sizeof *(table), (out), (options))
 int rp_validate_fields(rp_job *job, rp_value object, const rp_field *fields, size_t count,
                        void *out, unsigned options);

@@ -24,15 +24,15 @@
 #define LIMIT_PROGRESS_BYTES (1u * LIMIT_MIB)
 
 /* Files a handler has the worker fetch and store. */
-#define LIMIT_DOWNLOAD_BYTES (5ull << 30)   /* default of RUNPOD_MAX_DOWNLOAD_BYTES; the SDK's */
-#define LIMIT_DOWNLOAD_S 600                /* default of a download's timeout_s */
-#define LIMIT_DOWNLOAD_TRIES 3              /* the SDK's */
-#define LIMIT_UPLOAD_S 3600                 /* default of an upload's timeout_s */
-#define LIMIT_UPLOAD_TRIES 5                /* of each request of it */
+#define LIMIT_DOWNLOAD_BYTES (5ull << 30)    /* default of RUNPOD_MAX_DOWNLOAD_BYTES; the SDK's */
+#define LIMIT_DOWNLOAD_S 600                 /* default of a download's timeout_s */
+#define LIMIT_DOWNLOAD_TRIES 3               /* the SDK's */
+#define LIMIT_UPLOAD_S 3600                  /* default of an upload's timeout_s */
+#define LIMIT_UPLOAD_TRIES 5                 /* of each request of it */
 #define LIMIT_PART_BYTES (16ull * LIMIT_MIB) /* larger files go in parts of so much */
-#define LIMIT_PARTS 10000                   /* S3's; parts grow where there would be more */
-#define LIMIT_LINK_S 604800                 /* seven days: the most S3 allows, the SDK's default */
-#define LIMIT_ABORT_S 30                    /* for taking back an upload that failed */
+#define LIMIT_PARTS 10000                    /* S3's; parts grow where there would be more */
+#define LIMIT_LINK_S 604800                  /* seven days: the most S3 allows, the SDK's default */
+#define LIMIT_ABORT_S 30                     /* for taking back an upload that failed */
 
 /* Time, in ms unless named otherwise. */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
@@ -48,10 +48,10 @@
 #define LIMIT_RETRY_FIRST_MS 500      /* pauses after failures: this, doubling, with jitter, */
 #define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
-#define LIMIT_TRANSFER_MS 86400000    /* of one try at a file; its caller has a deadline of its own */
-#define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
-#define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
-#define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
+#define LIMIT_TRANSFER_MS 86400000 /* of one try at a file; its caller has a deadline of its own */
+#define LIMIT_RESULT_RETRY_S 300   /* default of RP_RESULT_RETRY_S */
+#define LIMIT_SHUTDOWN_GRACE_S 30  /* default of RP_SHUTDOWN_GRACE_S */
+#define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */
 #define LIMIT_KEEP_BYTES (64u * 1024u)

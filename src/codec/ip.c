@@ -32,7 +32,7 @@ static const struct block v6_blocks[] = {
     { { 0x3f, 0xff }, 20 },             /* documentation (RFC 9637) */
 };
 
-static const struct block global_unicast = { { 0x20 }, 3 };             /* RFC 4291 */
+static const struct block global_unicast = { { 0x20 }, 3 };              /* RFC 4291 */
 static const struct block mapped = { { [10] = 0xff, [11] = 0xff }, 96 }; /* RFC 4291, 2.5.5.2 */
 static const struct block nat64 = { { 0x00, 0x64, 0xff, 0x9b }, 96 };    /* RFC 6052 */
 static const struct block six_to_four = { { 0x20, 0x02 }, 16 };          /* RFC 3056 */

@@ -219,8 +219,7 @@ static int open_part(struct download *download, struct err *err)
     snprintf(download->part, sizeof download->part, ".download-%08x%08x", random_u32(),
              random_u32());
     download->fd = openat(folder_of(download), download->part,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          S_IRUSR | S_IWUSR);
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     return download->fd >= 0 ? 0 : err_system(err, ERR_INPUT, errno, "making a file");
 }
 

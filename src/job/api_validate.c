@@ -6,9 +6,9 @@
 #include "base/limits.h"
 #include "job/rp_job.h"
 
-#define NESTED_MAX 8     /* structs in structs */
-#define SHOWN_BYTES 40   /* of a value or a name that does not fit */
-#define PATH_BYTES 256   /* of a field's name with those it lies in */
+#define NESTED_MAX 8   /* structs in structs */
+#define SHOWN_BYTES 40 /* of a value or a name that does not fit */
+#define PATH_BYTES 256 /* of a field's name with those it lies in */
 
 /* The one message with all errors. */
 struct report {
@@ -32,8 +32,8 @@ struct scope {
 static const rp_value nothing = { NULL, JSON_NONE };
 
 static const char *const type_names[] = {
-    [RP_NONE] = "nothing",    [RP_NULL] = "null",       [RP_BOOL] = "a boolean",
-    [RP_NUMBER] = "a number", [RP_STRING] = "a string", [RP_ARRAY] = "an array",
+    [RP_NONE] = "nothing",     [RP_NULL] = "null",       [RP_BOOL] = "a boolean",
+    [RP_NUMBER] = "a number",  [RP_STRING] = "a string", [RP_ARRAY] = "an array",
     [RP_OBJECT] = "an object",
 };
 
@@ -122,8 +122,8 @@ static bool has_length(struct report *report, const struct scope *scope, const r
     if (!too_short && (field->max_length == 0 || length <= field->max_length))
         return true;
     add_error(report, "%s%s must have at %s %zu %s, not %zu", scope->path, field->name,
-              too_short ? "least" : "most", too_short ? field->min_length : field->max_length,
-              unit, length);
+              too_short ? "least" : "most", too_short ? field->min_length : field->max_length, unit,
+              length);
     return false;
 }
 
@@ -132,8 +132,7 @@ static bool is_listed(rp_value value, const char *const *allowed)
     rp_str text;
     bool is_string = rp_to_str(value, &text) == RP_OK;
     for (; *allowed != NULL; allowed++)
-        if (is_string ? slice_is(text, *allowed)
-                      : json_equal(rp_json(value), slice_from(*allowed)))
+        if (is_string ? slice_is(text, *allowed) : json_equal(rp_json(value), slice_from(*allowed)))
             return true;
     return false;
 }

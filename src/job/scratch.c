@@ -31,8 +31,8 @@ struct scratch {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct scratch *live;  /* guarded by lock */
-static pid_t owner;           /* the process that made them; a fork of it must not remove them */
+static struct scratch *live; /* guarded by lock */
+static pid_t owner;          /* the process that made them; a fork of it must not remove them */
 static pthread_once_t first = PTHREAD_ONCE_INIT;
 static atomic_flag swept = ATOMIC_FLAG_INIT; /* leftovers have been looked for */
 
@@ -176,10 +176,11 @@ static const char *place(void)
 
 static int no_folder(const char *path, int errnum, struct err *err)
 {
-    return err_system(err, ERR_CONFIG, errnum,
-                      "no scratch folder can be made in %s (set RP_SCRATCH_DIR to a folder that can "
-                      "be written)",
-                      path);
+    return err_system(
+        err, ERR_CONFIG, errnum,
+        "no scratch folder can be made in %s (set RP_SCRATCH_DIR to a folder that can "
+        "be written)",
+        path);
 }
 
 /* Opens the folder that scratch folders are made in; one that RP_SCRATCH_DIR names is made. */

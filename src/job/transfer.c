@@ -58,7 +58,7 @@ void transfer_request(const struct transfer *transfer, struct http_request *requ
     request->answer_ms = LIMIT_REPLY_MS;
     request->body_ms = LIMIT_TRANSFER_MS;
     request->until = transfer->until;
-    request->wake = &transfer->wake;
+    request->wake = transfer->deaf ? NULL : &transfer->wake;
     request->wake_always = true;
 }
 
@@ -83,6 +83,10 @@ bool transfer_again(struct transfer *transfer, const struct http_answer *answer,
     if (next >= transfer->until)
         return false;
     log_write(LOG_DEBUG, &tag, "A transfer is tried again: %s", err->text);
+    if (transfer->deaf) {
+        clock_sleep(next);
+        return true;
+    }
     if (!wake_wait(&transfer->wake, next))
         return true;
     err_set(err, ERR_CANCELLED, "the job was stopped");

@@ -15,6 +15,7 @@ struct transfer {
     struct rp_job *job;
     struct http_client *client;
     struct wake wake; /* signalled when the job is stopped */
+    bool deaf;        /* goes on though it is: for cleaning up */
     deadline_ms until;
     struct backoff backoff;
 };

@@ -15,7 +15,7 @@ struct http_body {
     uint64_t length; /* for HTTP1_BODY_LENGTH: of the whole */
     uint64_t left;   /* and what is still to come */
     struct http1_chunks chunks;
-    bool closed; /* the connection has ended, and with it an HTTP1_BODY_CLOSE */
+    bool closed;          /* the connection has ended, and with it an HTTP1_BODY_CLOSE */
     deadline_ms deadline; /* of the whole body */
 };
 

@@ -15,8 +15,8 @@ struct http_connection {
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
     const struct address_filter *filter; /* for the stream to be opened; NULL allows all */
     const struct address_filter *judged; /* the filter that the open stream has passed */
-    bool through_proxy;       /* requests go in absolute form */
-    struct buf origin;        /* "scheme://host:port" that the stream leads to */
+    bool through_proxy;                  /* requests go in absolute form */
+    struct buf origin;                   /* "scheme://host:port" that the stream leads to */
 
     /* Bytes received and not yet used: rx[rx_start..rx_end). */
     size_t rx_start, rx_end;

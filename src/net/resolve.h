@@ -43,8 +43,7 @@ int address_resolve(struct address_list *list, slice host, uint16_t port, struct
  * connects.
  */
 struct address_filter {
-    int (*judge)(const struct address_filter *self, const struct address *address,
-                 struct err *err);
+    int (*judge)(const struct address_filter *self, const struct address *address, struct err *err);
 };
 
 /* Writes the address and port as people write them: "10.0.0.1:443", "[::1]:443". */
