@@ -42,11 +42,13 @@ bool xml_text(slice document, const char *name, struct buf *out)
     size_t before = out->len;
     snprintf(open, sizeof open, "<%s>", name);
     snprintf(close, sizeof close, "</%s>", name);
-    for (; document.len > 0; document = slice_skip(document, 1)) {
-        document = slice_skip(document, chars_until(document, "<"));
-        if (!starts_with(document, open))
+    while (document.len > 0) {
+        size_t skipped = chars_until(document, "<");
+        slice element = slice_skip(document, skipped);
+        document = slice_skip(element, element.len > 0);
+        if (!starts_with(element, open))
             continue;
-        slice rest = slice_skip(document, strlen(open));
+        slice rest = slice_skip(element, strlen(open));
         slice text = { rest.ptr, chars_until(rest, "<") };
         if (!starts_with(slice_skip(rest, text.len), close))
             continue;
