@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/version.h"
+#include "codec/chars.h"
 #include "codec/xml.h"
 #include "job/s3.h"
 #include "job/transfer.h"
@@ -34,6 +35,7 @@ struct upload {
     /* Of the request being made. */
     struct buf url, authorization, reply;
     char etag[ETAG_BYTES];
+    char length[24]; /* what an answer's Content-Length says, of HEAD too */
 };
 
 /* A piece of what is uploaded. */
@@ -142,7 +144,10 @@ static int send_once(struct upload *upload, const struct call *call,
         { SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity") },
         { SLICE_LITERAL("Content-Type"), call->content_type },
     };
-    struct http_wanted wanted = { "ETag", upload->etag, sizeof upload->etag };
+    struct http_wanted wanted[] = {
+        { "ETag", upload->etag, sizeof upload->etag },
+        { "Content-Length", upload->length, sizeof upload->length },
+    };
     /* A POST or PUT says how long its body is even where that is empty. */
     const bool bare = strcmp(call->method, "HEAD") == 0 || strcmp(call->method, "DELETE") == 0;
     struct http_request request = {
@@ -153,8 +158,8 @@ static int send_once(struct upload *upload, const struct call *call,
         .body = call->window == NULL && !bare ? &call->body : NULL,
         .body_count = call->window == NULL && !bare,
         .source = call->window != NULL ? &call->window->source : NULL,
-        .wanted = &wanted,
-        .wanted_count = 1,
+        .wanted = wanted,
+        .wanted_count = sizeof wanted / sizeof wanted[0],
     };
     transfer_request(&upload->transfer, &request);
     return http_exchange(upload->transfer.client, &request, answer, &upload->reply, err);
@@ -286,7 +291,9 @@ static bool is_stored(struct upload *upload)
     const struct call call = { .method = "HEAD" };
     struct http_answer answer;
     struct err err = { 0 };
-    return make(upload, &call, &answer, &err) == 0 && answer.length == upload->size;
+    uint64_t bytes;
+    return make(upload, &call, &answer, &err) == 0 &&
+           chars_decimal(slice_from(upload->length), UINT64_MAX, &bytes) && bytes == upload->size;
 }
 
 /* The answer's status is 200 before it is known how it went: an error is in its body then. */

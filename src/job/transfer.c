@@ -89,7 +89,7 @@ bool transfer_again(struct transfer *transfer, const struct http_answer *answer,
     }
     if (!wake_wait(&transfer->wake, next))
         return true;
-    err_set(err, ERR_CANCELLED, "the job was stopped");
+    err->code = ERR_CANCELLED;
     return false;
 }
 
@@ -109,7 +109,8 @@ const char *transfer_copy(struct rp_job *job, slice bytes, struct err *err)
 int transfer_fail(struct rp_job *job, rp_str *reason, const char *what, const struct err *err)
 {
     char text[2048];
-    snprintf(text, sizeof text, "%s: %s", what, err->text);
+    snprintf(text, sizeof text, "%s: %s", what,
+             err->code == ERR_CANCELLED ? "the job was stopped" : err->text);
     if (reason == NULL)
         return rp_job_fail(job, text);
     struct err none;

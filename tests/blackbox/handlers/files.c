@@ -80,7 +80,7 @@ static int show(rp_job *job, const rp_file *file)
     FILE *stream = fopen(file->path, "r");
     if (stream == NULL || fstat(fileno(stream), &info) != 0)
         return rp_fail(job, "cannot read %s", file->path);
-    fseek(stream, info.st_size < 60 ? 0 : -60, SEEK_END);
+    fseek(stream, info.st_size < 60 ? 0 : info.st_size - 60, SEEK_SET);
     rp_str end = { tail, fread(tail, 1, 60, stream) };
     fclose(stream);
     return rp_return(job,
