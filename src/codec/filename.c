@@ -129,6 +129,7 @@ bool filename_in_disposition(slice value, char out[FILENAME_RAW_BYTES], size_t *
     return false;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through `name` */
 bool filename_in_target(slice target, char out[FILENAME_RAW_BYTES], size_t *len)
 {
     slice path = { target.ptr, chars_until(target, "?#") };

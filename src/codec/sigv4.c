@@ -52,7 +52,7 @@ static int compare(slice a, slice b)
 /* The names of our queries are plain ASCII, so their order is that of their encoded forms. */
 int sigv4_put_query(struct buf *out, const struct sigv4_pair *pairs, size_t count, struct err *err)
 {
-    const struct sigv4_pair *sorted[SIGV4_PAIRS_MAX];
+    const struct sigv4_pair *sorted[SIGV4_PAIRS_MAX] = { NULL };
     if (count > SIGV4_PAIRS_MAX)
         return err_set(err, ERR_INPUT, "a query of %zu parameters", count);
     for (size_t i = 0; i < count; i++) {

@@ -189,11 +189,11 @@ static int make(struct upload *upload, const struct call *call, struct http_answ
                 struct err *err)
 {
     char payload[DIGEST_HEX_BYTES];
-    uint8_t hash[DIGEST_BYTES];
     int rc = 0;
     if (call->window != NULL) {
         rc = hash_window(call->window, payload, err);
     } else {
+        uint8_t hash[DIGEST_BYTES];
         digest_of(call->body, hash);
         digest_hex(hash, payload);
     }
@@ -504,10 +504,10 @@ static int run(struct upload *upload, rp_job *job, const char *path, rp_str *url
     upload->transfer.job = job;
     int rc = read_settings(upload, err);
     choose_bucket(upload);
-    if (rc == 0)
+    if (rc == 0) {
         choose_region(upload);
-    if (rc == 0)
         rc = choose_key(upload, path, err);
+    }
     if (rc == 0)
         rc = transfer_begin(&upload->transfer, job, timeout_s != 0 ? timeout_s : LIMIT_UPLOAD_S,
                             err);

@@ -142,13 +142,13 @@ static int sign_request(const struct s3 *s3, const struct sigv4_request *request
                         char signature[DIGEST_HEX_BYTES], struct err *err)
 {
     struct buf text;
-    uint8_t hash[DIGEST_BYTES];
-    char hex[DIGEST_HEX_BYTES];
     if (s3->secret_key.len > 200)
         return err_set(err, ERR_INPUT, "the secret access key is too long");
     buf_init(&text, TEXT_MAX_BYTES, "request to sign");
     int rc = sigv4_put_canonical(&text, request, err);
     if (rc == 0) {
+        uint8_t hash[DIGEST_BYTES];
+        char hex[DIGEST_HEX_BYTES];
         digest_of(buf_slice(&text), hash);
         digest_hex(hash, hex);
         text.len = 0;

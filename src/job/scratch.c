@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@
 #include "base/tree.h"
 
 #define NAME_BYTES 96
-#define NAME_FORMAT "rp-scratch-%08x-%d-%llu-"
+#define NAME_START "rp-scratch-"
+#define NAME_FORMAT NAME_START "%08x-%d-%llu-%08x"
 
 struct scratch {
     struct scratch *next; /* in the list of those to be removed at exit */
@@ -72,14 +74,24 @@ static bool is_alive(int pid, unsigned long long start)
     return start_of(pid) == start;
 }
 
+/* A number and the hyphen behind it, at *at. */
+static bool read_part(const char **at, int base, unsigned long long *value)
+{
+    char *end;
+    *value = strtoull(*at, &end, base);
+    bool good = end != *at && *end == '-';
+    *at = end + good;
+    return good;
+}
+
 static bool is_leftover(const char *name)
 {
-    unsigned host;
-    int pid, used = 0;
-    unsigned long long start;
-    if (sscanf(name, NAME_FORMAT "%n", &host, &pid, &start, &used) != 3 || used == 0)
+    unsigned long long host, pid, start;
+    const char *at = name + sizeof NAME_START - 1;
+    if (strncmp(name, NAME_START, sizeof NAME_START - 1) != 0 || !read_part(&at, 16, &host) ||
+        !read_part(&at, 10, &pid) || !read_part(&at, 10, &start))
         return false;
-    return host == host_number() && pid > 0 && !is_alive(pid, start);
+    return host == host_number() && pid > 0 && pid <= INT_MAX && !is_alive((int)pid, start);
 }
 
 /* Ours by its owner, and not locked by a worker that we cannot see. */
@@ -201,7 +213,7 @@ static int make_folder(struct scratch *scratch, struct err *err)
     int pid = (int)getpid();
     size_t room = sizeof scratch->path, len = strlen(scratch->path);
     for (int tries = 0;; tries++) {
-        snprintf(scratch->name, sizeof scratch->name, NAME_FORMAT "%08x", host_number(), pid,
+        snprintf(scratch->name, sizeof scratch->name, NAME_FORMAT, host_number(), pid,
                  start_of(pid), random_u32());
         if (mkdirat(scratch->parent, scratch->name, S_IRWXU) == 0)
             break;

@@ -55,7 +55,7 @@ static deadline_ms bounded(const struct http_request *request, int64_t limit_ms)
 static uint64_t body_bytes(const struct http_request *request)
 {
     uint64_t total = request->source != NULL ? request->source->bytes : 0;
-    for (size_t i = 0; i < request->body_count; i++)
+    for (size_t i = 0; request->body != NULL && i < request->body_count; i++)
         total += request->body[i].len;
     return total;
 }
@@ -288,8 +288,8 @@ static int follow(struct http_client *client, const struct http_request *request
     if (rc == 0)
         rc = url_parse(buf_slice(&target), &next, err);
     if (rc == 0 && !may_follow(request, url, &next))
-        rc = err_set(err, ERR_PEER, "redirected to %s (%.*s), which is not followed",
-                     request->any_host ? "plain http" : "another host", SLICE_ARG(next.host));
+        rc = err_set(err, ERR_PEER, "redirected to another host or to http (%.*s), not followed",
+                     SLICE_ARG(next.host));
     if (rc != 0) {
         buf_free(&target);
         return err->code = ERR_PEER;

@@ -162,9 +162,7 @@ static int open_stream(struct http_connection *connection, const struct url *url
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
     if (by_proxy && connection->filter != NULL)
-        return err_set(err, ERR_INPUT,
-                       "a proxy is set for it (%s), so the address it leads to cannot be checked",
-                       url->tls ? "HTTPS_PROXY" : "HTTP_PROXY");
+        return err_set(err, ERR_INPUT, "behind a proxy its address cannot be checked");
     int rc = tcp_connect(&connection->stream, host, port, connection->filter, &connection->wake,
                          deadline, err);
     if (rc != 0 && by_proxy)
