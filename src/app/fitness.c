@@ -81,7 +81,7 @@ static bool check_network(const struct subject *subject, char *reason)
     struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
                                .longest_ms = LIMIT_RETRY_FIRST_MS };
     do {
-        if (tcp_connect(&stream, url.host, url.port, &no_wake, deadline, &err) == 0) {
+        if (tcp_connect(&stream, url.host, url.port, NULL, &no_wake, deadline, &err) == 0) {
             stream->ops->close(stream);
             return true;
         }

@@ -15,9 +15,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+struct wake;
+
 struct flag {
     pthread_mutex_t lock;
     pthread_cond_t raised_cond;
+    const struct wake *linked; /* signalled too when the flag is raised; NULL for none */
     atomic_bool raised;
 };
 
@@ -39,10 +42,19 @@ struct wake {
 
 /* ERR_MEMORY where the system has no descriptor left. */
 int wake_init(struct wake *wake, struct err *err);
-void wake_signal(struct wake *wake);
+void wake_signal(const struct wake *wake);
+
+/* Closes the descriptor; nobody may wait on it or signal it any more. */
+void wake_free(struct wake *wake);
 
 /* Sleeps until signalled or the deadline has passed; true where it is signalled. */
 bool wake_wait(const struct wake *wake, deadline_ms deadline);
+
+/*
+ * Has the wake signalled when the flag is raised, at once where it is already: for a thread that
+ * waits beside a socket. One wake a flag; NULL unlinks it, after which it is not touched again.
+ */
+void flag_link(struct flag *flag, const struct wake *wake);
 
 /* pthread condition variables here count on the monotonic clock, as deadlines do. */
 void flag_cond_init(pthread_cond_t *cond);

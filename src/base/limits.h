@@ -14,6 +14,7 @@
 #define LIMIT_JOB_ID_BYTES 512             /* the platform's ids have about 40 */
 #define LIMIT_CONCURRENCY 1000             /* slots; each is a thread and a connection */
 #define LIMIT_REDIRECTS 3                  /* hops within the same host */
+#define LIMIT_ANY_REDIRECTS 5              /* hops of a download, to any host; the SDK's value */
 
 /* What a handler makes. */
 #define LIMIT_RESULT_MB 20      /* default of RP_MAX_RESULT_MB: the platform's for /runsync */
@@ -24,6 +25,17 @@
 #define LIMIT_PROGRESS_WAITING 16 /* updates that wait; after that the newest replaces the last */
 #define LIMIT_STREAM_BYTES \
     (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
+
+/* Files a handler has the worker fetch and store. */
+#define LIMIT_DOWNLOAD_BYTES (5ull << 30)    /* default of RUNPOD_MAX_DOWNLOAD_BYTES; the SDK's */
+#define LIMIT_DOWNLOAD_S 600                 /* default of a download's timeout_s */
+#define LIMIT_DOWNLOAD_TRIES 3               /* the SDK's */
+#define LIMIT_UPLOAD_S 3600                  /* default of an upload's timeout_s */
+#define LIMIT_UPLOAD_TRIES 5                 /* of each request of it */
+#define LIMIT_PART_BYTES (16ull * LIMIT_MIB) /* larger files go in parts of so much */
+#define LIMIT_PARTS 10000                    /* S3's; parts grow where there would be more */
+#define LIMIT_LINK_S 604800                  /* seven days: the most S3 allows, the SDK's default */
+#define LIMIT_ABORT_S 30                     /* for taking back an upload that failed */
 
 /* Time, in ms unless named otherwise. */
 #define LIMIT_WATCH_MS 100            /* how late an execution timeout may be noticed */
@@ -41,15 +53,16 @@
 #define LIMIT_RETRY_FIRST_MS 500      /* pauses after failures: this, doubling, with jitter, */
 #define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
-#define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
-#define LIMIT_ASK_MS 1000             /* modify_concurrency while all slots are busy; the SDK's */
-#define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
-#define LIMIT_REPORT_MS 2000          /* the report of a failed check, in all; then exit */
-#define LIMIT_ABANDON_MS 2000         /* after the grace: for keeping results and naming jobs */
-#define LIMIT_CLAIM_S 900             /* a kept result claimed longer ago belongs to nobody */
-#define LIMIT_TAKER_MS 200            /* a taker that is told to stop, and has no answer to read */
-#define LIMIT_ANSWER_MS 5000          /* an answer half read at a shutdown: then it is dropped */
-#define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
+#define LIMIT_TRANSFER_MS 86400000 /* of one try at a file; its caller has a deadline of its own */
+#define LIMIT_RESULT_RETRY_S 300   /* default of RP_RESULT_RETRY_S */
+#define LIMIT_ASK_MS 1000          /* modify_concurrency while all slots are busy; the SDK's */
+#define LIMIT_SHUTDOWN_GRACE_S 30  /* default of RP_SHUTDOWN_GRACE_S */
+#define LIMIT_REPORT_MS 2000       /* the report of a failed check, in all; then exit */
+#define LIMIT_ABANDON_MS 2000      /* after the grace: for keeping results and naming jobs */
+#define LIMIT_CLAIM_S 900          /* a kept result claimed longer ago belongs to nobody */
+#define LIMIT_TAKER_MS 200         /* a taker that is told to stop, and has no answer to read */
+#define LIMIT_ANSWER_MS 5000       /* an answer half read at a shutdown: then it is dropped */
+#define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */
 #define LIMIT_KEEP_BYTES (64u * 1024u)

@@ -5,19 +5,12 @@
 #include "base/limits.h"
 #include "job/rp_job.h"
 
-/* A failure that the worker found, in the place of one that the handler would have told. */
-static int fail_with(rp_job *job, const char *text)
-{
-    rp_fail_text(job, "HandlerError", slice_from(text), (slice){ 0 });
-    return RP_FAILED;
-}
-
 static int append(rp_job *job, const char *format, va_list args)
 {
     struct err err;
     job->linked = (slice){ 0 };
     job->has_output = true;
-    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : fail_with(job, err.text);
+    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : rp_job_fail(job, err.text);
 }
 
 int rp_return(rp_job *job, const char *format, ...)
@@ -59,7 +52,7 @@ int rp_return_json(rp_job *job, rp_str json)
 {
     slice input = job->job->input;
     bool is_input = json.ptr == input.ptr && json.len == input.len;
-    return json.ptr == NULL ? fail_with(job, "The handler returned no JSON text.")
+    return json.ptr == NULL ? rp_job_fail(job, "The handler returned no JSON text.")
                             : link_output(job, json, is_input);
 }
 
@@ -98,7 +91,7 @@ int rp_yield(rp_job *job, const char *format, ...)
     int rc = make_json(&text, format, args, &err);
     va_end(args);
     if (rc != 0)
-        fail_with(job, err.text);
+        rp_job_fail(job, err.text);
     else
         rc = rp_yield_json(job, buf_slice(&text), &err);
     buf_free(&text);

@@ -15,9 +15,17 @@ void rp_job_init(struct rp_job *self, const struct config *config, struct outlet
     buf_init(&self->parts, max_bytes, "aggregated stream");
 }
 
+static void end_scratch(struct rp_job *self)
+{
+    if (self->scratch != NULL)
+        self->end_scratch(self->scratch);
+    self->scratch = NULL;
+}
+
 void rp_job_free(struct rp_job *self)
 {
     sender_close(&self->sender);
+    end_scratch(self);
     arena_free(&self->arena);
     buf_free(&self->output);
     buf_free(&self->message);
@@ -40,6 +48,7 @@ static void rp_job_begin(struct rp_job *self, struct job *job)
 
 void rp_job_end(struct rp_job *self)
 {
+    end_scratch(self);
     arena_reset(&self->arena);
     buf_reset(&self->output, LIMIT_KEEP_BYTES);
     buf_reset(&self->message, LIMIT_KEEP_BYTES);
@@ -58,6 +67,12 @@ void rp_fail_text(struct rp_job *self, const char *type, slice message, slice tr
     self->message.len = 0;
     buf_add_slice(&self->message, message, NULL);
     snprintf(self->traceback, sizeof self->traceback, "%.*s", SLICE_ARG(traceback));
+}
+
+int rp_job_fail(struct rp_job *self, const char *text)
+{
+    rp_fail_text(self, "HandlerError", slice_from(text), (slice){ 0 });
+    return RP_FAILED;
 }
 
 /* --- streams ------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@
 #include "job/source.h"
 #include "worker.h"
 
+struct scratch;
+
 struct rp_job {
     const struct config *config;
     struct sender sender; /* what the handler says along the way */
@@ -42,6 +44,11 @@ struct rp_job {
     int64_t ready_delay_ms; /* from the process's start until this slot was ready */
     bool is_stream;         /* the handler yields parts; always so with config->stream */
     struct buf parts; /* all of them, as a JSON array without its end, if they are to be kept */
+
+    /* The job's folder, once it has asked for it. By pointer, so that a handler which never asks is
+     * linked without it. */
+    struct scratch *scratch;
+    void (*end_scratch)(struct scratch *scratch);
 };
 
 /* Links config and outlet for the life of the slot. Allocates nothing. */
@@ -57,6 +64,12 @@ void rp_job_free(struct rp_job *self);
  */
 void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
                 struct result *result);
+
+/* Fails the job, where it has not failed yet, with a text of any length. Returns RP_FAILED. */
+int rp_job_fail(struct rp_job *self, const char *text);
+
+/* Makes self->scratch, where there is none yet. Blocks; errors as scratch_new. */
+int rp_job_scratch(struct rp_job *self, struct err *err);
 
 /* Ends everything that belongs to the job of now. */
 void rp_job_end(struct rp_job *self);

@@ -11,6 +11,7 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->stream = NULL;
     connection->wake = NULL;
     connection->answering = NULL;
+    connection->filter = connection->judged = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
     buf_init(&connection->origin, URL_MAX_BYTES, "origin");
@@ -163,7 +164,10 @@ static int open_stream(struct http_connection *connection, const struct url *url
     slice host = by_proxy ? proxy.host : url->host;
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
-    int rc = tcp_connect(&connection->stream, host, port, &connection->wake, deadline, err);
+    if (by_proxy && connection->filter != NULL)
+        return err_set(err, ERR_INPUT, "behind a proxy its address cannot be checked");
+    int rc = tcp_connect(&connection->stream, host, port, connection->filter, &connection->wake,
+                         deadline, err);
     if (rc == 0 && by_proxy && url->tls)
         rc = open_tunnel(connection, url, &proxy, deadline, err);
     if (rc != 0 && by_proxy)
@@ -180,15 +184,17 @@ static int open_stream(struct http_connection *connection, const struct url *url
     return rc;
 }
 
-int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         deadline_ms deadline, struct err *err)
+int http_connection_open(struct http_connection *connection, const struct url *url,
+                         deadline_ms deadline, bool *reused, struct err *err)
 {
     struct transport *stream = connection->stream;
     *reused = stream != NULL && connection->rx_start == connection->rx_end &&
-              leads_to(connection, url) && stream->ops->usable(stream);
+              connection->judged == connection->filter && leads_to(connection, url) &&
+              stream->ops->usable(stream);
     if (*reused)
         return 0;
     http_connection_close(connection);
+    connection->judged = connection->filter;
     int rc = open_stream(connection, url, deadline, err);
     if (rc == 0)
         rc = put_origin(&connection->origin, url, err);

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "net/resolve.h"
 
 struct tcp {
     struct transport transport; /* first, so that a transport pointer is a tcp pointer */
@@ -261,11 +260,14 @@ static int connect_any(const struct address_list *addresses, const struct wake *
     return fd;
 }
 
-int tcp_connect(struct transport **out, slice host, uint16_t port, const struct wake *const *wake,
+int tcp_connect(struct transport **out, slice host, uint16_t port,
+                const struct address_filter *filter, const struct wake *const *wake,
                 deadline_ms deadline, struct err *err)
 {
     struct address_list addresses;
     int rc = address_resolve(&addresses, host, port, err);
+    for (size_t i = 0; rc == 0 && filter != NULL && i < addresses.count; i++)
+        rc = filter->judge(filter, &addresses.items[i], err);
     if (rc != 0)
         return rc;
     int fd = connect_any(&addresses, *wake, deadline, err);

@@ -26,6 +26,7 @@ ROWS = {
     "net/resolve": 2,
     "net/tcp": 2,
     "net/tls": 2,
+    "net/digest": 2,
     "net/http": 3,
     "net/proxy": 3,
     "gpu/": 3,
@@ -37,7 +38,7 @@ ROWS = {
 
 # Header of a vendor: the modules that may include it.
 VENDOR_USERS = {
-    "bearssl": ("net/tls",),
+    "bearssl": ("net/tls", "net/digest"),
     "jsmn": ("codec/json",),
 }
 
