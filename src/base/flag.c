@@ -65,6 +65,19 @@ void wake_signal(struct wake *wake)
     (void)written; /* fails only when the counter is full, and then it is readable too */
 }
 
+void wake_lower(struct wake *wake)
+{
+    uint64_t count;
+    ssize_t got = read(wake->fd, &count, sizeof count);
+    (void)got; /* fails where it is not signalled, which is what was asked for */
+}
+
+void wake_free(struct wake *wake)
+{
+    close(wake->fd);
+    wake->fd = -1;
+}
+
 bool wake_wait(const struct wake *wake, deadline_ms deadline)
 {
     struct pollfd entry = { .fd = wake->fd, .events = POLLIN };
