@@ -27,6 +27,7 @@ struct worker {
     struct flag ready;    /* and the machine is fit: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
+    struct wake drained;  /* signalled: no job is left, all results have gone out */
     atomic_int exit_status;
     struct slot_context slots;
     size_t slots_started; /* by main first, then by the taker alone */
@@ -84,12 +85,17 @@ static void start_slots(struct worker *worker, size_t unserved, size_t concurren
     }
 }
 
+/* Jobs are taken from the platform, which stops them, and asks for a machine that is fit. */
+static bool is_polling(const struct worker *worker)
+{
+    return !config_is_local(worker->config) && !config_is_realtime(worker->config);
+}
+
 /* Before the first job: the handler is open and, on the platform, the machine is fit. */
 static bool get_ready(struct worker *worker)
 {
     flag_wait(&worker->opened, DEADLINE_NEVER);
-    if (!config_is_local(worker->config) &&
-        !fitness_run(worker->config, worker->net, worker->program)) {
+    if (is_polling(worker) && !fitness_run(worker->config, worker->net, worker->program)) {
         finish(worker, 1);
         return false;
     }
@@ -114,7 +120,7 @@ static void *taker_main(void *argument)
         start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
     }
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
-    if (!config_is_local(worker->config))
+    if (!config_is_local(worker->config) && !taken.ended)
         return NULL;
     job_table_close(&worker->table);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
@@ -151,17 +157,17 @@ static int start_threads(struct worker *worker, struct err *err)
         rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
         rc = thread_start(heartbeat_main, worker, stack, err);
-    if (rc == 0 && remote)
+    if (rc == 0 && is_polling(worker))
         rc = thread_start(stop_channel_main, worker, stack, err);
     return rc;
 }
 
 /* Waits for a signal (returns its number) or the worker's own end (returns 0). */
-static int wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline)
+static int wait_for_end(const struct wake *end, int signals_fd, deadline_ms deadline)
 {
     struct pollfd entries[] = {
         { .fd = signals_fd, .events = POLLIN },
-        { .fd = worker->finished.fd, .events = POLLIN },
+        { .fd = end->fd, .events = POLLIN },
     };
     struct signalfd_siginfo info;
     while (poll(entries, 2, clock_left_ms(deadline)) < 0 && errno == EINTR)
@@ -187,23 +193,30 @@ static int report_undelivered(struct worker *worker)
 static void *drain_main(void *argument)
 {
     struct worker *worker = argument;
+    struct source *source = worker->source;
+    if (source->ops->drain != NULL)
+        source->ops->drain(source);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    wake_signal(&worker->finished);
+    wake_signal(&worker->drained);
     return NULL;
 }
 
 /* Lets running jobs finish and post, for as long as the grace lasts or until a second signal. */
-static int drain(struct worker *worker, int signals_fd, int signal_number)
+static int drain(struct worker *worker, int signals_fd)
 {
     struct err err;
-    log_write(LOG_INFO, NULL, "%s received. Shutting down.",
-              signal_number == SIGINT ? "SIGINT" : "SIGTERM");
     stop_taking(worker);
-    if (!job_table_is_busy(&worker->table))
+    if (worker->source->ops->drain == NULL && !job_table_is_busy(&worker->table))
         return 0;
     if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
-        wait_for_end(worker, signals_fd, clock_deadline(worker->config->shutdown_grace_ms));
-    return job_table_is_busy(&worker->table) ? report_undelivered(worker) : 0;
+        wait_for_end(&worker->drained, signals_fd,
+                     clock_deadline(worker->config->shutdown_grace_ms));
+    if (job_table_is_busy(&worker->table))
+        return report_undelivered(worker);
+    if (wake_wait(&worker->drained, 0))
+        return 0;
+    log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
+    return 1;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -219,14 +232,21 @@ static int run(struct worker *worker, struct err *err)
     }
     if (start_threads(worker, err) != 0)
         return 1;
-    int signal_number = wait_for_end(worker, signals_fd, DEADLINE_NEVER);
-    return signal_number != 0 ? drain(worker, signals_fd, signal_number)
-                              : atomic_load(&worker->exit_status);
+    int signal_number = wait_for_end(&worker->finished, signals_fd, DEADLINE_NEVER);
+    if (signal_number != 0)
+        log_write(LOG_INFO, NULL, "%s received. Shutting down.",
+                  signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    int status = atomic_load(&worker->exit_status);
+    if (signal_number != 0 || (status == 0 && worker->source->ops->drain != NULL))
+        status = drain(worker, signals_fd);
+    return status;
 }
 
 static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
                     const rp_config *program, const struct handler *handler)
 {
+    /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
+    bool goes_on = config_is_realtime(config) && !config->refresh_worker;
     size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
     worker->config = config;
     worker->program = program;
@@ -239,12 +259,25 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .stack_bytes = stack,
                                            .owner = worker,
                                            .opened = slot_opened,
-                                           .stop_taking = stop_taking,
+                                           .stop_taking = goes_on ? NULL : stop_taking,
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);
     flag_init(&worker->opened);
     flag_init(&worker->ready);
+}
+
+static int make_source(struct worker *worker, struct err *err)
+{
+    const struct config *config = worker->config;
+    const struct wake *wake = &worker->taking;
+    size_t slots = worker->program->modify_concurrency != NULL ? LIMIT_CONCURRENCY
+                                                               : (size_t)config->concurrency;
+    if (config_is_local(config))
+        return source_local_new(&worker->source, config, err);
+    if (config_is_realtime(config))
+        return source_realtime_new(&worker->source, config, slots, wake, err);
+    return source_platform_new(&worker->source, config, worker->net, wake, err);
 }
 
 int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
@@ -260,9 +293,9 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
     if (rc == 0)
-        rc = config_is_local(config)
-                 ? source_local_new(&worker->source, config, err)
-                 : source_platform_new(&worker->source, config, net, &worker->taking, err);
+        rc = wake_init(&worker->drained, err);
+    if (rc == 0)
+        rc = make_source(worker, err);
     worker->slots.source = worker->source;
     /* Nothing is freed: threads may still be using it when the process exits, which is next. */
     return rc == 0 ? run(worker, err) : 1;

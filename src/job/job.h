@@ -32,6 +32,7 @@ struct job {
     slice id;              /* decoded; a number's text as it stands */
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
+    bool own_id;           /* its client chose the id: another job may have the same */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
     struct flag stop;      /* raised when the platform wants the job stopped */
 };
