@@ -104,6 +104,15 @@ int server_new(struct server **out, const struct server_setting *setting, struct
     return 0;
 }
 
+uint16_t server_port(const struct server *server)
+{
+    struct address address = { .size = sizeof address.v6 };
+    if (server->listener_count == 0 ||
+        getsockname(server->listeners[0], &address.any, &address.size) != 0)
+        return server->setting->port;
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
 static void close_listeners(struct server *server)
 {
     while (server->listener_count > 0)

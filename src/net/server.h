@@ -47,8 +47,8 @@ struct server_route {
 
 /* All of it is linked and must outlive the server. */
 struct server_setting {
-    slice host; /* the address or name to listen on; empty: every address, IPv6 and IPv4 */
-    uint16_t port;
+    slice host;    /* the address or name to listen on; empty: every address, IPv6 and IPv4 */
+    uint16_t port; /* 0: any that is free */
     const struct server_route *routes;
     size_t route_count;
     void *owner; /* passed to the handlers */
@@ -61,6 +61,9 @@ struct server_setting {
  * ERR_CONFIG naming the address where it cannot be had; ERR_MEMORY.
  */
 int server_new(struct server **server, const struct server_setting *setting, struct err *err);
+
+/* The port it has: setting->port, or the free one that the system chose for 0. */
+uint16_t server_port(const struct server *server);
 
 /* Listens and starts the thread that accepts connections. ERR_CONFIG, ERR_MEMORY. */
 int server_start(struct server *server, struct err *err);
