@@ -360,6 +360,7 @@ static int realtime_progress(struct outlet *outlet, const struct job *job, slice
 static void realtime_drain(struct source *source)
 {
     struct realtime *realtime = realtime_of(source);
+    server_stop(realtime->server);
     pthread_mutex_lock(&realtime->lock);
     realtime->closed = true;
     for (struct visit *visit = realtime->visits; visit != NULL; visit = visit->next) {
@@ -369,7 +370,6 @@ static void realtime_drain(struct source *source)
         wake_signal(&visit->done);
     }
     pthread_mutex_unlock(&realtime->lock);
-    server_stop(realtime->server);
     server_wait_ended(realtime->server, DEADLINE_NEVER);
 }
 
