@@ -96,7 +96,7 @@ typedef struct rp_config {
     bool stream;           /* the handler calls rp_yield; also --stream */
     bool aggregate_stream; /* its parts are also the job's output; also --aggregate-stream */
 
-    size_t stack_bytes; /* of the handlers' threads; 0 for 8 MiB */
+    size_t stack_bytes;  /* of the handlers' threads; 0 for 8 MiB */
     bool refresh_worker; /* end the worker after one job and have it replaced by a fresh one */
 } rp_config;
 
@@ -119,8 +119,10 @@ rp_str rp_job_json(const rp_job *job);
 rp_str rp_input_json(const rp_job *job);
 
 /*
- * True once the platform has asked to stop this job (cancelled or timed out there). Its result
- * will not be sent; a long handler should look now and then, and return.
+ * True once the job is to end early: the platform has asked for it (cancelled or timed out there;
+ * its result will not be sent), or it has run longer than --execution-timeout (its client gets an
+ * error that says so, once the handler returns). A long handler should look now and then, and
+ * return.
  */
 bool rp_job_stopped(const rp_job *job);
 
@@ -251,6 +253,13 @@ int rp_yield(rp_job *job, const char *format, ...);
  * RP_WRONG where it is not valid JSON, which is logged and does no harm to the job.
  */
 int rp_progress(rp_job *job, const char *format, ...);
+
+/*
+ * Times a part of the handler for --rp_debugger: the client finds name, start, stop and duration
+ * in the output's member "rp_debugger" (outputs that are objects). At most 64 names a job.
+ */
+void rp_checkpoint_start(rp_job *job, const char *name);
+void rp_checkpoint_stop(rp_job *job, const char *name);
 
 enum rp_level { RP_TRACE = 1, RP_DEBUG, RP_INFO, RP_WARN, RP_ERROR };
 

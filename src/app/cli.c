@@ -12,9 +12,11 @@ static const struct sdk_flag {
     bool takes_value;
     bool refused;
 } sdk_flags[] = {
-    { "--rp_serve_api", false, true }, { "--rp_api_host", true, false },
-    { "--rp_api_port", true, false },  { "--rp_api_concurrency", true, false },
-    { "--rp_debugger", false, false },
+    { "--rp_serve_api", false, true },
+    { "--rp_api_host", true, false },
+    { "--rp_api_port", true, false },
+    { "--rp_api_concurrency", true, false },
+
 };
 #define SDK_FLAG_COUNT (sizeof sdk_flags / sizeof sdk_flags[0])
 

@@ -63,6 +63,7 @@ struct job *job_table_next(struct job_table *table)
             table->queue_end = &table->queue_first;
         job->next = NULL;
         table->queue_count--;
+        job->begun_ms = clock_now_ms();
     }
     pthread_mutex_unlock(&table->lock);
     return job;
@@ -124,9 +125,31 @@ bool job_table_stop(struct job_table *table, slice id)
     pthread_mutex_lock(&table->lock);
     struct job *job = find(table, id);
     if (job != NULL)
-        flag_raise(&job->stop);
+        job_stop(job, JOB_STOPPED);
     pthread_mutex_unlock(&table->lock);
     return job != NULL;
+}
+
+void job_table_abandon(struct job_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    for (struct job *job = table->held; job != NULL; job = job->held_next)
+        job_stop(job, JOB_ABANDONED);
+    pthread_mutex_unlock(&table->lock);
+}
+
+size_t job_table_stop_begun_before(struct job_table *table, int64_t begun_ms)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&table->lock);
+    for (struct job *job = table->held; job != NULL; job = job->held_next) {
+        if (job->begun_ms == 0 || job->begun_ms > begun_ms || flag_is_raised(&job->stop))
+            continue;
+        job_stop(job, JOB_TIMED_OUT);
+        count++;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return count;
 }
 
 int job_table_ids(struct job_table *table, struct buf *out, struct err *err)

@@ -56,6 +56,12 @@ bool job_table_is_busy(struct job_table *table);
 /* Raises the stop flag of the job with that id. False where there is none. */
 bool job_table_stop(struct job_table *table, slice id);
 
+/* Tells all jobs that the worker ends now: nothing more is tried for them. */
+void job_table_abandon(struct job_table *table);
+
+/* Tells all jobs that began to run at that time or before that they have run too long. How many. */
+size_t job_table_stop_begun_before(struct job_table *table, int64_t begun_ms);
+
 /* Appends the ids of all jobs held, with commas between. Errors as buf_add. */
 int job_table_ids(struct job_table *table, struct buf *out, struct err *err);
 

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/thread.h"
+#include "job/result_store.h"
 #include "job/rp_job.h"
 
 struct slot {
@@ -11,6 +12,23 @@ struct slot {
     struct result result;
     void *state; /* the handler's */
 };
+
+/* A result that nobody takes: kept for the next start where there is a folder for it. */
+static void keep_result(struct slot *slot, const struct job *job, const struct log_tag *tag,
+                        const char *why)
+{
+    struct err err = { 0 };
+    const char *dir = slot->context->config->result_dir;
+    if (dir == NULL)
+        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", why);
+    else if (result_store_save(dir, job->id, &slot->result, &err) == 0)
+        log_write(LOG_ERROR, tag, "The result could not be delivered and is kept in %s: %s", dir,
+                  why);
+    else
+        log_write(LOG_ERROR, tag, "The result could not be delivered (%s) nor kept: %s", why,
+                  err.text);
+    slot->context->undelivered(slot->context->owner);
+}
 
 static void deliver(struct slot *slot, struct job *job, const struct log_tag *tag)
 {
@@ -24,7 +42,7 @@ static void deliver(struct slot *slot, struct job *job, const struct log_tag *ta
     if (rc == ERR_CANCELLED)
         log_write(LOG_INFO, tag, "Job stopped.");
     else if (rc != 0)
-        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", err.text);
+        keep_result(slot, job, tag, err.text);
 }
 
 static void run_job(struct slot *slot, struct job *job)
@@ -33,7 +51,7 @@ static void run_job(struct slot *slot, struct job *job)
     const struct log_tag tag = job_tag(job);
     log_write(LOG_INFO, &tag, "Started.");
     rp_job_run(&slot->job, job, context->handler, slot->state, &slot->result);
-    if (flag_is_raised(&job->stop))
+    if (job_is_stopped(job))
         log_write(LOG_INFO, &tag, "Job stopped.");
     else
         deliver(slot, job, &tag);
@@ -53,7 +71,9 @@ static int open_slot(struct slot *slot, struct err *err)
         return rc;
     rp_job_init(&slot->job, context->config, &slot->outlet);
     result_init(&slot->result, (size_t)context->config->result_max_bytes);
-    return context->handler->ops->open(context->handler->setting, &slot->state, err);
+    rc = context->handler->ops->open(context->handler->setting, &slot->state, err);
+    slot->job.ready_delay_ms = clock_now_ms() - context->config->started_ms;
+    return rc;
 }
 
 static void close_slot(struct slot *slot)

@@ -29,6 +29,7 @@ struct worker {
     struct wake finished; /* signalled: main is to end the worker */
     struct wake drained;  /* signalled: no job is left, all results have gone out */
     atomic_int exit_status;
+    atomic_int undelivered; /* results that nobody has taken */
     struct slot_context slots;
     size_t slots_started; /* by main first, then by the taker alone */
     struct heartbeat heartbeat;
@@ -49,6 +50,12 @@ static void stop_taking(void *owner)
     struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
+}
+
+static void count_undelivered(void *owner)
+{
+    struct worker *worker = owner;
+    atomic_fetch_add(&worker->undelivered, 1);
 }
 
 static void slot_opened(void *owner)
@@ -146,6 +153,18 @@ static void *stop_channel_main(void *argument)
     return NULL;
 }
 
+/* Stops jobs that run longer than they may. */
+static void *watchdog_main(void *argument)
+{
+    struct worker *worker = argument;
+    int64_t timeout_ms = worker->config->execution_timeout_ms;
+    for (;;) {
+        job_table_stop_begun_before(&worker->table, clock_now_ms() - timeout_ms);
+        clock_sleep(clock_deadline(LIMIT_WATCH_MS));
+    }
+    return NULL;
+}
+
 /* --- main ---------------------------------------------------------------------------------- */
 
 static int start_threads(struct worker *worker, struct err *err)
@@ -159,6 +178,8 @@ static int start_threads(struct worker *worker, struct err *err)
         rc = thread_start(heartbeat_main, worker, stack, err);
     if (rc == 0 && is_polling(worker))
         rc = thread_start(stop_channel_main, worker, stack, err);
+    if (rc == 0 && worker->config->execution_timeout_ms > 0)
+        rc = thread_start(watchdog_main, worker, stack, err);
     return rc;
 }
 
@@ -178,7 +199,7 @@ static int wait_for_end(const struct wake *end, int signals_fd, deadline_ms dead
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
-static int report_undelivered(struct worker *worker)
+static void report_unfinished(struct worker *worker)
 {
     struct buf ids;
     buf_init(&ids, LIMIT_MIB, "ids");
@@ -186,7 +207,6 @@ static int report_undelivered(struct worker *worker)
         log_write(LOG_ERROR, NULL, "Ending without the results of: %.*s",
                   SLICE_ARG(buf_slice(&ids)));
     buf_free(&ids);
-    return 1;
 }
 
 /* Tells main, which waits for signals, that no job is left. */
@@ -211,12 +231,20 @@ static int drain(struct worker *worker, int signals_fd)
     if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
         wait_for_end(&worker->drained, signals_fd,
                      clock_deadline(worker->config->shutdown_grace_ms));
-    if (job_table_is_busy(&worker->table))
-        return report_undelivered(worker);
-    if (wake_wait(&worker->drained, 0))
-        return 0;
-    log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
-    return 1;
+    if (job_table_is_busy(&worker->table)) {
+        /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
+        job_table_abandon(&worker->table);
+        if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
+            report_unfinished(worker);
+        else if (worker->source->ops->drain != NULL)
+            wake_wait(&worker->drained, clock_deadline(LIMIT_ABANDON_MS));
+        return 1;
+    }
+    if (!wake_wait(&worker->drained, 0)) {
+        log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
+        return 1;
+    }
+    return atomic_load(&worker->undelivered) > 0 ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -260,6 +288,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .owner = worker,
                                            .opened = slot_opened,
                                            .stop_taking = goes_on ? NULL : stop_taking,
+                                           .undelivered = count_undelivered,
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);

@@ -26,6 +26,7 @@
     (1u * LIMIT_MIB) /* parts that wait, of one job; then the handler waits */
 
 /* Time, in ms unless named otherwise. */
+#define LIMIT_WATCH_MS 100            /* how late an execution timeout may be noticed */
 #define LIMIT_CONNECT_MS 10000        /* all addresses and the TLS handshake together */
 #define LIMIT_CONNECT_STAGGER_MS 250  /* before the next address is tried too (RFC 8305) */
 #define LIMIT_POLL_MS 90000           /* an open job-take or job-stop; the SDK's value */
@@ -43,6 +44,8 @@
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
 #define LIMIT_REPORT_MS 2000          /* the report of a failed check, in all; then exit */
+#define LIMIT_ABANDON_MS 2000         /* after the grace: for keeping results and naming jobs */
+#define LIMIT_CLAIM_S 900             /* a kept result claimed longer ago belongs to nobody */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* The server: realtime mode. Sums over all connections are these times their number. */

@@ -123,6 +123,16 @@ int rp_progress(rp_job *job, const char *format, ...)
     return rc == 0 ? RP_OK : RP_WRONG;
 }
 
+void rp_checkpoint_start(rp_job *job, const char *name)
+{
+    debugger_start(&job->debugger, name);
+}
+
+void rp_checkpoint_stop(rp_job *job, const char *name)
+{
+    debugger_stop(&job->debugger, name);
+}
+
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
 {
     const struct log_tag tag = job_tag(job->job);

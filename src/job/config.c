@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "codec/url.h"
 #include "job/options.h"
 
 int config_from_environment(struct config *config, struct err *err)
 {
     int rc = options_from_environment(config, err);
+    config->started_ms = clock_now_ms();
     const char *older = getenv("RUNPOD_DEBUG_LEVEL"); /* the name before RUNPOD_LOG_LEVEL */
     if (rc == 0 && getenv("RUNPOD_LOG_LEVEL") == NULL && older != NULL && older[0] != '\0')
         rc = option_set(config, option_find("--rp_log_level"), "RUNPOD_DEBUG_LEVEL", older, err);

@@ -35,6 +35,7 @@ struct config {
     bool stream;
     bool aggregate_stream;
     bool refresh_worker;
+    bool debugger;
     int64_t execution_timeout_ms; /* 0: none */
     struct {
         bool skip;
@@ -44,6 +45,7 @@ struct config {
     } fitness;
     int64_t result_max_bytes;
     int64_t result_retry_ms;
+    const char *result_dir; /* NULL: undelivered results are not kept */
     int64_t shutdown_grace_ms;
     const char *ca_file;
     struct proxy_config proxy;
@@ -55,6 +57,7 @@ struct config {
     slice test_input;
     slice test_output;
 
+    int64_t started_ms; /* when the process read this; monotonic */
     char random_id[RANDOM_UUID_BYTES];
 };
 

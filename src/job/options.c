@@ -28,6 +28,10 @@ const struct option options[] = {
       LIMIT_RESULT_RETRY_S, "S", "how long a result is tried to be delivered (300)" },
     { NULL, "RP_SHUTDOWN_GRACE_S", OPTION_NUMBER, AT(shutdown_grace_ms), 0, 86400, 1000,
       LIMIT_SHUTDOWN_GRACE_S, "S", "how long jobs may go on after SIGTERM (30)" },
+    { "--result-dir", "RP_RESULT_DIR", OPTION_TEXT, AT(result_dir), .value_name = "DIR",
+      .help = "keep results that cannot be delivered, send them at the next start" },
+    { "--rp_debugger", NULL, OPTION_SWITCH, AT(debugger),
+      .help = "add checkpoints and system information to results" },
     { "--rp_log_level", "RUNPOD_LOG_LEVEL", OPTION_LEVEL, AT(log_level), .value_name = "LEVEL",
       .help = "NOTSET TRACE DEBUG INFO WARN ERROR, or 0 to 5" },
 

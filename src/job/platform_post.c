@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/version.h"
 #include "codec/url.h"
+#include "job/result_store.h"
 #include "job/source_platform.h"
 
 /* An outlet's connection and what it puts requests together in. */
@@ -119,7 +120,7 @@ static bool is_passing(int status)
 
 /*
  * Posts until it is delivered (0) or definitely refused (ERR_PEER, *status set), or the deadline
- * has passed (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
+ * has passed or the worker ends (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
  */
 static int post_with_retries(struct outlet *outlet, struct job *job, const slice *parts,
                              size_t count, deadline_ms deadline, int *status, struct err *err)
@@ -150,8 +151,9 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const slice
             return err->code = ERR_TIMEOUT;
         log_write_repeated(&repeat, LOG_WARN, &tag, "Not delivered yet, trying again: %s",
                            err->text);
-        if (flag_wait(&job->stop, next))
-            return err_set(err, ERR_CANCELLED, "the job was stopped");
+        if (job_wait_stopped(job, next))
+            return job_is_stopped(job) ? err_set(err, ERR_CANCELLED, "the job was stopped")
+                                       : (err->code = ERR_TIMEOUT);
     }
 }
 
@@ -188,6 +190,45 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     if (rc == 0)
         log_write(LOG_INFO, &tag, "Finished.");
     return rc;
+}
+
+static enum stored_outcome send_one(struct outlet *outlet, const struct stored_result *stored)
+{
+    struct job job = { .id = stored->id };
+    struct result result = { .count = 1, .bytes = stored->body.len };
+    struct err err = { 0 };
+    const struct log_tag tag = job_tag(&job);
+    flag_init(&job.stop);
+    result.parts[0] = stored->body;
+    result.is_stream = stored->is_stream;
+    log_write(LOG_INFO, &tag, "Sending the result that an earlier run could not deliver.");
+    int rc = platform_post(outlet, &job, &result, &err);
+    if (rc == 0)
+        return STORED_DELIVERED;
+    log_write(LOG_ERROR, &tag, "Still not delivered: %s", err.text);
+    return rc == ERR_PEER ? STORED_REFUSED : STORED_LATER;
+}
+
+void platform_send_kept(struct source *source)
+{
+    const struct config *config = platform_of(source)->config;
+    struct stored_result stored;
+    struct outlet outlet;
+    struct err err = { 0 };
+    enum stored_outcome outcome = STORED_DELIVERED;
+    if (config->result_dir == NULL || platform_open(source, &outlet, &err) != 0)
+        return;
+    stored_result_init(&stored, 2 * (size_t)config->result_max_bytes);
+    int rc = 1;
+    while (outcome != STORED_LATER &&
+           (rc = result_store_claim(config->result_dir, &stored, &err)) == 1) {
+        outcome = send_one(&outlet, &stored);
+        result_store_settle(&stored, outcome);
+    }
+    if (rc < 0)
+        log_write(LOG_ERROR, NULL, "--result-dir: %s", err.text);
+    stored_result_free(&stored);
+    platform_close(&outlet);
 }
 
 int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err)

@@ -32,6 +32,10 @@ static void rp_job_begin(struct rp_job *self, struct job *job)
     self->doc_made = self->has_output = self->linked_checked = self->has_failed = false;
     self->refresh = self->config->refresh_worker;
     self->is_stream = self->config->stream;
+    self->debugger = (struct debugger){ 0 };
+    if (self->config->debugger)
+        self->debugger.checkpoints =
+            arena_alloc(&self->arena, CHECKPOINTS_MAX * sizeof(struct checkpoint));
 }
 
 void rp_job_end(struct rp_job *self)
@@ -121,12 +125,40 @@ static void seal_failure(struct rp_job *self, struct result *result)
         result_seal_error_text(result, message, self->refresh);
 }
 
+/* Puts "rp_debugger" into an output object; other outputs have no place for it. */
+static int add_debugger_output(struct rp_job *self, slice *output, struct err *err)
+{
+    struct buf text;
+    slice object = json_trim(*output), name, value;
+    size_t pos = 0;
+    if (json_type(object) != RP_OBJECT)
+        return 0;
+    bool empty = !json_next_member(object, &pos, &name, &value);
+    buf_init(&text, object.len + LIMIT_PROGRESS_BYTES, "debugger output");
+    int rc = buf_add_text(&text, "{\"rp_debugger\": ", err);
+    if (rc == 0)
+        rc = debugger_put(&self->debugger, self->ready_delay_ms, &text, err);
+    if (rc == 0 && !empty)
+        rc = buf_add_text(&text, ", ", err);
+    if (rc == 0)
+        rc = buf_add_slice(&text, slice_skip(object, 1), err);
+    char *copy = rc == 0 ? arena_alloc(&self->arena, text.len) : NULL;
+    if (rc == 0 && copy == NULL)
+        rc = err_set(err, ERR_MEMORY, "no memory for the debugger's output");
+    if (rc == 0)
+        *output = (slice){ memcpy(copy, text.ptr, text.len), text.len };
+    buf_free(&text);
+    return rc;
+}
+
 static void seal_output(struct rp_job *self, struct result *result)
 {
     slice output;
     struct err err = { 0 };
     const struct log_tag tag = job_tag(self->job);
     int rc = check_output(self, &output, &err);
+    if (rc == 0 && self->config->debugger)
+        rc = add_debugger_output(self, &output, &err);
     if (rc == 0)
         rc = result_seal_output(result, output, self->refresh, &err);
     if (rc != 0) {
@@ -173,6 +205,23 @@ static void finish_sending(struct rp_job *self)
         rp_fail_text(self, "StreamError", slice_from(err.text), (slice){ 0 });
 }
 
+/* A handler told to end early may return anything: it is not the result that was asked for. */
+static void fail_if_cut_short(struct rp_job *self)
+{
+    char text[128];
+    int why = atomic_load(&self->job->why);
+    if (why != JOB_TIMED_OUT && why != JOB_ABANDONED)
+        return;
+    if (why == JOB_TIMED_OUT)
+        snprintf(text, sizeof text, "The job ran longer than the execution timeout of %lld s.",
+                 (long long)self->config->execution_timeout_ms / 1000);
+    else
+        snprintf(text, sizeof text, "The worker was ended while the job ran.");
+    self->has_failed = false;
+    rp_fail_text(self, why == JOB_TIMED_OUT ? "TimeoutError" : "ShutdownError", slice_from(text),
+                 (slice){ 0 });
+}
+
 void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
                 struct result *result)
 {
@@ -181,7 +230,10 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
         reject_defect(self, result);
         return;
     }
+    debugger_start(&self->debugger, "handler");
     int status = handler->ops->run(self, state);
+    debugger_stop(&self->debugger, "handler");
+    fail_if_cut_short(self);
     if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "codec/json.h"
 #include "job/config.h"
+#include "job/debugger.h"
 #include "job/handler.h"
 #include "job/job.h"
 #include "job/result.h"
@@ -37,7 +38,9 @@ struct rp_job {
     const char *failure_type; /* linked: a constant; NULL: the message stands alone */
     char traceback[256];
     bool refresh;
-    bool is_stream;   /* the handler yields parts; always so with config->stream */
+    struct debugger debugger;
+    int64_t ready_delay_ms; /* from the process's start until this slot was ready */
+    bool is_stream;         /* the handler yields parts; always so with config->stream */
     struct buf parts; /* all of them, as a JSON array without its end, if they are to be kept */
 };
 

@@ -21,6 +21,7 @@ struct platform {
     struct buf url;
     struct backoff backoff; /* after failures */
     struct backoff idle;    /* after empty answers that came at once */
+    bool kept_sent;         /* what --result-dir had at the start */
     struct log_repeat repeat;
 };
 
@@ -32,6 +33,8 @@ void platform_close(struct outlet *outlet);
 int platform_post(struct outlet *outlet, struct job *job, const struct result *result,
                   struct err *err);
 int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err);
+/* Sends what --result-dir has kept, until there is none or one cannot be delivered. Blocks. */
+void platform_send_kept(struct source *source);
 int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err);
 
 #endif

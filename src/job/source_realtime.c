@@ -175,7 +175,7 @@ static void stay(struct realtime *realtime, struct server_exchange *exchange, st
         server_hang_up(exchange);
     }
     if (visit->taken)
-        flag_raise(&visit->job->stop);
+        job_stop(visit->job, JOB_STOPPED);
     else
         job_release(visit->job);
 }
