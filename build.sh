@@ -158,8 +158,7 @@ verb_handler()
     prepare
     out=$OUT/handlers/$(basename "$file" .c)
     [ -z "$OUTPUT" ] || out=$(from_start "$OUTPUT")
-    mkdir -p build
-    HANDLER_TMP=$(mktemp -d build/handler.XXXXXX)
+    HANDLER_TMP=$(mktemp -d)
     trap 'rm -rf "$HANDLER_TMP"' EXIT
     run_make HANDLER_SRC="$file" HANDLER_OUT="$out" HANDLER_TMP="$HANDLER_TMP" user-handler
     printf '%-28s %8d bytes\n' "$out" "$(stat -c %s "$out")"

@@ -87,8 +87,9 @@ typedef struct rp_config {
     /*
      * Jobs that run at the same time, each on a thread of its own; 0 for 1. The handler must bear
      * that. The flag --concurrency wins. `modify_concurrency`, where not NULL, is asked before each
-     * job-take, with the number of now, for the number from now on (1 to 1000); nothing that runs
-     * is waited for. It is called on the taker's thread and should not block.
+     * job-take, and once a second while all slots are busy, with the number of now, for the number
+     * from now on (1 to 1000); nothing that runs is waited for. It is called on the taker's thread
+     * and should not block.
      */
     int concurrency;
     int (*modify_concurrency)(int concurrency, void *user);
@@ -243,7 +244,8 @@ void rp_refresh_worker(rp_job *job);
  * is dropped: blocks while 1 MiB of them wait for a slow platform. The job's output is then the
  * list of its parts with rp_config.aggregate_stream, else an empty list; what rp_return sets is one
  * more part. A part that is an object with an "error" ends the stream with that error. RP_OK, or
- * RP_FAILED with the job's error set (not valid JSON, an earlier part could not be delivered).
+ * RP_FAILED with the job's error set (not valid JSON, an earlier part could not be delivered, the
+ * job was stopped): return then.
  */
 int rp_yield(rp_job *job, const char *format, ...);
 

@@ -80,10 +80,8 @@ as_root()
 {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "not root and no sudo; please run: $*"
+        sudo "$@"
     fi
 }
 
@@ -120,6 +118,8 @@ need_packages() # GROUP...
     [ "$OFFLINE" -eq 0 ] || die "--offline, and these packages are missing: ${missing[*]}"
     command -v apt-get >/dev/null ||
         die "please install what these packages of Debian hold: ${missing[*]}"
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        die "not root and no sudo; please have these packages installed: ${missing[*]}"
     say "installing: ${missing[*]}"
     mkdir -p "$LOG_DIR"
     # A fresh image has no package lists: without them clang's release is not known, nor anything else.

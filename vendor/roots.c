@@ -82,7 +82,7 @@ static void append_counted(struct bytes *b, const void *data, size_t len, int si
 
 static struct bytes encode_anchor(const struct bytes *dn, const br_x509_pkey *key)
 {
-    struct bytes b = {0};
+    struct bytes b = { 0 };
 
     append_counted(&b, dn->data, dn->len, 2);
     if (key->key_type == BR_KEYTYPE_RSA) {
@@ -102,7 +102,7 @@ static struct bytes encode_anchor(const struct bytes *dn, const br_x509_pkey *ke
 static void add_certificate(struct anchors *all, const struct bytes *der)
 {
     br_x509_decoder_context dc;
-    struct bytes dn = {0};
+    struct bytes dn = { 0 };
     br_x509_pkey *key;
 
     br_x509_decoder_init(&dc, append, &dn);
@@ -119,7 +119,7 @@ static void add_certificate(struct anchors *all, const struct bytes *der)
 
 static struct bytes read_file(const char *path)
 {
-    struct bytes text = {0};
+    struct bytes text = { 0 };
     char chunk[4096];
     size_t n;
     FILE *f = fopen(path, "rb");
@@ -137,7 +137,7 @@ static struct bytes read_file(const char *path)
 
 static void add_file(struct anchors *all, const char *path)
 {
-    struct bytes text, der = {0};
+    struct bytes text, der = { 0 };
     br_pem_decoder_context pem;
     size_t done = 0, before = all->count;
     int wanted = 0;
@@ -201,13 +201,14 @@ static void write_source(FILE *f, const struct anchors *all)
     for (size_t i = 0; i < all->count; i++)
         for (size_t j = 0; j < all->list[i].len; j++, total++)
             fprintf(f, total % 16 == 15 ? "%u,\n" : "%u,", all->list[i].data[j]);
-    fprintf(f, "\n};\nconst size_t tls_roots_blob_len = %zu;\nconst unsigned tls_roots_count = %zu;\n",
+    fprintf(f,
+            "\n};\nconst size_t tls_roots_blob_len = %zu;\nconst unsigned tls_roots_count = %zu;\n",
             total, all->count);
 }
 
 int main(int argc, char **argv)
 {
-    struct anchors all = {0};
+    struct anchors all = { 0 };
     FILE *f;
 
     current = "usage";

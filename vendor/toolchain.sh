@@ -2,7 +2,9 @@
 # The tools of a target, and make with a picture of its progress. Sourced by build.sh.
 #
 #   toolchain TARGET      fills OUT and MAKE_ARGS for vendor/build.mk
-#   run_make ARG...       make: a counter on a terminal, one line elsewhere, the log where it failed
+#   run_make ARG...       make: a counter on a terminal, one line elsewhere
+#   alone NAME            wait until no other run in this folder holds the lock build/NAME.lock, and hold
+#                         it: two at once would write the same files. Until the process ends, or "free".
 #   make_value NAME       what a variable of vendor/build.mk is
 #   roots_version         release of the root certificates
 
@@ -54,9 +56,25 @@ progress() # TOTAL
         END { if (tty && done) printf "\r\033[K" }'
 }
 
+alone() # NAME
+{
+    mkdir -p build
+    exec 8>"build/$1.lock"
+    flock -n 8 || {
+        say "waiting for another $1 in this folder to end"
+        flock 8
+    }
+}
+
+free()
+{
+    exec 8>&-
+}
+
 run_make()
 {
     local total start status=0
+    alone build
     total=$(make "${MAKE_ARGS[@]}" -n "$@" 2>/dev/null | grep -cE "echo '(CC|AR|LD|GEN) " || true)
     [ "$total" -gt 0 ] || total=0
     start=$(date +%s)
@@ -65,6 +83,7 @@ run_make()
         say "building $total files"
     fi
     make "${MAKE_ARGS[@]}" "$@" </dev/null 2>&1 | progress "$total" || status=$?
+    free
     [ "$status" -eq 0 ] || die "the build failed"
     [ "$total" -eq 0 ] || say "built in $(($(date +%s) - start)) s"
 }

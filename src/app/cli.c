@@ -115,7 +115,7 @@ int cli_parse(int argc, char **argv, struct config *config, enum cli_action *act
 {
     struct arguments arguments = { .count = argc, .at = 1, .words = argv };
     *action = CLI_RUN;
-    for (; arguments.at < argc; arguments.at++) {
+    for (; arguments.at < argc && strcmp(argv[arguments.at], "--") != 0; arguments.at++) {
         if (strcmp(argv[arguments.at], "--help") == 0)
             print_help();
         else if (strcmp(argv[arguments.at], "--version") == 0)

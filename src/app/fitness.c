@@ -95,8 +95,23 @@ static const struct system_check {
 };
 #define SYSTEM_CHECK_COUNT (sizeof system_checks / sizeof system_checks[0])
 
-static bool fail(const struct subject *subject, const char *name, const char *reason)
+/* A text cut to its buffer may end within a character: that part of it goes. */
+static void drop_cut_character(char *text)
 {
+    size_t len = strlen(text), tail = 0;
+    while (tail < 3 && tail < len && ((unsigned char)text[len - 1 - tail] & 0xc0) == 0x80)
+        tail++;
+    if (tail == len)
+        return;
+    unsigned char first = (unsigned char)text[len - 1 - tail];
+    size_t wanted = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 0;
+    if (tail < wanted)
+        text[len - 1 - tail] = '\0';
+}
+
+static bool fail(const struct subject *subject, const char *name, char *reason)
+{
+    drop_cut_character(reason);
     log_write(LOG_ERROR, NULL, "Fitness check failed: %s | %s", name, reason);
     heartbeat_report_unhealthy(subject->config, subject->net, name, reason);
     log_write(LOG_ERROR, NULL, "Worker is unhealthy, exiting.");

@@ -53,7 +53,7 @@ struct job *job_table_next(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->waiting++;
-    while (table->queue_first == NULL && !table->closed)
+    while (table->queue_first == NULL && !table->ended)
         pthread_cond_wait(&table->queued, &table->lock);
     table->waiting--;
     struct job *job = table->queue_first;
@@ -82,20 +82,30 @@ void job_table_settle(struct job_table *table, struct job *job)
     job_release(job);
 }
 
-size_t job_table_wait_room(struct job_table *table, size_t slots)
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room)
 {
     pthread_mutex_lock(&table->lock);
     while (table->held_count >= slots && !table->closed)
-        pthread_cond_wait(&table->changed, &table->lock);
-    size_t room = table->closed ? 0 : slots - table->held_count;
+        if (!flag_cond_wait(&table->changed, &table->lock, deadline))
+            break;
+    bool open = !table->closed;
+    *room = open && table->held_count < slots ? slots - table->held_count : 0;
     pthread_mutex_unlock(&table->lock);
-    return room;
+    return open;
 }
 
 void job_table_close(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = true;
+    pthread_cond_broadcast(&table->changed);
+    pthread_mutex_unlock(&table->lock);
+}
+
+void job_table_end(struct job_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    table->closed = table->ended = true;
     pthread_cond_broadcast(&table->queued);
     pthread_cond_broadcast(&table->changed);
     pthread_mutex_unlock(&table->lock);
@@ -104,10 +114,10 @@ void job_table_close(struct job_table *table)
 bool job_table_wait_empty(struct job_table *table, deadline_ms deadline)
 {
     pthread_mutex_lock(&table->lock);
-    while (table->held_count > 0)
+    while (table->held_count > 0 || !table->ended)
         if (!flag_cond_wait(&table->changed, &table->lock, deadline))
             break;
-    bool empty = table->held_count == 0;
+    bool empty = table->held_count == 0 && table->ended;
     pthread_mutex_unlock(&table->lock);
     return empty;
 }

@@ -25,6 +25,7 @@ struct job_table {
     size_t queue_count;
     size_t waiting; /* slots in job_table_next */
     bool closed;    /* no more jobs are to be taken */
+    bool ended;     /* and none will come: the taker has gone */
 };
 
 void job_table_init(struct job_table *table);
@@ -36,19 +37,25 @@ void job_table_init(struct job_table *table);
  */
 size_t job_table_add(struct job_table *table, struct job *jobs);
 
-/* The next queued job; blocks until there is one. NULL once the table is closed and none is left. */
+/* The next queued job; blocks until there is one. NULL once none is left and none will come. */
 struct job *job_table_next(struct job_table *table);
 
 /* Removes a job whose result is settled, and releases it. */
 void job_table_settle(struct job_table *table, struct job *job);
 
-/* Blocks until fewer than `slots` jobs are held: how many more may be taken. 0 once closed. */
-size_t job_table_wait_room(struct job_table *table, size_t slots);
+/*
+ * Blocks until fewer than `slots` jobs are held, and sets *room to how many more may be taken; to 0
+ * where the deadline has passed. False once the table is closed.
+ */
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room);
 
-/* No more jobs will be added; those held are run to their end. */
+/* No more jobs are to be taken; those held, or on their way here, are run to their end. */
 void job_table_close(struct job_table *table);
 
-/* Blocks until no job is held or the deadline has passed. True where none is held. */
+/* The taker's last word: it will add no more jobs. */
+void job_table_end(struct job_table *table);
+
+/* Blocks until no job is held and none will come, or the deadline has passed. True where so. */
 bool job_table_wait_empty(struct job_table *table, deadline_ms deadline);
 
 bool job_table_is_busy(struct job_table *table);

@@ -49,6 +49,11 @@ static void run_job(struct slot *slot, struct job *job)
 {
     const struct slot_context *context = slot->context;
     const struct log_tag tag = job_tag(job);
+    if (job_is_stopped(job)) {
+        log_write(LOG_INFO, &tag, "Job stopped before it began.");
+        job_table_settle(context->table, job);
+        return;
+    }
     log_write(LOG_INFO, &tag, "Started.");
     rp_job_run(&slot->job, job, context->handler, slot->state, &slot->result);
     if (job_is_stopped(job))
@@ -57,10 +62,8 @@ static void run_job(struct slot *slot, struct job *job)
         deliver(slot, job, &tag);
     rp_job_end(&slot->job);
     job_table_settle(context->table, job);
-    if (context->config->refresh_worker) {
-        context->stop_taking(context->owner);
-        context->finish(context->owner, 0);
-    }
+    if (context->config->refresh_worker)
+        context->end_after_jobs(context->owner);
 }
 
 static int open_slot(struct slot *slot, struct err *err)

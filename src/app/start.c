@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
-#include "app/worker.h"
+#include "app/loop.h"
 #include "base/limits.h"
 #include "base/version.h"
 #include "job/linked.h"
@@ -96,6 +96,7 @@ int rp_start(int argc, char **argv, const rp_config *program)
     prepare_signals();
     protect_secrets(&config);
     log_init(config.log_level, config.log_json_lines);
+    log_hide(config.api_key);
     greet();
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);

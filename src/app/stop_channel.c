@@ -57,7 +57,9 @@ static uint32_t pause_after(struct poller *poller, int rc, const struct http_ans
     if (rc == 0 && answer->status >= 200 && answer->status <= 299) {
         backoff_reset(&poller->backoff);
         log_repeat_reset(&poller->repeat);
-        bool some = answer->status != 204 && stop_named(poller);
+        slice type = slice_from(answer->content_type);
+        bool json = answer->status != 204 && http1_is_media_type(type, "application/json");
+        bool some = json && stop_named(poller);
         return some || held ? 0 : LIMIT_EMPTY_MS;
     }
     if (rc == 0)

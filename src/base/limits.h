@@ -42,10 +42,13 @@
 #define LIMIT_RETRY_LONGEST_MS 30000  /* up to this */
 #define LIMIT_EMPTY_MS 1000           /* an empty answer sooner than this was no long poll */
 #define LIMIT_RESULT_RETRY_S 300      /* default of RP_RESULT_RETRY_S */
+#define LIMIT_ASK_MS 1000             /* modify_concurrency while all slots are busy; the SDK's */
 #define LIMIT_SHUTDOWN_GRACE_S 30     /* default of RP_SHUTDOWN_GRACE_S */
 #define LIMIT_REPORT_MS 2000          /* the report of a failed check, in all; then exit */
 #define LIMIT_ABANDON_MS 2000         /* after the grace: for keeping results and naming jobs */
 #define LIMIT_CLAIM_S 900             /* a kept result claimed longer ago belongs to nobody */
+#define LIMIT_TAKER_MS 200            /* a taker that is told to stop, and has no answer to read */
+#define LIMIT_ANSWER_MS 5000          /* an answer half read at a shutdown: then it is dropped */
 #define LIMIT_PING_MS 10000           /* default of RUNPOD_PING_INTERVAL */
 
 /* The server: realtime mode. Sums over all connections are these times their number. */

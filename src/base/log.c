@@ -11,11 +11,12 @@
 #include "base/clock.h"
 #include "base/escape.h"
 
-static const char *const level_names[] = { "NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
+static const char level_names[][7] = { "NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
 #define LEVEL_COUNT (sizeof level_names / sizeof level_names[0])
 
 static enum log_level log_threshold = LOG_DEBUG;
 static bool log_json;
+static slice log_secret;
 
 /* One line is put together here and leaves in one write where it fits. */
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,6 +27,25 @@ void log_init(enum log_level threshold, bool json_lines)
 {
     log_threshold = threshold;
     log_json = json_lines;
+}
+
+void log_hide(slice secret)
+{
+    if (secret.len >= 8)
+        log_secret = secret;
+}
+
+static bool holds_secret(slice text)
+{
+    return log_secret.len > 0 && memmem(text.ptr, text.len, log_secret.ptr, log_secret.len) != NULL;
+}
+
+void log_mask(char *text, size_t len)
+{
+    while (holds_secret((slice){ text, len })) {
+        char *at = memmem(text, len, log_secret.ptr, log_secret.len);
+        memset(at, '*', log_secret.len);
+    }
 }
 
 bool log_enabled(enum log_level level)
@@ -192,18 +212,22 @@ static void line_add_json(enum log_level level, slice job_id, slice prefix, slic
     line_add_text("\"}");
 }
 
-void log_text(enum log_level level, const struct log_tag *tag, slice message)
+#define BATCH_PREFIX_BYTES 160 /* a longer batch id is cut: it is a label, not data */
+
+static slice batch_prefix(const struct log_tag *tag, char buffer[BATCH_PREFIX_BYTES])
 {
-    if (!log_enabled(level))
-        return;
+    if (tag == NULL || tag->batch_id.len == 0)
+        return (slice){ 0 };
+    int len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
+    snprintf(buffer, BATCH_PREFIX_BYTES, "[batchId=%.*s] ", len, tag->batch_id.ptr);
+    return slice_from(buffer);
+}
+
+static void write_line(enum log_level level, const struct log_tag *tag, slice message)
+{
+    char batch[BATCH_PREFIX_BYTES];
     slice job_id = tag != NULL ? tag->job_id : (slice){ 0 };
-    slice prefix = { 0 };
-    char batch[160]; /* a longer batch id is cut: it is a label, not data */
-    if (tag != NULL && tag->batch_id.len > 0) {
-        int id_len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
-        snprintf(batch, sizeof batch, "[batchId=%.*s] ", id_len, tag->batch_id.ptr);
-        prefix = slice_from(batch);
-    }
+    slice prefix = batch_prefix(tag, batch);
     pthread_mutex_lock(&line_lock);
     if (log_json)
         line_add_json(level, job_id, prefix, message);
@@ -212,6 +236,22 @@ void log_text(enum log_level level, const struct log_tag *tag, slice message)
     line_add("\n", 1);
     line_flush();
     pthread_mutex_unlock(&line_lock);
+}
+
+void log_text(enum log_level level, const struct log_tag *tag, slice message)
+{
+    if (!log_enabled(level))
+        return;
+    char *masked = holds_secret(message) ? malloc(message.len) : NULL;
+    if (masked != NULL) {
+        memcpy(masked, message.ptr, message.len);
+        log_mask(masked, message.len);
+        message.ptr = masked;
+    } else if (holds_secret(message)) {
+        message = SLICE_LITERAL("(a message that held the API key, and there was no memory)");
+    }
+    write_line(level, tag, message);
+    free(masked);
 }
 
 void log_format(enum log_level level, const struct log_tag *tag, const char *format, va_list args)

@@ -38,6 +38,16 @@ struct log_tag {
 /* Sets the threshold and the form of lines. Before the first call: DEBUG, plain. */
 void log_init(enum log_level threshold, bool json_lines);
 
+/*
+ * Sets what must not be in any line: messages have it replaced, whoever they quote. Linked. Too
+ * short a secret (under 8 bytes) is not looked for: it would be found everywhere. Called once,
+ * before there are threads.
+ */
+void log_hide(slice secret);
+
+/* Replaces the secret in a text by as many asterisks; for texts that go elsewhere than the log. */
+void log_mask(char *text, size_t len);
+
 /* True where a message of that level would be written. */
 bool log_enabled(enum log_level level);
 

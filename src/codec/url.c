@@ -85,6 +85,8 @@ int url_parse(slice text, struct url *url, struct err *err)
     if (chars_span(text, CHARS_VISIBLE) != text.len)
         return err_set(err, ERR_INPUT,
                        "the URL holds white space, a control character or a byte above 0x7f");
+    if (chars_until(text, "\\") != text.len) /* which some servers read as a slash */
+        return err_set(err, ERR_INPUT, "the URL holds a backslash");
     url->tls = skip_prefix(&text, "https://");
     if (!url->tls && !skip_prefix(&text, "http://"))
         return err_set(err, ERR_INPUT, "the URL does not start with http:// or https://");

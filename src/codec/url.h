@@ -30,7 +30,7 @@ struct url {
 
 /*
  * Parses an absolute http or https URL. ERR_INPUT for another scheme, no host, a bad port, white
- * space, control characters or bytes above 0x7f, or more than URL_MAX_BYTES.
+ * space, control characters, backslashes or bytes above 0x7f, or more than URL_MAX_BYTES.
  *
  * A host is letters, digits, "-", "." and "_" (Docker names have underscores), or what may be an
  * IPv6 address in brackets; no percent-encoding, no zone id. A port is 1 to 65535; "host:" means

@@ -24,6 +24,7 @@ int platform_get(struct http_client *client, const struct config *config, slice 
         .answer_ms = patience.answer_ms,
         .body_ms = LIMIT_BODY_MS,
         .wake = patience.wake,
+        .answering = patience.answering,
     };
     return http_exchange(client, &request, answer, body, err);
 }

@@ -9,11 +9,12 @@
 #include "job/config.h"
 #include "net/http.h"
 
-/* How long one GET may take. */
+/* How long one GET may take, and what else ends it: see struct http_request. */
 struct platform_patience {
-    int64_t connect_ms;      /* 0: LIMIT_CONNECT_MS */
-    int64_t answer_ms;       /* until the answer's first byte */
-    const struct wake *wake; /* NULL, or what gives it up: see struct http_request */
+    int64_t connect_ms; /* 0: LIMIT_CONNECT_MS */
+    int64_t answer_ms;  /* until the answer's first byte */
+    const struct wake *wake;
+    atomic_bool *answering;
 };
 
 /* A GET with the worker's usual fields. Blocks. Errors as http_exchange. */

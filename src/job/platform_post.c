@@ -132,14 +132,12 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const slice
     for (;;) {
         struct http_answer answer = { 0 };
         int rc = post_once(outlet, parts, count, LIMIT_REPLY_MS, &answer, err);
-        *status = answer.status;
-        if (*status != 0)
-            rc = 0; /* trouble with the answer's body changes nothing about what it says */
-        if (rc == 0 && is_delivered(*status))
+        *status = answer.status; /* trouble with the answer's body changes nothing about it */
+        if (is_delivered(*status))
             return 0;
         if (rc == 0)
             err_set(err, ERR_RETRY, "the platform answered %d", *status);
-        if (rc == 0 && !is_passing(*status))
+        if (*status != 0 && !is_passing(*status))
             return err->code = ERR_PEER;
         if (rc == ERR_INPUT || rc == ERR_MEMORY)
             return rc;
@@ -159,15 +157,17 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const slice
 
 /* A refused result would leave a job that never ends: its client is told what happened instead. */
 static int post_refusal(struct outlet *outlet, struct job *job, const struct result *result,
-                        int status, deadline_ms deadline, struct err *err)
+                        deadline_ms deadline, struct err *err)
 {
     struct post_state *state = outlet->state;
+    int status;
     struct log_tag tag = job_tag(job);
-    char text[ERR_TEXT_BYTES + 128];
+    char text[ERR_TEXT_BYTES + 384];
     slice reply = buf_slice(&state->reply);
-    snprintf(text, sizeof text,
-             "The platform refused the result of this job (%zu bytes) with status %d: %.*s",
-             result->bytes, status, reply.len < 200 ? (int)reply.len : 200, reply.ptr);
+    log_mask(state->reply.ptr, reply.len); /* the client of the job reads this */
+    snprintf(text, sizeof text, "The platform refused the result of this job (%zu bytes): %s%s%.*s",
+             result->bytes, err->text, reply.len > 0 ? ": " : "",
+             reply.len < 200 ? (int)reply.len : 200, reply.ptr);
     log_write(LOG_ERROR, &tag, "%s", text);
     result_seal_error_text(&state->refusal, slice_from(text), result->stop_pod);
     int rc = post_with_retries(outlet, job, state->refusal.parts, state->refusal.count, deadline,
@@ -186,7 +186,7 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     if (rc == 0)
         rc = post_with_retries(outlet, job, result->parts, result->count, deadline, &status, err);
     if (rc == ERR_PEER && status != 0)
-        rc = post_refusal(outlet, job, result, status, deadline, err);
+        rc = post_refusal(outlet, job, result, deadline, err);
     if (rc == 0)
         log_write(LOG_INFO, &tag, "Finished.");
     return rc;

@@ -34,8 +34,8 @@ static void rp_job_begin(struct rp_job *self, struct job *job)
     self->is_stream = self->config->stream;
     self->debugger = (struct debugger){ 0 };
     if (self->config->debugger)
-        self->debugger.checkpoints =
-            arena_alloc(&self->arena, CHECKPOINTS_MAX * sizeof(struct checkpoint));
+        self->debugger.checkpoints = arena_alloc(&self->arena,
+                                                 CHECKPOINTS_MAX * sizeof(struct checkpoint));
 }
 
 void rp_job_end(struct rp_job *self)
@@ -242,6 +242,8 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     if (self->is_stream)
         close_stream(self);
     finish_sending(self);
+    if (job_is_stopped(job))
+        return; /* nobody waits for a result, nor for the log of one */
     if (self->has_failed)
         seal_failure(self, result);
     else

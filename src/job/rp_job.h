@@ -52,8 +52,8 @@ void rp_job_free(struct rp_job *self);
 
 /*
  * Runs the handler on the job, on the calling thread, waits until all that it said along the way
- * has been sent, and seals what came of it: always a result that can be posted. Blocks. result's
- * parts are valid until rp_job_end.
+ * has been sent, and seals what came of it: always a result that can be posted, unless the platform
+ * has stopped the job meanwhile. Blocks. result's parts are valid until rp_job_end.
  */
 void rp_job_run(struct rp_job *self, struct job *job, const struct handler *handler, void *state,
                 struct result *result);

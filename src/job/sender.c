@@ -96,7 +96,14 @@ static void send_first(struct sender *sender)
     struct err err = { 0 };
     struct message *message = remove_at(sender, &sender->first);
     struct job *job = sender->job;
+    if (job_is_stopped(job)) {
+        free(message);
+        drop_all(sender);
+        pthread_cond_broadcast(&sender->changed);
+        return;
+    }
     sender->sending = true;
+    pthread_cond_broadcast(&sender->changed); /* there is room for one more */
     pthread_mutex_unlock(&sender->lock);
     int rc = send_message(sender, job, message, &err);
     free(message);
@@ -168,6 +175,8 @@ int sender_stream(struct sender *sender, struct job *job, slice json, struct err
     while (rc == 0 && sender->failure.code == 0 && sender->waiting_bytes > 0 &&
            sender->waiting_bytes + json.len > LIMIT_STREAM_BYTES)
         pthread_cond_wait(&sender->changed, &sender->lock);
+    if (rc == 0 && job_is_stopped(job))
+        rc = err_set(err, ERR_CANCELLED, "the job was stopped");
     if (rc == 0 && sender->failure.code != 0) {
         *err = sender->failure;
         rc = err->code;

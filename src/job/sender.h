@@ -4,7 +4,8 @@
  *
  * Parts are never dropped: when LIMIT_STREAM_BYTES of them wait, the handler waits too. Of progress
  * updates that wait, LIMIT_PROGRESS_WAITING are kept and the newest replaces the last one. Order is
- * kept, and nothing of a job is sent after sender_finish.
+ * kept, and nothing of a job is sent after sender_finish. What waits of a job that the platform has
+ * stopped is dropped.
  *
  * sender_stream, sender_progress and sender_finish are called by the slot's thread alone. The
  * thread that sends is started by the first of them and lives as long as the slot.
@@ -45,7 +46,8 @@ void sender_close(struct sender *sender);
 
 /*
  * Queues a copy of a stream part; blocks while too many bytes wait. json must be checked. Returns
- * 0; ERR_MEMORY; or what an earlier part met that could not be delivered: the job has failed then.
+ * 0; ERR_MEMORY; ERR_CANCELLED where the job is stopped; or what an earlier part met that could not
+ * be delivered: the job has failed then.
  */
 int sender_stream(struct sender *sender, struct job *job, slice json, struct err *err);
 

@@ -5,6 +5,7 @@
 #ifndef JOB_SOURCE_H
 #define JOB_SOURCE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -71,7 +72,8 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    int exit_status; /* of the worker, once the source has ended */
+    int exit_status;       /* of the worker, once the source has ended */
+    atomic_bool answering; /* take reads an answer, which may hold jobs; lowered by the caller */
 };
 
 /*

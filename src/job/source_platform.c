@@ -134,7 +134,9 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
         pause_after_failure(platform);
         return;
     }
-    const struct platform_patience patience = { 0, LIMIT_POLL_MS, platform->wake };
+    const struct platform_patience patience = { .answer_ms = LIMIT_POLL_MS,
+                                                .wake = platform->wake,
+                                                .answering = &source->answering };
     int rc = platform_get(platform->client, platform->config, buf_slice(&platform->url), patience,
                           &answer, &delivery->body, &err);
     if (rc == 0) {

@@ -266,6 +266,7 @@ static int attempt(struct http_client *client, const struct http_request *reques
     struct http_connection *connection = &client->connection;
     bool reused;
     connection->wake = request->wake;
+    connection->answering = request->answering;
     int64_t connect_ms = request->connect_ms != 0 ? request->connect_ms : LIMIT_CONNECT_MS;
     int rc = http_connection_open(connection, url, &reused, clock_deadline(connect_ms), err);
     if (rc != 0)

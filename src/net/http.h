@@ -7,6 +7,7 @@
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,6 +50,8 @@ struct http_request {
      * the answer's first byte, but not after that, since an answer begun may carry a job.
      */
     const struct wake *wake;
+
+    atomic_bool *answering; /* NULL, or what is raised with the answer's first byte */
 };
 
 #define HTTP_CONTENT_TYPE_BYTES 96

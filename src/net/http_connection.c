@@ -10,6 +10,7 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->net = net;
     connection->stream = NULL;
     connection->wake = NULL;
+    connection->answering = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
     buf_init(&connection->origin, URL_MAX_BYTES, "origin");
@@ -93,6 +94,8 @@ static int read_one_head(struct http_connection *connection, bool to_head_reques
                          : err_set(err, ERR_STALE, "connection closed before any answer");
         if (!begun) {
             connection->wake = NULL; /* an answer has begun: see http.h */
+            if (connection->answering != NULL)
+                atomic_store(connection->answering, true);
             deadline = clock_deadline(LIMIT_BODY_IDLE_MS);
         }
     }
@@ -161,10 +164,10 @@ static int open_stream(struct http_connection *connection, const struct url *url
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
     int rc = tcp_connect(&connection->stream, host, port, &connection->wake, deadline, err);
-    if (rc != 0 && by_proxy)
-        err_wrap(err, "proxy %.*s:%u", SLICE_ARG(host), (unsigned)port);
     if (rc == 0 && by_proxy && url->tls)
         rc = open_tunnel(connection, url, &proxy, deadline, err);
+    if (rc != 0 && by_proxy)
+        err_wrap(err, "proxy %.*s:%u", SLICE_ARG(host), (unsigned)port);
     connection->wake = wake; /* reading the proxy's answer switched it off */
     if (rc == 0 && url->tls) {
         struct transport *secure;

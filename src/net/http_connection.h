@@ -13,6 +13,7 @@ struct http_connection {
     const struct http_net *net;
     struct transport *stream; /* NULL while closed */
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
+    atomic_bool *answering;   /* raised when an answer begins; NULL for none */
     bool through_proxy;       /* requests go in absolute form */
     struct buf origin;        /* "scheme://host:port" that the stream leads to */
 

@@ -281,6 +281,10 @@ int tcp_connect(struct transport **out, slice host, uint16_t port, const struct 
     if (rc != 0)
         return rc;
     int fd = connect_any(&addresses, *wake, deadline, err);
+    if (fd < 0 && addresses.count > 1)
+        err_wrap(err, "none of the %zu addresses of %.*s", addresses.count, SLICE_ARG(host));
+    else if (fd < 0)
+        err_wrap(err, "%.*s", SLICE_ARG(host));
     if (fd < 0)
         return fd;
     return tcp_adopt(out, fd, wake, err);

@@ -54,10 +54,10 @@ static const struct {
     { BR_ERR_X509_NOT_TRUSTED, ERR_TRUST, "was issued by an unknown authority" },
 };
 
-/* RFC 5246, section 7.2, and RFC 6066, section 9. */
+/* RFC 5246, section 7.2, and RFC 6066, section 9. Names in place: a pointer costs 32 bytes here. */
 static const struct {
-    int number;
-    const char *name;
+    unsigned char number;
+    char name[24];
 } alerts[] = {
     { 0, "close_notify" },
     { BR_ALERT_UNEXPECTED_MESSAGE, "unexpected_message" },

@@ -346,7 +346,8 @@ static void test_doc_errors(void **state)
     const struct json_info five = { .values = 5, .depth = 1, .type = RP_ARRAY };
     arena_init(&arena, 100); /* five tokens */
     assert_int_equal(json_doc_init(&doc, SLICE_LITERAL("[1,2,3,4]"), &five, &arena, &err), 0);
-    assert_int_equal(json_doc_init(&doc, SLICE_LITERAL("[1,2,3,4]"), &five, &arena, &err), ERR_MEMORY);
+    assert_int_equal(json_doc_init(&doc, SLICE_LITERAL("[1,2,3,4]"), &five, &arena, &err),
+                     ERR_MEMORY);
     assert_int_equal(json_doc_type(&doc, 0), RP_NONE);
     arena_free(&arena);
 

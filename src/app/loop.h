@@ -1,9 +1,9 @@
 /*
- * app/worker.h - the loop: one thread takes jobs, slots run them and post their results, main
+ * app/loop.h - the loop: one thread takes jobs, slots run them and post their results, main
  * waits for signals.
  */
-#ifndef APP_WORKER_H
-#define APP_WORKER_H
+#ifndef APP_LOOP_H
+#define APP_LOOP_H
 
 #include "base/err.h"
 #include "job/config.h"

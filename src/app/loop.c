@@ -1,4 +1,4 @@
-#include "app/worker.h"
+#include "app/loop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,9 +27,9 @@ struct worker {
     struct flag ready;    /* and the machine is fit: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
-    struct wake drained;  /* signalled: no job is left, all results have gone out */
     atomic_int exit_status;
     atomic_int undelivered; /* results that nobody has taken */
+    atomic_bool draining;   /* a thread of drain_main is there */
     struct slot_context slots;
     size_t slots_started; /* by main first, then by the taker alone */
     struct heartbeat heartbeat;
@@ -50,6 +50,28 @@ static void stop_taking(void *owner)
     struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
+}
+
+/* Tells main, which waits for signals, that no job is left and all results have gone out. */
+static void *drain_main(void *argument)
+{
+    struct worker *worker = argument;
+    if (worker->source->ops->drain != NULL)
+        worker->source->ops->drain(worker->source);
+    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
+    finish(worker, 0);
+    return NULL;
+}
+
+/* No more jobs; once those that are here have ended, main is woken. */
+static void end_after_jobs(void *owner)
+{
+    struct worker *worker = owner;
+    struct err err;
+    stop_taking(worker);
+    if (!atomic_exchange(&worker->draining, true) &&
+        thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0)
+        finish(worker, 0);
 }
 
 static void count_undelivered(void *owner)
@@ -77,6 +99,22 @@ static size_t ask_concurrency(const struct worker *worker, size_t concurrency)
     if ((size_t)answer != concurrency)
         log_write(LOG_DEBUG, NULL, "Concurrency is now %d.", answer);
     return (size_t)answer;
+}
+
+/*
+ * Waits for a free slot. A program that wants more or fewer of them is asked before each job-take,
+ * and now and then while all are busy: more may be wanted because they are. False at the end.
+ */
+static bool wait_room(struct worker *worker, size_t *concurrency, size_t *room)
+{
+    bool asks = worker->program->modify_concurrency != NULL;
+    bool open = true;
+    for (*room = 0; open && *room == 0;) {
+        *concurrency = ask_concurrency(worker, *concurrency);
+        deadline_ms deadline = asks ? clock_deadline(LIMIT_ASK_MS) : DEADLINE_NEVER;
+        open = job_table_wait_room(&worker->table, *concurrency, deadline, room);
+    }
+    return open;
 }
 
 /* Threads are started when there are jobs for them: an idle worker has one slot. */
@@ -115,21 +153,18 @@ static void *taker_main(void *argument)
     struct worker *worker = argument;
     struct source *source = worker->source;
     struct taken taken = { 0 };
-    size_t concurrency = (size_t)worker->config->concurrency;
+    size_t concurrency = (size_t)worker->config->concurrency, room;
     if (!get_ready(worker))
         return NULL;
-    while (!taken.ended) {
-        concurrency = ask_concurrency(worker, concurrency);
-        size_t room = job_table_wait_room(&worker->table, concurrency);
-        if (room == 0)
-            break;
+    while (!taken.ended && wait_room(worker, &concurrency, &room)) {
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
         start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
+        atomic_store(&source->answering, false);
     }
+    job_table_end(&worker->table);
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
     if (!config_is_local(worker->config) && !taken.ended)
         return NULL;
-    job_table_close(&worker->table);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, source->exit_status);
     return NULL;
@@ -183,19 +218,23 @@ static int start_threads(struct worker *worker, struct err *err)
     return rc;
 }
 
-/* Waits for a signal (returns its number) or the worker's own end (returns 0). */
-static int wait_for_end(const struct wake *end, int signals_fd, deadline_ms deadline)
+/* Waits until a signal comes (*signal_number), the worker has ended (0), or the deadline: false. */
+static bool wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline,
+                         int *signal_number)
 {
     struct pollfd entries[] = {
         { .fd = signals_fd, .events = POLLIN },
-        { .fd = end->fd, .events = POLLIN },
+        { .fd = worker->finished.fd, .events = POLLIN },
     };
     struct signalfd_siginfo info;
-    while (poll(entries, 2, clock_left_ms(deadline)) < 0 && errno == EINTR)
-        continue;
-    if (entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
-        return (int)info.ssi_signo;
-    return 0;
+    int rc;
+    *signal_number = 0;
+    do {
+        rc = poll(entries, 2, clock_left_ms(deadline));
+    } while (rc < 0 && errno == EINTR);
+    if (rc > 0 && entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
+        *signal_number = (int)info.ssi_signo;
+    return rc > 0;
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
@@ -209,42 +248,40 @@ static void report_unfinished(struct worker *worker)
     buf_free(&ids);
 }
 
-/* Tells main, which waits for signals, that no job is left. */
-static void *drain_main(void *argument)
-{
-    struct worker *worker = argument;
-    struct source *source = worker->source;
-    if (source->ops->drain != NULL)
-        source->ops->drain(source);
-    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    wake_signal(&worker->drained);
-    return NULL;
-}
-
 /* Lets running jobs finish and post, for as long as the grace lasts or until a second signal. */
-static int drain(struct worker *worker, int signals_fd)
+static int drain(struct worker *worker, int signals_fd, int signal_number)
 {
-    struct err err;
+    int second_signal, undelivered_before = atomic_load(&worker->undelivered);
+    log_write(LOG_INFO, NULL, "%s received. Shutting down.",
+              signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    bool drains = worker->source->ops->drain != NULL;
     stop_taking(worker);
-    if (worker->source->ops->drain == NULL && !job_table_is_busy(&worker->table))
+    /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
+    if (!drains &&
+        (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
+         (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering))))
         return 0;
-    if (thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
-        wait_for_end(&worker->drained, signals_fd,
-                     clock_deadline(worker->config->shutdown_grace_ms));
+    deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
+    if (!drains && !job_table_is_busy(&worker->table))
+        first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
+    end_after_jobs(worker);
+    if (!wait_for_end(worker, signals_fd, first, &second_signal) &&
+        job_table_is_busy(&worker->table))
+        wait_for_end(worker, signals_fd, end, &second_signal);
     if (job_table_is_busy(&worker->table)) {
         /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
         job_table_abandon(&worker->table);
         if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
             report_unfinished(worker);
-        else if (worker->source->ops->drain != NULL)
-            wake_wait(&worker->drained, clock_deadline(LIMIT_ABANDON_MS));
+        else if (drains)
+            wake_wait(&worker->finished, clock_deadline(LIMIT_ABANDON_MS));
         return 1;
     }
-    if (!wake_wait(&worker->drained, 0)) {
+    if (drains && !wake_wait(&worker->finished, 0)) {
         log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
         return 1;
     }
-    return atomic_load(&worker->undelivered) > 0 ? 1 : 0;
+    return atomic_load(&worker->undelivered) > undelivered_before ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -260,14 +297,11 @@ static int run(struct worker *worker, struct err *err)
     }
     if (start_threads(worker, err) != 0)
         return 1;
-    int signal_number = wait_for_end(&worker->finished, signals_fd, DEADLINE_NEVER);
-    if (signal_number != 0)
-        log_write(LOG_INFO, NULL, "%s received. Shutting down.",
-                  signal_number == SIGINT ? "SIGINT" : "SIGTERM");
-    int status = atomic_load(&worker->exit_status);
-    if (signal_number != 0 || (status == 0 && worker->source->ops->drain != NULL))
-        status = drain(worker, signals_fd);
-    return status;
+    int signal_number;
+    while (!wait_for_end(worker, signals_fd, DEADLINE_NEVER, &signal_number))
+        continue;
+    return signal_number != 0 ? drain(worker, signals_fd, signal_number)
+                              : atomic_load(&worker->exit_status);
 }
 
 static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
@@ -289,6 +323,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .opened = slot_opened,
                                            .stop_taking = goes_on ? NULL : stop_taking,
                                            .undelivered = count_undelivered,
+                                           .end_after_jobs = end_after_jobs,
                                            .finish = finish };
     worker->slots_started = 1;
     job_table_init(&worker->table);
@@ -321,8 +356,6 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
     int rc = wake_init(&worker->taking, err);
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
-    if (rc == 0)
-        rc = wake_init(&worker->drained, err);
     if (rc == 0)
         rc = make_source(worker, err);
     worker->slots.source = worker->source;

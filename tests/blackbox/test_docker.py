@@ -1,0 +1,216 @@
+"""The image, really run: without rights, without a network, and against a TLS platform on a private network."""
+
+import json
+import re
+import subprocess
+import tarfile
+import uuid
+from pathlib import Path
+
+import pytest
+
+from docker_base import PYTHON, make_image
+from workerproc import BUILD
+
+HARDENED = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534"]
+PORT = 8443
+NAME = "api.platform.test"
+SOURCES = ["actions.py", "container_platform.py", "testplatform.py", "wire.py", "witness.py"]
+
+pytestmark = pytest.mark.xdist_group("build")
+
+
+def docker(*args, check=True, timeout=120):
+    done = subprocess.run(
+        ["docker", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, check=False
+    )
+    assert not check or done.returncode == 0, f"docker {' '.join(args)}: {done.stdout}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def engine():
+    try:
+        done = docker("version", check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"NO DOCKER ENGINE, THE IMAGE WAS NOT RUN: {error}")
+    if done.returncode != 0:
+        pytest.skip(f"NO DOCKER ENGINE, THE IMAGE WAS NOT RUN: {done.stdout.strip().splitlines()[-1]}")
+
+
+@pytest.fixture(scope="module")
+def archive():
+    path = BUILD / "image.tar"
+    assert path.exists(), f"{path} is not there; run ./build.sh image first"
+    return path
+
+
+def load(path):
+    """docker load; the name of what was loaded."""
+    said = docker("load", "-i", str(path)).stdout
+    return re.search(r"Loaded image(?: ID)?: (\S+)", said)[1]
+
+
+@pytest.fixture(scope="module")
+def image(engine, archive):
+    name = load(archive)
+    yield name
+    docker("image", "rm", "-f", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def echo_image(engine):
+    """The same kind of image around the echo handler: FROM scratch, one file."""
+    tag = f"slim-worker-test-echo:{uuid.uuid4().hex[:12]}"
+    packed = BUILD / "handlers/echo"
+    tar = subprocess.run(
+        ["tar", "-C", str(packed.parent), "-cf", "-", packed.name], capture_output=True, check=True
+    ).stdout
+    subprocess.run(
+        ["docker", "import", "--change", 'ENTRYPOINT ["/echo"]', "-", tag], input=tar, check=True, capture_output=True
+    )
+    yield tag
+    docker("image", "rm", "-f", tag, check=False)
+
+
+def test_archive_holds_the_binary_and_nothing_else(archive):
+    """One layer, one file, a numeric user that is not root."""
+    with tarfile.open(archive) as outer:
+        manifest = json.load(outer.extractfile("manifest.json"))
+        config = json.load(outer.extractfile(manifest[0]["Config"]))
+        assert len(manifest) == 1 and len(manifest[0]["Layers"]) == 1
+        with tarfile.open(fileobj=outer.extractfile(manifest[0]["Layers"][0])) as layer:
+            files = [member for member in layer.getmembers() if not member.isdir()]
+            assert len(files) == 1 and files[0].isreg() and files[0].mode & 0o111
+            assert layer.extractfile(files[0]).read() == (BUILD / "worker").read_bytes()
+            assert files[0].size + 4096 >= archive.stat().st_size - 16384
+    user = config["config"]["User"].split(":")[0]
+    assert user.isdigit() and int(user) > 0
+    assert config["os"] == "linux" and config["config"]["Entrypoint"]
+
+
+def test_size(engine, image, archive):
+    """Binary and at most 4 KB, as the engine sees it."""
+    size = int(docker("image", "inspect", "-f", "{{.Size}}", image).stdout)
+    assert size <= (BUILD / "worker").stat().st_size + 4096
+
+
+def test_image_runs_without_any_rights(image):
+    done = docker(
+        "run",
+        *HARDENED,
+        "--network",
+        "none",
+        image,
+        "--test_input",
+        '{"input": {"prompt": "The quick brown fox jumps"}}',
+        check=False,
+    )
+    assert re.match(r"--- Starting Serverless Worker \|  Version \S+ ---", done.stdout), done.stdout
+    assert done.returncode in (0, 1)
+
+
+def test_handler_image_runs_without_any_rights(echo_image):
+    done = docker(
+        "run",
+        *HARDENED,
+        "--network",
+        "none",
+        echo_image,
+        "--test_input",
+        '{"input": {"prompt": "The quick brown fox jumps"}}',
+    )
+    assert json.loads(re.search("Job result: (.*)", done.stdout)[1]) == {
+        "output": {"prompt": "The quick brown fox jumps"}
+    }
+
+
+def test_exit_status_passes_through(echo_image):
+    assert (
+        docker(
+            "run", *HARDENED, "--network", "none", echo_image, "--test_input", '{"id": "no input"}', check=False
+        ).returncode
+        == 1
+    )
+
+
+def test_version_without_proc_or_network(image):
+    assert re.search(r"\d+\.\d+\.\d+", docker("run", *HARDENED, "--network", "none", image, "--version").stdout)
+
+
+@pytest.fixture(scope="module")
+def private_network(engine):
+    name = f"slim-worker-test-{uuid.uuid4().hex[:12]}"
+    docker("network", "create", "--internal", name)
+    yield name
+    docker("network", "rm", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def python_image(engine, authority):
+    """The platform's image: a Python, the platform's files, a certificate for its name."""
+    chain, key = authority.leaf(NAME, tag="container")
+    here = Path(__file__).parent
+    files = {f"/test/{name}": (here / name).read_bytes() for name in SOURCES}
+    files |= {"/test/chain.pem": chain.read_bytes(), "/test/key.pem": key.read_bytes(), "/tmp/.keep": b""}
+    tag = f"slim-worker-test-python:{uuid.uuid4().hex[:12]}"
+    make_image(tag, files)
+    yield tag
+    docker("image", "rm", "-f", tag, check=False)
+
+
+@pytest.fixture
+def container():
+    """container(...) -> id of a detached container, removed after the test."""
+    started = []
+
+    def run(*args):
+        started.append(docker("run", "-d", *args).stdout.strip().splitlines()[-1])
+        return started[-1]
+
+    yield run
+    for one in started:
+        docker("rm", "-f", one, check=False)
+
+
+def test_job_over_tls_on_a_private_network(echo_image, python_image, private_network, authority, container):
+    """Name resolution by the network's own DNS, TLS 1.2, one job, one result, SIGTERM, exit 0."""
+    platform = container(
+        "--network",
+        private_network,
+        "--network-alias",
+        NAME,
+        python_image,
+        PYTHON,
+        "/test/container_platform.py",
+        "/test/chain.pem",
+        "/test/key.pem",
+        NAME,
+        str(PORT),
+    )
+    root = f"https://{NAME}:{PORT}/v2/ep0test"
+    variables = {
+        "RUNPOD_WEBHOOK_GET_JOB": f"{root}/job-take/$ID?gpu=x",
+        "RUNPOD_WEBHOOK_POST_OUTPUT": f"{root}/job-done/$RUNPOD_POD_ID/$ID?gpu=x",
+        "RUNPOD_WEBHOOK_PING": f"{root}/ping/$RUNPOD_POD_ID",
+        "RUNPOD_AI_API_KEY": "rpa_TESTKEY0123456789SECRET",
+        "RUNPOD_POD_ID": "pod-7x2",
+        "SSL_CERT_FILE": "/roots.pem",
+    }
+    env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    worker = container(
+        *[flag for flag in HARDENED if flag != "--rm"],
+        "--network",
+        private_network,
+        *env,
+        "--volume",
+        f"{authority.root_file}:/roots.pem:ro",
+        echo_image,
+    )
+    status = docker("wait", platform, timeout=120).stdout.strip()
+    said, log = docker("logs", platform).stdout, docker("logs", worker).stdout
+    assert status == "0" and "RESULT" in said, f"{said}\n=== worker\n{log}"
+    assert json.loads(re.search("RESULT (.*)", said)[1]) == {"output": {"from": "the private network"}}
+    docker("stop", "--time", "20", worker)
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", worker).stdout.strip() == "0"
+    assert "rpa_TESTKEY" not in log

@@ -1,0 +1,208 @@
+"""CONTRACT "Local runs": --test_input, test_input.json, --test_output, and the exit codes."""
+
+import json
+import re
+
+import pytest
+
+PROMPT = '{"input": {"prompt": "The quick brown fox jumps"}}'
+
+
+def result_of(done):
+    """The object behind "Job result:" in the log."""
+    found = re.search(r"Job result: (.*)", done.stdout)
+    assert found, done.stdout
+    return json.loads(found[1])
+
+
+@pytest.mark.smoke
+def test_input_from_the_command_line(local):
+    done = local("--test_input", PROMPT)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"--- Starting Serverless Worker \|  Version \S+ ---", lines[0])
+    assert result_of(done) == {"output": {"prompt": "The quick brown fox jumps"}}
+    assert re.fullmatch(r"INFO   \| (local_test \| )?Started\.", next(line for line in lines if "Started." in line))
+    assert lines[-1] == "INFO   | Local testing complete, exiting."
+
+
+def test_flag_with_equals_sign(local):
+    assert result_of(local(f"--test_input={PROMPT}")) == {"output": {"prompt": "The quick brown fox jumps"}}
+
+
+def test_id_is_local_test_unless_given(local):
+    assert re.search(r"\| local_test \| ", local("--test_input", '{"input": 1}').stdout)
+    done = local("--test_input", '{"id": "mine", "input": 1}')
+    assert re.search(r"\| mine \| ", done.stdout) and "local_test" not in done.stdout
+
+
+def test_number_as_id(local):
+    done = local("--test_input", '{"id": 17, "input": 1}')
+    assert done.returncode == 0 and re.search(r"\| 17 \| ", done.stdout)
+
+
+def test_input_from_the_file(local, tmp_path):
+    (tmp_path / "test_input.json").write_text('{"input": {"from": "file"}}\n')
+    done = local()
+    assert done.returncode == 0 and result_of(done) == {"output": {"from": "file"}}
+
+
+def test_command_line_wins_over_the_file(local, tmp_path):
+    (tmp_path / "test_input.json").write_text('{"input": {"from": "file"}}')
+    assert result_of(local("--test_input", '{"input": "flag"}')) == {"output": "flag"}
+
+
+def test_input_may_be_empty_but_not_null(local):
+    done = local("--test_input", '{"input": {}}')
+    assert done.returncode == 0 and result_of(done) == {}
+    for missing in ('{"input": null}', '{"id": "x"}'):
+        done = local("--test_input", missing)
+        assert done.returncode == 1 and re.search("ERROR.*input", done.stdout), done.stdout
+
+
+def test_empty_object_counts_as_none(local, tmp_path):
+    done = local("--test_input", "{}")
+    assert done.returncode == 1 and "test_input" in done.stdout
+    (tmp_path / "test_input.json").write_text("{}")
+    assert local().returncode == 1
+
+
+def test_no_test_input_at_all(local):
+    done = local()
+    assert done.returncode == 1 and "test_input.json" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["", "{", "no json", "{'input': 1}", '{"input": 1} x', '{"input": NaN}', "\x01"])
+def test_invalid_json_is_told_clearly(local, text):
+    done = local("--test_input", text)
+    assert done.returncode == 1, done.stdout
+    assert len(done.stdout.splitlines()) <= 6, "a clear message, not a dump"
+    if text:
+        assert re.search("ERROR.*(?i:test.input).*JSON", done.stdout)
+
+
+def test_invalid_json_in_the_file_names_the_file(local, tmp_path):
+    (tmp_path / "test_input.json").write_bytes(b'{"input": "\xff"}')
+    done = local()
+    assert done.returncode == 1 and "test_input.json" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["[]", "[1]", '"x"', "5", "null", "true"])
+def test_input_that_is_no_object(local, text):
+    assert local("--test_input", text).returncode == 1
+
+
+def test_file_that_cannot_be_read(local, tmp_path):
+    (tmp_path / "test_input.json").mkdir()
+    done = local()
+    assert done.returncode == 1 and "test_input.json" in done.stdout
+
+
+def test_error_result_is_exit_1(local):
+    done = local("--test_input", '{"input": {"mock_error": true}}', handler="mock")
+    assert done.returncode == 1 and "Mock error" in done.stdout
+    done = local("--test_input", '{"input": {"error": "boom", "x": 1}}')
+    assert done.returncode == 1 and "boom" in done.stdout
+
+
+def test_crash_is_exit_1(local):
+    assert local("--test_input", '{"input": {"mock_crash": true}}', handler="mock").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "expected, status",
+    [
+        ('{"output": {"a": [1, 2], "b": "\\u017e"}}', 0),
+        ('{"output": {"b": "ž", "a": [1, 2]}}', 0),
+        ('{"output": {"a": [2, 1], "b": "ž"}}', 1),
+        ('{"output": {"a": [1, 2]}}', 1),
+        ('{"a": [1, 2], "b": "ž"}', 1),
+    ],
+)
+def test_comparison_with_test_output(local, expected, status):
+    done = local("--test_input", '{"input": {"a": [1, 2], "b": "ž"}}', "--test_output", expected)
+    assert done.returncode == status, done.stdout
+    assert "test_output" in done.stdout
+
+
+def test_invalid_test_output(local):
+    done = local("--test_input", '{"input": 1}', "--test_output", "{oops")
+    assert done.returncode in (1, 2) and "test_output" in done.stdout
+
+
+def test_local_run_wins_over_the_platform(local, platform):
+    done = local("--test_input", '{"input": 1}', env=platform.env())
+    assert done.returncode == 0 and result_of(done) == {"output": 1}
+    assert not platform.connections
+
+
+def test_mock_logs_delay_and_progress(local):
+    done = local(
+        "--test_input",
+        json.dumps(
+            {
+                "input": {
+                    "mock_logs": ["one", "two"],
+                    "mock_delay": 0.05,
+                    "mock_return": [0],
+                    "mock_progress": {"updates": 2, "wait_time": 0},
+                }
+            }
+        ),
+        handler="mock",
+    )
+    assert done.returncode == 0 and result_of(done) == {"output": [0]}
+    assert re.search(r"local_test \| one\n", done.stdout) and re.search(r"local_test \| two\n", done.stdout)
+
+
+def test_mock_logs_by_number(local):
+    few = local("--test_input", '{"input": {"mock_logs": 2}}', handler="mock").stdout.splitlines()
+    many = local("--test_input", '{"input": {"mock_logs": 7}}', handler="mock").stdout.splitlines()
+    assert len(many) - len(few) == 5
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"mock_delay": "long"},
+        {"mock_logs": {"a": 1}},
+        {"mock_progress": 5},
+        {"mock_delay": -1},
+        {"mock_progress": {"updates": "many"}},
+        [],
+        "text",
+        5,
+        {"mock_error": "yes"},
+    ],
+)
+def test_mock_with_odd_input_does_not_crash(local, job):
+    done = local("--test_input", json.dumps({"input": job}), handler="mock")
+    assert done.returncode in (0, 1) and re.search("completed|failed|ERROR", done.stdout)
+
+
+def test_mock_refresh(local):
+    done = local("--test_input", '{"input": {"mock_refresh": true, "mock_return": 1}}', handler="mock")
+    assert done.returncode == 0 and result_of(done) == {"output": {"mock_return": 1}, "stopPod": True}
+
+
+def test_deep_nesting_is_an_error_not_a_crash(local, tmp_path):
+    (tmp_path / "test_input.json").write_text('{"input": ' + "[" * 300000 + "]" * 300000 + "}")
+    assert local().returncode == 1
+
+
+def test_large_input_from_the_file(local, tmp_path):
+    (tmp_path / "test_input.json").write_text(json.dumps({"input": {"x": "y" * 5_000_000}}))
+    assert local("--rp_log_level", "INFO").returncode == 0
+
+
+def test_unknown_endpoint_variable_makes_json_lines(local):
+    done = local("--test_input", '{"input": 5}', env={"RUNPOD_ENDPOINT_ID": "ep"})
+    entries = [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    assert any(entry["message"].startswith("Job result:") for entry in entries)
+    assert {entry["requestId"] for entry in entries} <= {None, "local_test"}
+
+
+def test_stock_worker_runs_something(local):
+    """build/worker is the stock binary: it has the same flags and a handler of its own."""
+    done = local("--test_input", PROMPT, handler="worker")
+    assert done.returncode in (0, 1) and "Starting Serverless Worker" in done.stdout

@@ -1,0 +1,76 @@
+"""CONTRACT "Order of events": what goes out when, and on which connection."""
+
+from actions import answer, hold
+from testplatform import FAST_PING
+
+
+def test_first_requests_wait_for_no_other(platform, worker):
+    """Ping, job-take and job-stop are all held: each came without the answer to another."""
+    platform.script("ping", hold())
+    worker(platform)
+    for route in ("ping", "take", "stop"):
+        platform.wait_request(route)
+    assert len({request.connection for request in platform.record}) == 3
+
+
+def test_each_channel_keeps_its_own_connection(platform, worker):
+    worker(platform, env={"RUNPOD_PING_INTERVAL": "300"})
+    for number in range(5):
+        assert platform.run(number) == {"output": number}
+    platform.stop_jobs("nobody")
+    platform.wait_request("stop", 2)
+    platform.wait_request("ping", 4)
+    platform.wait_idle()
+    used = {
+        route: {request.connection for request in platform.requests(route)}
+        for route in ("take", "stop", "ping", "done")
+    }
+    assert all(len(connections) == 1 for connections in used.values()), used
+    assert not used["take"] & used["stop"] and not used["take"] & used["ping"] and not used["ping"] & used["stop"]
+
+
+def test_take_result_take(platform, worker):
+    """The next take waits until the result is settled, and says that nothing is in progress."""
+    held = hold()
+    platform.script("done", held)
+    worker(platform, env=FAST_PING)
+    platform.give({"id": "slow-post", "input": 1})
+    platform.wait_for(held.reached.is_set, "the result post")
+    platform.wait_more("ping", 2)
+    assert len(platform.requests("take")) == 1
+    assert platform.requests("ping")[-1].param("job_id") == "slow-post"
+    held.release(answer(200))
+    assert platform.wait_request("take", 2).param("job_in_progress") == "0"
+    platform.wait_more("ping", 2)
+    assert platform.requests("ping")[-1].param("job_id") is None
+
+
+def test_in_progress_while_the_handler_runs(platform, worker):
+    worker(platform, handler="mock", env={"RUNPOD_PING_INTERVAL": "200"})
+    platform.wait_request("take")
+    assert platform.requests("ping") == [] or platform.requests("ping")[0].param("job_id") is None
+    platform.give({"id": "working", "input": {"mock_delay": 1.5}})
+    platform.wait_for(
+        lambda: any(ping.param("job_id") == "working" for ping in platform.requests("ping")),
+        "a ping that names the running job",
+    )
+    platform.result("working")
+    assert platform.wait_idle().param("job_in_progress") == "0"
+
+
+def test_each_method_and_version(platform, worker):
+    worker(platform)
+    platform.run(1)
+    methods = {"take": "GET", "stop": "GET", "ping": "GET", "done": "POST"}
+    for request in platform.record:
+        assert request.method == methods[request.route] and request.version == "HTTP/1.1"
+        assert request.header("Connection") in (None, "keep-alive")
+        if request.method == "GET":
+            assert request.header("Content-Length") in (None, "0")
+
+
+def test_user_agent_names_the_worker_and_its_version(platform, worker):
+    process = worker(platform)
+    agent = platform.wait_request("take").header("User-Agent")
+    version = process.wait_log("Starting Serverless Worker").split("Version")[1].split()[0]
+    assert version in agent and "slim-worker" in agent.lower()

@@ -1,0 +1,186 @@
+"""The worker as a process: started with a clean environment, its log read as it comes, nothing left behind."""
+
+import fcntl
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from witness import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("WORKER_BUILD", ROOT / "build")).resolve()
+RUNNER = shlex.split(os.environ.get("WORKER_RUNNER", ""))  # qemu-aarch64-static, for a cross-built worker
+
+
+def _bytes_in(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def binary(name):
+    """The worker of that name: worker, echo, mock, or the path of another one."""
+    path = Path(name) if "/" in name else BUILD / ("worker" if name == "worker" else f"handlers/{name}")
+    assert path.exists(), f"{path} is not there; run ./build.sh first (or set WORKER_BUILD)"
+    return path
+
+
+class Worker:
+    """One running worker."""
+
+    def __init__(self, witness, name, args=(), env=None, cwd="/", prefix=()):
+        self.witness = witness
+        self.env = dict(env or {})
+        self.killed = False
+        self.crash_expected = False
+        self.command = [*prefix, *RUNNER, str(binary(name)), *args]
+        self._output = bytearray()
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+        self.ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        witness.workers.append(self)
+
+    def _read(self):
+        pipe = self.process.stdout.fileno()
+        chunk = True
+        while chunk:
+            select.select([pipe], [], [])
+            with self.witness.changed:  # read and noted in one step, see output()
+                chunk = os.read(pipe, 1 << 16)
+                self._output += chunk
+                self.witness.changed.notify_all()
+        self.process.wait()
+
+        def note():
+            self.ended = True
+
+        self.witness.tell(note)
+
+    # ---- what it says ----
+
+    @property
+    def output(self):
+        """All that it has printed up to now, what is still in the pipe included."""
+        with self.witness.changed:
+            while not self.ended and not self.process.stdout.closed and _bytes_in(self.process.stdout):
+                self.witness.changed.wait(1)
+            return bytes(self._output)
+
+    @property
+    def log(self):
+        return self.output.decode("utf-8", "backslashreplace")
+
+    def lines(self, pattern=""):
+        return [line for line in self.log.splitlines() if re.search(pattern, line)]
+
+    def wait_log(self, pattern, count=1, timeout_s=PATIENCE_S):
+        """The count-th line of the log that matches the regular expression."""
+
+        def found():
+            lines = self.lines(pattern)
+            return lines[count - 1] if len(lines) >= count else None
+
+        return self.witness.wait_for(found, f"line {count} with {pattern!r} in the log", timeout_s)
+
+    # ---- what happens to it ----
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def terminate(self):
+        self.signal(signal.SIGTERM)
+
+    def interrupt(self):
+        self.signal(signal.SIGINT)
+
+    def wait(self, timeout_s=PATIENCE_S):
+        """Its exit status (negative: the signal that ended it)."""
+        self.witness.wait_for(lambda: self.ended, "the worker's end", timeout_s)
+        return self.process.returncode
+
+    def cpu_s(self):
+        """Processor time it has used so far, in seconds."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_kib(self):
+        """Its highest resident memory so far, in KiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+
+    def command_line(self):
+        return Path(f"/proc/{self.pid}/cmdline").read_bytes()
+
+    def end(self):
+        """Kill it and whatever it started; the test's very last step."""
+        if not self.ended:
+            self.killed = True
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self._reader.join(PATIENCE_S)
+        self.process.stdout.close()
+
+    def leftovers(self):
+        """Processes of its session that are still there."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.pid and fields[0] != "Z":
+                    found.append(f"{entry.name} {(entry / 'cmdline').read_bytes()!r}")
+            except (OSError, IndexError):
+                continue
+        return found
+
+    def story(self):
+        state = f"exit status {self.process.returncode}" if self.ended else "running"
+        log = self.log
+        if len(log) > 12000:
+            log = log[:6000] + "\n[... cut by the test ...]\n" + log[-6000:]
+        return f"=== worker {' '.join(self.command)[:300]}: {state}\n{log}"
+
+
+def run_local(name, *args, env=None, cwd, timeout_s=PATIENCE_S):
+    """Run a binary to its end, without a platform; returns a CompletedProcess with text in stdout."""
+    return subprocess.run(
+        [*RUNNER, str(binary(name)), *args],
+        env=env or {},
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout_s,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+    )
+
+
+def hosts_prefix(tmp_path, text):
+    """A command prefix that gives the worker an /etc/hosts of its own; needs the right to mount."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("needs root and unshare(1) to give one process an /etc/hosts of its own")
+    file = tmp_path / "hosts"
+    file.write_text(text)
+    script = f'/bin/mount --bind "{file}" /etc/hosts && exec "$@"'
+    return [shutil.which("unshare"), "-m", "/bin/sh", "-c", script, "sh"]
