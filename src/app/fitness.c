@@ -7,6 +7,7 @@
 #include "app/heartbeat.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "codec/backoff.h"
 #include "codec/url.h"
 #include "net/tcp.h"
 
@@ -77,10 +78,16 @@ static bool check_network(const struct subject *subject, char *reason)
     if (proxy_for(&subject->net->proxy, &url, &proxy))
         url = proxy;
     deadline_ms deadline = clock_deadline(subject->config->fitness.network_timeout_ms);
-    if (tcp_connect(&stream, url.host, url.port, &no_wake, deadline, &err) == 0) {
-        stream->ops->close(stream);
-        return true;
-    }
+    struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
+                               .longest_ms = LIMIT_RETRY_FIRST_MS };
+    do {
+        if (tcp_connect(&stream, url.host, url.port, &no_wake, deadline, &err) == 0) {
+            stream->ops->close(stream);
+            return true;
+        }
+        clock_sleep(
+            clock_earlier(deadline, clock_deadline(backoff_next_ms(&backoff, random_u32()))));
+    } while (clock_left_ms(deadline) > 0);
     snprintf(reason, REASON_BYTES, "Network connectivity failed: %.200s", err.text);
     return false;
 }
