@@ -13,11 +13,13 @@ import pytest
 
 from servers import free_port
 from witness import PATIENCE_S
+from workerproc import BUILD
 
 PATH = "/ep-1/realtime"
 HEAD = f"POST {PATH} HTTP/1.1\r\nHost: a\r\n"
 WAITING_MAX = 100  # requests that wait for a slot
 SPARE = 32  # connections beyond those that run or wait
+MEMORY_TELLS = BUILD.name != "tsan"  # a sanitizer's own memory hides the worker's
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
 
@@ -220,7 +222,7 @@ def test_large_bodies_both_ways(realtime):
     text = "0123456789abcdef" * 640_000  # 10 MB
     assert service.post({"id": "a", "input": text}, client) == (200, {"output": text})
     assert service.post({"id": "a", "input": text[:9_000_000]}, client)[0] == 200
-    assert service.process.peak_kib() < 50_000
+    assert service.process.peak_kib() < 50_000 or not MEMORY_TELLS
 
 
 def test_body_over_the_limit(realtime):
@@ -500,7 +502,7 @@ def test_nothing_is_left_of_many_connections(realtime):
     for _ in range(4):
         use()
     assert len(os.listdir(folder)) <= before + 1
-    assert service.process.peak_kib() <= peak + 1024
+    assert service.process.peak_kib() <= peak + 1024 or not MEMORY_TELLS
 
 
 # ---- signals ----
