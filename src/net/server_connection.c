@@ -451,9 +451,7 @@ static bool serve_next(struct server_connection *c)
     c->answered = false;
     c->request = (struct http1_request){ 0 };
     c->exchange = (struct server_exchange){ .request = &c->request };
-    c->closing = is_stopping(c);
-    if (c->closing && c->in.len == 0)
-        return false;
+    c->closing = is_stopping(c); /* but a request that is here already gets its answer */
     ptrdiff_t size = read_head(c, &err);
     if (size == 0)
         return false;
