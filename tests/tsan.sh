@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 JOBS=${JOBS:-$(nproc)}
 NATIVE=$(uname -m)
 MAKEFILE=tests/tsan.mk
-TESTS=(load concurrency stream progress refresh stop signals)
+TESTS=(load concurrency stream progress refresh stop signals realtime)
 
 . vendor/packages.sh
 . vendor/toolchain.sh

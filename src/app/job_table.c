@@ -36,7 +36,7 @@ size_t job_table_add(struct job_table *table, struct job *jobs)
     pthread_mutex_lock(&table->lock);
     for (struct job *job = jobs, *next; job != NULL; job = next) {
         next = job->next;
-        if (find(table, job->id) == NULL) {
+        if (job->own_id || find(table, job->id) == NULL) {
             add_one(table, job);
             continue;
         }

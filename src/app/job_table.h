@@ -31,7 +31,8 @@ struct job_table {
 void job_table_init(struct job_table *table);
 
 /*
- * Takes over a list of jobs. One whose id is already here is released: it runs once. Returns how
+ * Takes over a list of jobs. One whose id is already here is released: it runs once,
+ * unless its id is its client's own choice. Returns how
  * many queued jobs there are beyond the slots that wait for one.
  */
 size_t job_table_add(struct job_table *table, struct job *jobs);

@@ -52,10 +52,12 @@ static void stop_taking(void *owner)
     wake_signal(&worker->taking);
 }
 
-/* Tells main, which waits for signals, that no job is left. */
+/* Tells main, which waits for signals, that no job is left and all results have gone out. */
 static void *drain_main(void *argument)
 {
     struct worker *worker = argument;
+    if (worker->source->ops->drain != NULL)
+        worker->source->ops->drain(worker->source);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, 0);
     return NULL;
@@ -128,12 +130,17 @@ static void start_slots(struct worker *worker, size_t unserved, size_t concurren
     }
 }
 
+/* Jobs are taken from the platform, which stops them, and asks for a machine that is fit. */
+static bool is_polling(const struct worker *worker)
+{
+    return !config_is_local(worker->config) && !config_is_realtime(worker->config);
+}
+
 /* Before the first job: the handler is open and, on the platform, the machine is fit. */
 static bool get_ready(struct worker *worker)
 {
     flag_wait(&worker->opened, DEADLINE_NEVER);
-    if (!config_is_local(worker->config) &&
-        !fitness_run(worker->config, worker->net, worker->program)) {
+    if (is_polling(worker) && !fitness_run(worker->config, worker->net, worker->program)) {
         finish(worker, 1);
         return false;
     }
@@ -156,7 +163,7 @@ static void *taker_main(void *argument)
     }
     job_table_end(&worker->table);
     /* Told to take no more, a worker of the platform stays until the platform ends it. */
-    if (!config_is_local(worker->config))
+    if (!config_is_local(worker->config) && !taken.ended)
         return NULL;
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
     finish(worker, source->exit_status);
@@ -204,7 +211,7 @@ static int start_threads(struct worker *worker, struct err *err)
         rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
         rc = thread_start(heartbeat_main, worker, stack, err);
-    if (rc == 0 && remote)
+    if (rc == 0 && is_polling(worker))
         rc = thread_start(stop_channel_main, worker, stack, err);
     if (rc == 0 && worker->config->execution_timeout_ms > 0)
         rc = thread_start(watchdog_main, worker, stack, err);
@@ -247,13 +254,15 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
     int second_signal, undelivered_before = atomic_load(&worker->undelivered);
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    bool drains = worker->source->ops->drain != NULL;
     stop_taking(worker);
     /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
-    if (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
-        (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering)))
+    if (!drains &&
+        (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
+         (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering))))
         return 0;
     deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
-    if (!job_table_is_busy(&worker->table))
+    if (!drains && !job_table_is_busy(&worker->table))
         first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
     end_after_jobs(worker);
     if (!wait_for_end(worker, signals_fd, first, &second_signal) &&
@@ -264,6 +273,12 @@ static int drain(struct worker *worker, int signals_fd, int signal_number)
         job_table_abandon(&worker->table);
         if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
             report_unfinished(worker);
+        else if (drains)
+            wake_wait(&worker->finished, clock_deadline(LIMIT_ABANDON_MS));
+        return 1;
+    }
+    if (drains && !wake_wait(&worker->finished, 0)) {
+        log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
         return 1;
     }
     return atomic_load(&worker->undelivered) > undelivered_before ? 1 : 0;
@@ -292,6 +307,8 @@ static int run(struct worker *worker, struct err *err)
 static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
                     const rp_config *program, const struct handler *handler)
 {
+    /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
+    bool goes_on = config_is_realtime(config) && !config->refresh_worker;
     size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
     worker->config = config;
     worker->program = program;
@@ -304,7 +321,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .stack_bytes = stack,
                                            .owner = worker,
                                            .opened = slot_opened,
-                                           .stop_taking = stop_taking,
+                                           .stop_taking = goes_on ? NULL : stop_taking,
                                            .undelivered = count_undelivered,
                                            .end_after_jobs = end_after_jobs,
                                            .finish = finish };
@@ -312,6 +329,19 @@ static void fill_in(struct worker *worker, const struct config *config, const st
     job_table_init(&worker->table);
     flag_init(&worker->opened);
     flag_init(&worker->ready);
+}
+
+static int make_source(struct worker *worker, struct err *err)
+{
+    const struct config *config = worker->config;
+    const struct wake *wake = &worker->taking;
+    size_t slots = worker->program->modify_concurrency != NULL ? LIMIT_CONCURRENCY
+                                                               : (size_t)config->concurrency;
+    if (config_is_local(config))
+        return source_local_new(&worker->source, config, err);
+    if (config_is_realtime(config))
+        return source_realtime_new(&worker->source, config, slots, wake, err);
+    return source_platform_new(&worker->source, config, worker->net, wake, err);
 }
 
 int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
@@ -327,9 +357,7 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
     if (rc == 0)
-        rc = config_is_local(config)
-                 ? source_local_new(&worker->source, config, err)
-                 : source_platform_new(&worker->source, config, net, &worker->taking, err);
+        rc = make_source(worker, err);
     worker->slots.source = worker->source;
     /* Nothing is freed: threads may still be using it when the process exits, which is next. */
     return rc == 0 ? run(worker, err) : 1;

@@ -34,7 +34,7 @@ static void deliver(struct slot *slot, struct job *job, const struct log_tag *ta
 {
     struct err err = { 0 };
     const struct slot_context *context = slot->context;
-    if (slot->result.stop_pod) {
+    if (slot->result.stop_pod && context->stop_taking != NULL) {
         log_write(LOG_INFO, tag, "refresh_worker flag set, stopping pod after job.");
         context->stop_taking(context->owner);
     }

@@ -23,7 +23,7 @@ struct slot_context {
 
     void *owner; /* passed to the functions below, which are called on the slot's thread */
     void (*opened)(void *owner);         /* the handler is ready for jobs */
-    void (*stop_taking)(void *owner);    /* a result says that there should be no more */
+    void (*stop_taking)(void *owner);    /* a result says: no more; NULL: no matter */
     void (*undelivered)(void *owner);    /* a result could not be delivered */
     void (*end_after_jobs)(void *owner); /* the same, and the worker is to end with its jobs */
     void (*finish)(void *owner, int exit_status); /* the worker is to end */

@@ -60,12 +60,14 @@ static int make_net(const struct config *config, struct http_net *net, struct er
 /* What the program says, where neither a flag nor a variable says otherwise. */
 static void add_program(struct config *config, const rp_config *program)
 {
+    if (config_is_realtime(config) && config->realtime_concurrency != 0)
+        config->concurrency = config->realtime_concurrency;
     if (config->concurrency == 0)
         config->concurrency = program->concurrency > 0 ? program->concurrency : 1;
     if (config->concurrency > LIMIT_CONCURRENCY)
         config->concurrency = LIMIT_CONCURRENCY;
     config->stream |= program->stream;
-    config->aggregate_stream |= program->aggregate_stream;
+    config->aggregate_stream |= program->aggregate_stream || config_is_realtime(config);
     config->refresh_worker |= program->refresh_worker;
 }
 

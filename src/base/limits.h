@@ -64,6 +64,18 @@
 #define LIMIT_ANSWER_MS 5000       /* an answer half read at a shutdown: then it is dropped */
 #define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
 
+/* The server: realtime mode. Sums over all connections are these times their number. */
+#define LIMIT_REQUEST_BYTES (64u * LIMIT_MIB) /* a body: as large as what the platform hands out */
+#define LIMIT_REALTIME_WAITING 100 /* requests that wait for a slot; more are answered 503 */
+#define LIMIT_SERVER_SPARE 32      /* connections beyond those that run or wait: idle ones */
+#define LIMIT_SERVER_REFUSALS 16   /* connections over the number that are told so, at a time */
+#define LIMIT_SERVER_HEAD_MS 10000 /* from a request's first byte to the end of its head */
+#define LIMIT_SERVER_IDLE_MS 75000 /* a kept-alive connection; proxies before us keep it for 60 s */
+#define LIMIT_SERVER_LINGER_MS 1000                /* for the peer to read why it was refused */
+#define LIMIT_SERVER_LINGER_BYTES (1u * LIMIT_MIB) /* of a refused request that are still read */
+#define LIMIT_SERVER_PAUSE_MS 100 /* before accepting again when the system is out of descriptors */
+#define LIMIT_SERVER_BACKLOG 128  /* connections the kernel holds for us */
+
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */
 #define LIMIT_KEEP_BYTES (64u * 1024u)
 

@@ -27,7 +27,8 @@ struct config {
     slice pod_hostname;
     slice endpoint_id;
     int64_t ping_ms;
-    int64_t realtime_port; /* 0: none */
+    int64_t realtime_port;        /* 0: none */
+    int64_t realtime_concurrency; /* 0: as everywhere */
 
     /* Ours. */
     int64_t concurrency; /* 0: as the program says */
@@ -60,10 +61,16 @@ struct config {
     char random_id[RANDOM_UUID_BYTES];
 };
 
-/* True where jobs come from a local test, not from the platform. */
+/* True where jobs come as requests to the worker's own port. A test on the command line wins. */
+static inline bool config_is_realtime(const struct config *config)
+{
+    return config->realtime_port != 0 && config->test_input.len == 0;
+}
+
+/* True where jobs come from a local test. */
 static inline bool config_is_local(const struct config *config)
 {
-    return config->take_url.len == 0 || config->test_input.len > 0;
+    return !config_is_realtime(config) && (config->take_url.len == 0 || config->test_input.len > 0);
 }
 
 #endif

@@ -43,14 +43,24 @@ static int check_api_key(slice key, struct err *err)
     return 0;
 }
 
+/* Realtime mode: of the platform only the heartbeat is left. */
+static int check_realtime(const struct config *config, struct err *err)
+{
+    if (config->endpoint_id.len == 0)
+        return err_set(err, ERR_CONFIG,
+                       "RUNPOD_REALTIME_PORT is set, but RUNPOD_ENDPOINT_ID is not, "
+                       "so there would be no path to serve");
+    int rc = check_url("RUNPOD_WEBHOOK_PING", config->ping_url, err);
+    return rc == 0 ? proxy_check(&config->proxy, err) : rc;
+}
+
 int config_check(const struct config *config, struct err *err)
 {
     int rc = check_api_key(config->api_key, err);
-    if (rc == 0 && config->realtime_port != 0)
-        rc = err_set(err, ERR_CONFIG,
-                     "RUNPOD_REALTIME_PORT: realtime mode is not supported by this version");
     if (rc != 0 || config_is_local(config))
         return rc;
+    if (config_is_realtime(config))
+        return check_realtime(config, err);
     rc = check_url("RUNPOD_WEBHOOK_GET_JOB", config->take_url, err);
     if (rc == 0)
         rc = check_url("RUNPOD_WEBHOOK_POST_OUTPUT", config->output_url, err);

@@ -32,6 +32,7 @@ struct job {
     slice id;              /* decoded; a number's text as it stands */
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
+    bool own_id;           /* its client chose the id: another job may have the same */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
     struct flag stop;      /* raised when the job is to end early, */
     atomic_int why;        /* an enum job_stop: and why */
@@ -40,7 +41,7 @@ struct job {
 
 enum job_stop {
     JOB_GOES_ON,
-    JOB_STOPPED,   /* by the platform: nobody waits for a result */
+    JOB_STOPPED,   /* by the platform, or its client left: nobody waits for a result */
     JOB_TIMED_OUT, /* it ran longer than it may: its client is told so */
     JOB_ABANDONED, /* the worker ends now: what is not delivered yet never will be by it */
 };
@@ -67,7 +68,7 @@ void job_release(struct job *job);
 /* Raises the job's stop flag. The first reason stays, but for a time-out. From any thread. */
 void job_stop(struct job *job, enum job_stop why);
 
-/* True where the platform has stopped the job: no result is to be posted. */
+/* True where nobody waits for the job's result any more: no result is to be posted. */
 bool job_is_stopped(const struct job *job);
 
 /* Sleeps until the deadline, or until the job is stopped or abandoned (true). */

@@ -46,8 +46,10 @@ const struct option options[] = {
     { .variable = "RUNPOD_POD_ID", .kind = OPTION_SLICE, .offset = AT(worker_id) },
     { .variable = "RUNPOD_POD_HOSTNAME", .kind = OPTION_SLICE, .offset = AT(pod_hostname) },
     { .variable = "RUNPOD_ENDPOINT_ID", .kind = OPTION_SLICE, .offset = AT(endpoint_id) },
-    { .variable = "RUNPOD_REALTIME_PORT", .kind = OPTION_NUMBER, .offset = AT(realtime_port), .min = 0,
-      .max = 65535, .unit = 1 },
+    { NULL, "RUNPOD_REALTIME_PORT", OPTION_NUMBER, AT(realtime_port), 0, 65535, 1, 0, "PORT",
+      "serve POST /<endpoint id>/realtime here instead of polling" },
+    { NULL, "RUNPOD_REALTIME_CONCURRENCY", OPTION_NUMBER, AT(realtime_concurrency), 1,
+      LIMIT_CONCURRENCY, 1, 0, "N", "jobs at the same time there (as --concurrency)" },
 
     /* Fitness checks. */
     { .variable = "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", .kind = OPTION_SWITCH,

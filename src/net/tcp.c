@@ -140,6 +140,18 @@ static const struct transport_ops tcp_ops = {
     .close = tcp_close,
 };
 
+int tcp_adopt(struct transport **out, int fd, const struct wake *const *wake, struct err *err)
+{
+    struct tcp *tcp = malloc(sizeof *tcp);
+    if (tcp == NULL) {
+        close(fd);
+        return err_set(err, ERR_MEMORY, "no memory for a connection");
+    }
+    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
+    *out = &tcp->transport;
+    return 0;
+}
+
 /* --- connecting: a small race between the addresses of one name --- */
 
 struct race {
@@ -277,12 +289,5 @@ int tcp_connect(struct transport **out, slice host, uint16_t port,
         err_wrap(err, "%.*s", SLICE_ARG(host));
     if (fd < 0)
         return fd;
-    struct tcp *tcp = malloc(sizeof *tcp);
-    if (tcp == NULL) {
-        close(fd);
-        return err_set(err, ERR_MEMORY, "no memory for a connection");
-    }
-    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
-    *out = &tcp->transport;
-    return 0;
+    return tcp_adopt(out, fd, wake, err);
 }

@@ -35,4 +35,10 @@ int tcp_connect(struct transport **tcp, slice host, uint16_t port,
                 const struct address_filter *filter, const struct wake *const *wake,
                 deadline_ms deadline, struct err *err);
 
+/*
+ * The same for a connection that a peer has opened: takes over fd, which must be non-blocking. Also
+ * closes fd where it fails: ERR_MEMORY.
+ */
+int tcp_adopt(struct transport **tcp, int fd, const struct wake *const *wake, struct err *err);
+
 #endif

@@ -29,6 +29,7 @@ ROWS = {
     "net/digest": 2,
     "net/http": 3,
     "net/proxy": 3,
+    "net/server": 3,
     "gpu/": 3,
     "job/": 4,
     "app/": 5,
