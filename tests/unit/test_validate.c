@@ -117,7 +117,9 @@ static struct job *run(struct bench *bench, const char *input)
     assert_int_equal(buf_add_text(&delivery->body, "}", &err), 0);
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
-    rp_job_run(&bench->job, job, validate, bench, &bench->result);
+    static const struct handler_ops ops = { .run = validate };
+    static const struct handler handler = { &ops, NULL };
+    rp_job_run(&bench->job, job, &handler, bench, &bench->result);
     return job;
 }
 
