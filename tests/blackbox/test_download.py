@@ -166,7 +166,7 @@ def test_stopped_job_gives_up_at_once(server, platform, worker, tmp_path):
     platform.give({"id": "stopped", "input": {"action": "download", "url": f"{server.base}/f"}})
     assert started.wait(30)
     platform.stop_jobs("stopped")
-    process.wait_log("stopped.*: the job was stopped")
+    process.wait_log("stopped.*Job stopped")
     server.pages["/g"] = body(b"next")
     assert platform.run({"action": "download", "url": f"{server.base}/g"})["output"]["end"] == "next"
     goes_on.set()

@@ -252,7 +252,7 @@ def test_stop_takes_the_parts_back(fake, platform, worker, tmp_path, big):
     platform.give({"id": "stopped", "input": {"action": "upload", "path": str(big), "bucket": "b"}})
     assert fake.waiting.wait(30)
     platform.stop_jobs("stopped")
-    process.wait_log("stopped.*Upload: the job was stopped")
+    process.wait_log("stopped.*Job stopped")
     fake.go_on.set()
     assert fake.seen[-1].startswith("DELETE ") and not platform.requests("done")
 
