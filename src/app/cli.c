@@ -1,6 +1,7 @@
 #include "app/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/version.h"
 #include "codec/json.h"
@@ -47,6 +48,51 @@ static int set_log_level(const struct parse *parse, const char *name, const char
     return config_set_log_level(parse->config, name, value, parse->err);
 }
 
+static int set_handler(const struct parse *parse, const char *name, const char *value)
+{
+    parse->config->handler_program = value;
+    parse->config->handler_once = strcmp(name, "--handler-once") == 0;
+    return 0;
+}
+
+static int set_handler_ready(const struct parse *parse, const char *name, const char *value)
+{
+    parse->config->handler_ready = strcmp(value, "line") == 0;
+    return parse->config->handler_ready ? 0 : err_set(parse->err, ERR_CONFIG, "%s: line", name);
+}
+
+static int set_isolate(const struct parse *parse, const char *name, const char *value)
+{
+    (void)name;
+    (void)value;
+    parse->config->isolate = true;
+    return 0;
+}
+
+static int set_pass_key(const struct parse *parse, const char *name, const char *value)
+{
+    (void)name;
+    (void)value;
+    parse->config->pass_api_key = true;
+    return 0;
+}
+
+static int set_seconds(const struct parse *parse, const char *name, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+    int64_t ms = (int64_t)(seconds * 1000);
+    if (*end != '\0' || !(seconds > 0 && seconds < 1e6))
+        return err_set(parse->err, ERR_CONFIG, "%s must be a number of seconds", name);
+    if (strcmp(name, "--execution-timeout") == 0)
+        parse->config->execution_timeout_ms = ms;
+    else if (strcmp(name, "--ready-timeout") == 0)
+        parse->config->ready_timeout_ms = ms;
+    else
+        parse->config->kill_grace_ms = ms;
+    return 0;
+}
+
 static int ignore(const struct parse *parse, const char *name, const char *value)
 {
     (void)parse;
@@ -75,6 +121,14 @@ static int print_help(const struct parse *parse, const char *name, const char *v
 static const struct flag_row rows[] = {
     { "--test_input", "JSON", set_test_input, "run this one job here, print its result, exit" },
     { "--test_output", "JSON", set_test_output, "exit 1 unless the test's result equals this" },
+    { "--handler", "PROGRAM", set_handler, "give jobs to this program, one a line" },
+    { "--handler-once", "PROGRAM", set_handler, "start this program for each job" },
+    { "--handler-ready", "line", set_handler_ready, "wait until it says {\"ready\": true}" },
+    { "--isolate", NULL, set_isolate, "run the linked handler in a child process" },
+    { "--execution-timeout", "S", set_seconds, "the longest a job may take" },
+    { "--ready-timeout", "S", set_seconds, "the longest a program may take to be ready" },
+    { "--kill-grace", "S", set_seconds, "from SIGTERM to SIGKILL" },
+    { "--pass-api-key", NULL, set_pass_key, "leave RUNPOD_AI_API_KEY in its environment" },
     { "--rp_log_level", "LEVEL", set_log_level, "NOTSET TRACE DEBUG INFO WARN ERROR, or 0 to 5" },
     { "--rp_debugger", NULL, ignore, NULL },
     { "--rp_serve_api", NULL, refuse, NULL },

@@ -116,7 +116,7 @@ bool job_table_stop(struct job_table *table, slice id)
     pthread_mutex_lock(&table->lock);
     struct job *job = find(table, id);
     if (job != NULL)
-        flag_raise(&job->stop);
+        job_stop(job);
     pthread_mutex_unlock(&table->lock);
     return job != NULL;
 }

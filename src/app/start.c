@@ -8,6 +8,8 @@
 #include "app/cli.h"
 #include "app/worker.h"
 #include "base/version.h"
+#include "job/child.h"
+#include "job/child_side.h"
 
 _Static_assert((int)RP_TRACE == (int)LOG_TRACE && (int)RP_ERROR == (int)LOG_ERROR,
                "a handler's log levels are the log's");
@@ -30,6 +32,7 @@ static void prepare_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGCHLD); /* for job/child_watch.c */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -54,11 +57,30 @@ static int make_net(const struct config *config, struct http_net *net, struct er
     return tls_context_new(&net->tls, config->ca_file, err);
 }
 
+static int prepare_child(const struct config *config, char **argv, struct child_setting *child,
+                         struct err *err)
+{
+    *child = (struct child_setting){
+        .program = config->handler_program,
+        .mode = config->handler_once ? CHILD_ONCE : CHILD_LINES,
+        .ready = config->handler_ready,
+        .pass_api_key = config->pass_api_key,
+        .execution_timeout_ms = config->execution_timeout_ms,
+        .ready_timeout_ms = config->ready_timeout_ms,
+        .kill_grace_ms = config->kill_grace_ms,
+        .output_max_bytes = config->result_max_bytes,
+    };
+    if (child->program != NULL)
+        return child_prepare(child, err);
+    return config->isolate ? child_prepare_isolated(child, argv, err) : 0;
+}
+
 int rp_start(int argc, char **argv, const rp_config *handlers)
 {
     /* Threads refer to these until the process ends. */
     static struct config config;
     static struct http_net net;
+    static struct child_setting child;
     struct err err = { 0 };
     enum cli_action action = CLI_RUN;
     int rc = config_from_environment(&config, &err);
@@ -68,6 +90,10 @@ int rp_start(int argc, char **argv, const rp_config *handlers)
         return 0;
     if (rc == 0)
         rc = config_check(&config, &err);
+    if (rc == 0 && child_side_wanted())
+        return child_side_run(&config, handlers);
+    if (rc == 0)
+        rc = prepare_child(&config, argv, &child, &err);
     if (rc == 0 && handlers->handler == NULL)
         rc = err_set(&err, ERR_CONFIG, "rp_config.handler is not set");
     if (rc != 0)
@@ -78,6 +104,7 @@ int rp_start(int argc, char **argv, const rp_config *handlers)
     greet();
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
-    int status = worker_run(&config, &net, handlers, &err);
+    int status = worker_run(&config, &net, handlers, &child, &err);
+    child_end_all(&child);
     return err.code != 0 && status != 0 ? fail(&err, EXIT_STATUS_FAILED) : status;
 }

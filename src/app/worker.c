@@ -13,6 +13,7 @@
 #include "app/job_table.h"
 #include "app/stop_channel.h"
 #include "base/limits.h"
+#include "job/child.h"
 #include "job/rp_job.h"
 #include "job/source.h"
 
@@ -21,6 +22,7 @@
 struct worker {
     const struct config *config;
     const rp_config *handlers;
+    struct child_setting *child;
     struct source *source;
     struct job_table table;
     struct flag ready;    /* setup is done: jobs may be taken */
@@ -76,7 +78,27 @@ struct slot {
     struct outlet outlet;
     struct rp_job job;
     struct result result;
+    void *child;
 };
+
+/* Ends the worker once what it holds is delivered. */
+static void *fatal_main(void *argument)
+{
+    struct worker *worker = argument;
+    stop_taking(worker);
+    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
+    finish(worker, 1);
+    return NULL;
+}
+
+static int start_thread(void *(*run)(void *), struct worker *worker, size_t stack_bytes,
+                        struct err *err);
+
+static void be_fatal(void *user, const char *why)
+{
+    log_write(LOG_ERROR, NULL, "%s Ending the worker.", why);
+    start_thread(fatal_main, user, LIMIT_STACK_SERVICE_BYTES, NULL);
+}
 
 static void deliver(struct slot *slot, struct job *job, const struct log_tag *tag)
 {
@@ -99,7 +121,9 @@ static void run_job(struct slot *slot, struct job *job)
     const struct log_tag tag = job_tag(job);
     log_write(LOG_INFO, &tag, "Started.");
     slot->job.refresh = handlers->refresh_worker;
-    rp_job_run(&slot->job, job, handlers->handler, handlers->user, &slot->result);
+    bool child = slot->child != NULL;
+    rp_job_run(&slot->job, job, child ? child_ops.run : handlers->handler,
+               child ? slot->child : handlers->user, &slot->result);
     if (flag_is_raised(&job->stop))
         log_write(LOG_INFO, &tag, "Job stopped.");
     else
@@ -139,7 +163,16 @@ static void *slot_main(void *argument)
     }
     rp_job_init(&slot.job, worker->config, &slot.outlet);
     result_init(&slot.result, worker->config->result_max_bytes);
-    if (set_up(worker))
+    if (worker->child->path != NULL) {
+        worker->child->fatal = be_fatal;
+        worker->child->fatal_user = worker;
+        if (child_ops.open(worker->child, &slot.child, &err) != 0) {
+            log_write(LOG_ERROR, NULL, "%s", err.text);
+            finish(worker, 1);
+            return NULL;
+        }
+    }
+    if (slot.child != NULL ? (flag_raise(&worker->ready), true) : set_up(worker))
         while ((job = job_table_next(&worker->table)) != NULL)
             run_job(&slot, job);
     result_free(&slot.result);
@@ -268,7 +301,7 @@ static int run(struct worker *worker, struct err *err)
 }
 
 int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
-               struct err *err)
+               struct child_setting *child, struct err *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
@@ -277,6 +310,7 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
     }
     worker->config = config;
     worker->handlers = handlers;
+    worker->child = child;
     worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
     worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
     job_table_init(&worker->table);

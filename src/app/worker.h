@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "job/config.h"
+#include "job/child.h"
 #include "net/http.h"
 #include "worker.h"
 
@@ -17,6 +18,6 @@
  * Returns the process's exit status; 1 with *err set where it could not start.
  */
 int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
-               struct err *err);
+               struct child_setting *child, struct err *err);
 
 #endif

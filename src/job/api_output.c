@@ -113,3 +113,49 @@ void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     log_format((enum log_level)level, &tag, format, args);
     va_end(args);
 }
+
+/* --- for handlers that are no C functions ------------------------------------------------- */
+
+int rp_yield_json(rp_job *job, slice json, struct err *err)
+{
+    const struct log_tag tag = job_tag(job->job);
+    (void)err;
+    log_write(LOG_INFO, &tag, "Stream: %.*s", SLICE_ARG(json)); /* stand-in */
+    return 0;
+}
+
+int rp_progress_json(rp_job *job, slice json, struct err *err)
+{
+    return job->outlet->source->ops->progress(job->outlet, job->job, json, err);
+}
+
+int rp_return_lines(rp_job *job, struct lines *lines, slice json, struct err *err)
+{
+    int rc = lines_give(lines, &job->output, err);
+    if (rc == 0)
+        link_output(job, json, true);
+    return rc;
+}
+
+void rp_fail_text(rp_job *job, const char *type, slice message, slice traceback)
+{
+    if (job->has_failed)
+        return;
+    job->has_failed = true;
+    job->fail_type = type;
+    job->message.len = 0;
+    if (message.len > LIMIT_ERROR_BYTES)
+        message.len = LIMIT_ERROR_BYTES;
+    buf_add_slice(&job->message, message, NULL);
+    snprintf(job->traceback, sizeof job->traceback, "%.*s", SLICE_ARG(traceback));
+}
+
+const char *rp_job_fail_type(const rp_job *job)
+{
+    return job->fail_type != NULL ? job->fail_type : "HandlerError";
+}
+
+struct wake *rp_job_stop_wake(rp_job *job)
+{
+    return &job->job->stop_wake;
+}

@@ -37,6 +37,15 @@ struct config {
     enum log_level log_level;
     bool log_json_lines;
 
+    const char *handler_program; /* NULL: the linked handler, in a child where isolate */
+    bool handler_once;
+    bool handler_ready;
+    bool isolate;
+    bool pass_api_key;
+    int64_t execution_timeout_ms;
+    int64_t ready_timeout_ms;
+    int64_t kill_grace_ms;
+
     /* Local runs. Empty where not given. */
     slice test_input;
     slice test_output;

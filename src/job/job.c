@@ -1,6 +1,7 @@
 #include "job/job.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 
@@ -25,8 +26,15 @@ void delivery_release(struct delivery *delivery)
     free(delivery);
 }
 
+void job_stop(struct job *job)
+{
+    flag_raise(&job->stop);
+    wake_signal(&job->stop_wake);
+}
+
 void job_release(struct job *job)
 {
+    close(job->stop_wake.fd);
     delivery_release(job->delivery);
 }
 
@@ -88,6 +96,8 @@ static struct job *read_job(struct delivery *delivery, slice text, const char *l
     if (envelope.input.ptr == NULL)
         job->defect = "Job has missing field(s): input.";
     flag_init(&job->stop);
+    if (wake_init(&job->stop_wake, NULL) != 0)
+        return NULL;
     atomic_fetch_add(&delivery->jobs, 1);
     return job;
 }

@@ -33,6 +33,7 @@ struct job {
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
+    struct wake stop_wake; /* signalled with stop */
     struct flag stop;      /* raised when the platform wants the job stopped */
 };
 
@@ -51,6 +52,9 @@ void delivery_release(struct delivery *delivery);
  */
 int delivery_read(struct delivery *delivery, const char *local_id, struct job **jobs,
                   struct err *err);
+
+/* Tells whoever runs the job that it is to end. From any thread that keeps it from its release. */
+void job_stop(struct job *job);
 
 /* Ends a job; its slices are invalid after that. From any thread. */
 void job_release(struct job *job);

@@ -26,6 +26,7 @@ void rp_job_end(struct rp_job *self)
     buf_reset(&self->message, LIMIT_KEEP_BYTES);
     self->job = NULL;
     self->linked = (slice){ 0 };
+    self->fail_type = NULL;
     self->traceback[0] = '\0';
     self->doc_made = self->has_output = self->linked_checked = self->has_failed = self->refresh =
         false;
@@ -81,7 +82,7 @@ void rp_job_run(struct rp_job *self, struct job *job, rp_handler *handler, void 
     }
     int status = handler(self, user);
     if (self->has_failed) {
-        seal_failure(self, result, "HandlerError", buf_slice(&self->message));
+        seal_failure(self, result, rp_job_fail_type(self), buf_slice(&self->message));
     } else if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);
