@@ -85,7 +85,7 @@ void lines_clear(struct lines *lines, size_t keep_bytes)
 int lines_give(struct lines *lines, struct buf *to, struct err *err)
 {
     size_t pending = lines_pending(lines);
-    slice rest = { lines->buf.ptr + lines->start, pending };
+    slice rest = slice_skip(buf_slice(&lines->buf), lines->start);
     to->len = 0;
     int rc = buf_add_slice(to, rest, err);
     if (rc != 0)

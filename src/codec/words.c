@@ -43,9 +43,11 @@ static int add_escaped(struct cut *cut, struct err *err)
 
 int words_next(slice *rest, char *to, slice *word, struct err *err)
 {
+    if (rest->len == 0)
+        return 0;
     struct cut cut = { .at = rest->ptr, .end = rest->ptr + rest->len, .to = to };
     int rc = 0;
-    if (rest->len > 0 && memchr(rest->ptr, '\0', rest->len) != NULL)
+    if (memchr(rest->ptr, '\0', rest->len) != NULL)
         return err_set(err, ERR_INPUT, "it holds a NUL byte");
     while (cut.at < cut.end && is_blank(*cut.at))
         cut.at++;

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/flag.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "codec/backoff.h"
 #include "codec/lines.h"
@@ -34,7 +35,7 @@ struct child {
     slice input;      /* not yet sent */
     bool input_feed;  /* a line feed follows it */
     bool input_close; /* and then the end */
-    bool input_whole; /* the job's own input is still there */
+    const char *dropped; /* up to here the job's input is given back; NULL: none of it */
 
     bool ready;
     int status;      /* how the last one ended, as waitpid tells */
@@ -70,8 +71,8 @@ void child_send(struct child *child, slice input, bool then_close);
 bool child_has_unsent(const struct child *child);
 
 /*
- * Gives the memory of a large input back to the system once all of it was sent: from then on it
- * reads as zeros. The rest of the job (its id, for one) stays.
+ * Gives the memory of a large input back to the system as it is sent: from then on it reads as
+ * zeros. The rest of the job (its id, for one) stays.
  */
 void child_drop_sent(struct child *child);
 

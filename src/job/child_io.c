@@ -15,7 +15,7 @@ void child_send(struct child *child, slice input, bool then_close)
     child->input = input;
     child->input_feed = true;
     child->input_close = then_close;
-    child->input_whole = true;
+    child->dropped = NULL;
 }
 
 bool child_has_unsent(const struct child *child)
@@ -58,16 +58,21 @@ static void send_some(struct child *child)
 void child_drop_sent(struct child *child)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    if (child->job == NULL || child_has_unsent(child) || !child->input_whole)
-        return;
-    child->input_whole = false;
     slice input = child->job->job->input;
-    if (input.len < LIMIT_CHILD_DROP_BYTES)
+    const char *sent = child_has_unsent(child) && child->input.ptr != NULL ? child->input.ptr
+                                                                           : input.ptr + input.len;
+    if (child->dropped == NULL)
+        child->dropped = input.ptr;
+    if (sent < child->dropped || (size_t)(sent - child->dropped) < LIMIT_CHILD_DROP_BYTES)
         return;
-    uintptr_t from = ((uintptr_t)input.ptr + page - 1) & ~(page - 1);
-    uintptr_t to = ((uintptr_t)input.ptr + input.len) & ~(page - 1);
+    if (sent > input.ptr + input.len)
+        sent = input.ptr + input.len;
+    uintptr_t from = ((uintptr_t)child->dropped + page - 1) & ~(page - 1);
+    uintptr_t to = (uintptr_t)sent & ~(page - 1);
     /* From malloc, so private and anonymous: pages are gone until they are touched again. */
-    madvise((void *)from, to - from, MADV_DONTNEED); // NOLINT(performance-no-int-to-ptr)
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED); // NOLINT(performance-no-int-to-ptr)
+    child->dropped = sent;
 }
 
 /* --- from the child ----------------------------------------------------------------------- */
