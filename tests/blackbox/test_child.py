@@ -1,5 +1,6 @@
 """Handlers that are programs: a job a line."""
 
+import glob
 import json
 import os
 import re
@@ -52,7 +53,7 @@ def test_outputs_arrive_as_they_are(value, actor, platform):
 def test_a_job_of_many_lines_arrives_on_one(worker, platform):
     worker(platform, "--handler", program("echo.py"), handler="worker")
     job = {"id": "pretty", "input": {"text": "a\nb\r\n", "list": [1, 2]}, "webhook": None}
-    platform.script("take", actions.answer(200, json.dumps(job, indent=3).replace("\n", "\r\n")))
+    platform.script("take", actions.answer(200, json.dumps(job, indent=3).replace("\n", "\r\n").encode()))
     assert platform.result("pretty") == {"output": job["input"]}
 
 
@@ -321,7 +322,8 @@ def test_ten_megabytes_each_way_cost_little_more_than_themselves(worker, platfor
 def test_the_examples_work(name, worker, platform, tmp_path):
     command = program(name)
     if name.endswith(".go"):
-        go = shutil.which("go") or shutil.which("go", path="/usr/lib/go/bin:/usr/local/go/bin")
+        folders = [os.environ.get("PATH", ""), "/usr/local/go/bin", *glob.glob("/usr/lib/go*/bin")]
+        go = shutil.which("go", path=":".join(folders))
         if go is None:
             pytest.skip("NO GO TOOLCHAIN: the Go example was not tried (apt-get install golang-go)")
         command = str(tmp_path / "echo")

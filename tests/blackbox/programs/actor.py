@@ -65,8 +65,8 @@ def lost_child():
 
 def on_term(act):
     def handler(number, frame):
-        if act == "answer":
-            output("stopped in time")
+        if act == "answer":  # past the buffer, which the signal may have interrupted
+            os.write(1, b'\n{"output": "stopped in time"}\n')
             raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN if act == "ignore" else handler)
