@@ -41,6 +41,7 @@ static int add_escaped(struct cut *cut, struct err *err)
     return 0;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): written through cut.to
 int words_next(slice *rest, char *to, slice *word, struct err *err)
 {
     if (rest->len == 0)

@@ -47,7 +47,7 @@ static int split(struct child_setting *setting, struct err *err)
         err_wrap(err, "the handler's command line \"%.100s\"", setting->program);
         return err->code = ERR_CONFIG;
     }
-    return count > 0 ? 0 : err_set(err, ERR_CONFIG, "the handler's command line is empty");
+    return 0;
 }
 
 static bool is_program(const char *path)
@@ -76,6 +76,8 @@ static int find_program(struct child_setting *setting, struct err *err)
     char path[4096];
     if (folders == NULL || folders[0] == '\0')
         folders = DEFAULT_PATH;
+    if (name == NULL)
+        return err_set(err, ERR_CONFIG, "the handler's command line is empty");
     snprintf(path, sizeof path, "%s", name);
     if (strchr(name, '/') != NULL && !is_program(path))
         return err_set(err, ERR_CONFIG, "the handler's program %.200s is no file that can be run",

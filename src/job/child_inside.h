@@ -32,9 +32,9 @@ struct child {
     char tail[LIMIT_CHILD_TAIL_BYTES]; /* the newest lines of err */
     size_t tail_len;
 
-    slice input;      /* not yet sent */
-    bool input_feed;  /* a line feed follows it */
-    bool input_close; /* and then the end */
+    slice input;         /* not yet sent */
+    bool input_feed;     /* a line feed follows it */
+    bool input_close;    /* and then the end */
     const char *dropped; /* up to here the job's input is given back; NULL: none of it */
 
     bool ready;

@@ -112,8 +112,7 @@ static int read_errors(struct child *child)
 int child_drain(struct child *child, struct err *err)
 {
     int count = 1;
-    while (child->process.err >= 0 && read_errors(child) > 0)
-        continue;
+    while (child->process.err >= 0 && read_errors(child) > 0) {}
     while (child->process.out >= 0 && count > 0)
         count = read_some(&child->process.out, &child->out, err);
     return count < 0 ? count : 0;

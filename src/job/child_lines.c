@@ -66,10 +66,13 @@ static int wait_ready(struct child *child, const struct wake *wake, struct err *
         hear_stray_lines(child);
         if (child->ready)
             break;
-        if ((events & CHILD_ENDED) != 0)
-            return give_up(child, NULL, err);
-        if ((events & CHILD_SILENT) != 0)
-            return give_up(child, "closed its standard output", err);
+        if ((events & (CHILD_ENDED | CHILD_SILENT)) != 0) {
+            /* Its pipes end a moment before it does. */
+            bool ended = process_wait(&child->process, clock_deadline(LIMIT_CHILD_EXIT_MS));
+            child_hear_strays(child);
+            child_log_errors(child, ended);
+            return give_up(child, ended ? NULL : "closed its standard output", err);
+        }
         if ((events & CHILD_STOPPED) != 0)
             return err_set(err, ERR_CANCELLED, "the job was stopped");
         if ((events & CHILD_LATE) != 0)
@@ -344,6 +347,8 @@ int child_run_line(struct child *child, rp_job *job)
     while (!talk.over)
         step(&talk);
     finish_sending(child);
+    /* What came in one piece with the answer: nothing else would wake anybody to read it. */
+    hear_stray_lines(child);
     child->tail_len = 0;
     return talk.rc;
 }

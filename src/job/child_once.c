@@ -95,8 +95,7 @@ int child_run_once(struct child *child, rp_job *job)
         return RP_FAILED;
     }
     child_send(child, rp_job_json(job), true);
-    while (!step(&once, &err))
-        continue;
+    while (!step(&once, &err)) {}
     child_log_errors(child, true);
     /* Ending the process clears what it said. */
     said = child->out;

@@ -96,8 +96,7 @@ static void look_if_idle(const struct child *wanted)
 static void look_for_dead(int signals_fd)
 {
     struct signalfd_siginfo info;
-    while (read(signals_fd, &info, sizeof info) > 0)
-        continue;
+    while (read(signals_fd, &info, sizeof info) > 0) {}
     process_reap_orphans();
     for (struct child *child = idle_first; child != NULL; child = child->idle_next)
         if (child->process.pid != 0 && process_has_ended(&child->process))

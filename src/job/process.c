@@ -129,6 +129,19 @@ static char **make_environment(const struct process_plan *plan, char *mark)
     return list;
 }
 
+/*
+ * ThreadSanitizer cannot follow two processes in one memory: for it the worker is copied, and a
+ * program that cannot be run is one that exits with status 127.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LAUNCH_FLAGS (CLONE_VFORK | SIGCHLD)
+#endif
+#endif
+#ifndef LAUNCH_FLAGS
+#define LAUNCH_FLAGS (CLONE_VM | CLONE_VFORK | SIGCHLD)
+#endif
+
 /* --- starting ----------------------------------------------------------------------------- */
 
 /* No handler of ours may run in the new process, which has our memory. */
@@ -138,7 +151,7 @@ static pid_t launch_child(struct launch *launch)
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, launch);
+    pid_t pid = clone(child_main, stack + sizeof stack, LAUNCH_FLAGS, launch);
     int errnum = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = errnum;

@@ -135,7 +135,7 @@ static bool sweep_once(const char *mark)
         return false;
     for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
         char path[64];
-        int pid = atoi(entry->d_name);
+        int pid = (int)strtol(entry->d_name, NULL, 10);
         snprintf(path, sizeof path, "/proc/%d/environ", pid);
         if (pid > 1 && pid != getpid() && file_holds(path, mark) && kill(pid, SIGKILL) == 0)
             any = true;
