@@ -62,7 +62,7 @@ def test_a_signal_is_a_crash_and_five_are_enough(once, platform):
 
 def test_it_may_take_no_longer_than_the_timeout(once, platform):
     once(sh("exec sleep 600"), "--execution-timeout", "0.2")
-    assert failure(platform.run({}))["error_type"] == "HandlerTimeout"
+    assert failure(platform.run({}))["error_type"] == "TimeoutError"
 
 
 def test_it_may_say_no_more_than_the_limit(once, platform):
@@ -71,7 +71,7 @@ def test_it_may_say_no_more_than_the_limit(once, platform):
 
 
 def test_a_stopped_one_is_killed(once, platform):
-    process = once(sh("trap '' TERM; echo runs >&2; while :; do sleep 600; done"), "--kill-grace", "0.2")
+    process = once(sh("trap '' TERM; echo runs >&2; while :; do sleep 600; done"), "--handler-grace", "0.2")
     job = platform.give(input={})
     process.wait_log("runs")
     platform.stop_jobs(job)
