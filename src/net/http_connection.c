@@ -181,6 +181,9 @@ static int open_stream(struct http_connection *connection, const struct url *url
     slice host = by_proxy ? proxy.host : url->host;
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
+    if (connection->net->unix_path != NULL)
+        return tcp_connect_unix(&connection->stream, connection->net->unix_path, &connection->wake,
+                                err);
     if (by_proxy && connection->filter != NULL)
         return err_set(err, ERR_INPUT, "behind a proxy its address cannot be checked");
     int rc = tcp_connect(&connection->stream, host, port, connection->filter, &connection->wake,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -295,5 +296,26 @@ int tcp_connect(struct transport **out, slice host, uint16_t port,
         err_wrap(err, "%.*s", SLICE_ARG(host));
     if (fd < 0)
         return fd;
+    return tcp_adopt(out, fd, wake, err);
+}
+
+int tcp_connect_unix(struct transport **out, const char *path, const struct wake *const *wake,
+                     struct err *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    if (len > UNIX_PATH_MAX_BYTES)
+        return err_set(err, ERR_INPUT, "the socket's path has more than %d bytes",
+                       UNIX_PATH_MAX_BYTES);
+    memcpy(address.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_system(err, ERR_MEMORY, errno, "cannot make a socket");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        /* EAGAIN: the queue of connections is full. */
+        err_system(err, ERR_RETRY, errno, "connect to %s", path);
+        close(fd);
+        return ERR_RETRY;
+    }
     return tcp_adopt(out, fd, wake, err);
 }
