@@ -100,9 +100,10 @@ class Talk:
 class BadServer:
     """`path`: a Unix socket instead of a port of 127.0.0.1."""
 
-    def __init__(self, witness, path=None):
+    def __init__(self, witness, path=None, backlog=128):
         self.witness = witness
         self.path = path
+        self.deaf = False  # accept one more connection, then none: the kernel's queue fills up
         self.requests = []  # every Talk, in order of arrival
         self.connections = 0
         self.complaints = []  # requests against RFC 9112, pages that failed
@@ -111,9 +112,9 @@ class BadServer:
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
-            self.listener.listen(128)
+            self.listener.listen(backlog)
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
             self.port = self.listener.getsockname()[1]
         self.links = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -123,7 +124,7 @@ class BadServer:
         return f"http+unix:{self.path}" if self.path else f"http://127.0.0.1:{self.port}"
 
     def _accept(self):
-        while not self.stopped:
+        while not self.stopped and not self.deaf:
             try:
                 link, _ = self.listener.accept()
             except OSError:
