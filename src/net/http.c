@@ -199,7 +199,8 @@ static void copy_wanted(const struct http1_response *response, const struct http
 static void note_answer(const struct http1_response *response, struct http_answer *answer)
 {
     slice value;
-    *answer = (struct http_answer){ .status = response->status,
+    *answer = (struct http_answer){ .connected = true,
+                                    .status = response->status,
                                     .has_length = response->body == HTTP1_BODY_LENGTH,
                                     .length = response->content_length };
     if (http1_field(response, "Content-Type", &value))
@@ -227,18 +228,20 @@ static int read_early_answer(struct http_connection *connection, struct http1_re
 
 /* Sends the request and reads the answer's head, once. ERR_STALE: worth a new connection. */
 static int attempt(struct http_client *client, const struct http_request *request,
-                   const struct url *url, bool at_home, struct http1_response *response,
-                   struct err *err)
+                   const struct url *url, bool at_home, struct http_answer *answer,
+                   struct http1_response *response, struct err *err)
 {
     struct http_connection *connection = &client->connection;
     bool reused;
     connection->wake = request->wake;
     connection->answering = request->answering;
+    connection->parts_gently = request->parts_gently;
     connection->filter = request->filter;
     int64_t connect_ms = request->connect_ms != 0 ? request->connect_ms : LIMIT_CONNECT_MS;
     int rc = http_connection_open(connection, url, bounded(request, connect_ms), &reused, err);
     if (rc != 0)
         return rc;
+    answer->connected = true;
     rc = send_request(client, request, url, at_home, err);
     if (rc == ERR_RETRY) {
         const struct err send_err = *err;
@@ -307,8 +310,7 @@ static void skip_body(struct http_client *client)
     char piece[1024];
     struct err err;
     for (size_t skipped = 0; skipped < LIMIT_REPLY_BYTES;) {
-        ptrdiff_t count = http_body_read(&client->body, &client->connection, piece, sizeof piece,
-                                         &err);
+        ptrdiff_t count = http_read(client, piece, sizeof piece, &err);
         if (count <= 0)
             break;
         skipped += (size_t)count;
@@ -325,14 +327,15 @@ static int hop(struct http_client *client, const struct http_request *request, s
 {
     struct http1_response response;
     *answer = (struct http_answer){ 0 };
-    int rc = attempt(client, request, url, at_home, &response, err);
+    int rc = attempt(client, request, url, at_home, answer, &response, err);
     if (rc == ERR_STALE)
-        rc = attempt(client, request, url, at_home, &response, err);
+        rc = attempt(client, request, url, at_home, answer, &response, err);
     if (rc != 0)
         return rc;
     note_answer(&response, answer);
     copy_wanted(&response, request);
-    http_body_begin(&client->body, &response, bounded(request, request->body_ms));
+    http_body_begin(&client->body, &response, bounded(request, request->body_ms),
+                    request->idle_ms != 0 ? request->idle_ms : LIMIT_BODY_IDLE_MS);
     client->keep_alive = response.keep_alive;
     client->connection.wake = request->wake_always ? request->wake : NULL;
     *again = is_redirect(request, response.status);
@@ -365,7 +368,13 @@ int http_open(struct http_client *client, const struct http_request *request,
 
 ptrdiff_t http_read(struct http_client *client, void *bytes, size_t size, struct err *err)
 {
-    return http_body_read(&client->body, &client->connection, bytes, size, err);
+    return http_read_until(client, bytes, size, DEADLINE_NEVER, err);
+}
+
+ptrdiff_t http_read_until(struct http_client *client, void *bytes, size_t size, deadline_ms until,
+                          struct err *err)
+{
+    return http_body_read(&client->body, &client->connection, bytes, size, until, err);
 }
 
 void http_end(struct http_client *client)
@@ -401,14 +410,18 @@ static int read_whole(struct http_client *client, const struct http_answer *answ
     return rc;
 }
 
+int http_read_all(struct http_client *client, const struct http_answer *answer, struct buf *body,
+                  struct err *err)
+{
+    body->len = 0;
+    int rc = read_whole(client, answer, body, err);
+    http_end(client);
+    return rc;
+}
+
 int http_exchange(struct http_client *client, const struct http_request *request,
                   struct http_answer *answer, struct buf *body, struct err *err)
 {
     int rc = http_open(client, request, answer, err);
-    if (rc != 0)
-        return rc;
-    body->len = 0;
-    rc = read_whole(client, answer, body, err);
-    http_end(client);
-    return rc;
+    return rc == 0 ? http_read_all(client, answer, body, err) : rc;
 }

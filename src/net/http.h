@@ -22,8 +22,9 @@
 
 /* What all clients of the process share; linked, must outlive them. */
 struct http_net {
-    struct tls_context *tls;
+    struct tls_context *tls; /* NULL where no URL is https */
     struct proxy_config proxy;
+    const char *unix_path; /* every connection leads to this socket, whatever the host; or NULL */
 };
 
 struct http_client;
@@ -64,7 +65,8 @@ struct http_request {
     int64_t connect_ms; /* all addresses and the TLS handshake; 0: LIMIT_CONNECT_MS */
     int64_t send_ms;    /* the whole request */
     int64_t answer_ms;  /* from the end of the request to the first byte of the answer */
-    int64_t body_ms;    /* the rest of the answer; no pause in it may exceed LIMIT_BODY_IDLE_MS */
+    int64_t body_ms;    /* the rest of the answer */
+    int64_t idle_ms;    /* no pause in that may be longer; 0: LIMIT_BODY_IDLE_MS */
 
     /*
      * NULL, or a wake-up that gives the request up: while connecting, sending, and waiting for
@@ -74,6 +76,13 @@ struct http_request {
 
     atomic_bool *answering; /* NULL, or what is raised with the answer's first byte */
     bool wake_always;       /* ... but give it up after that too */
+
+    /*
+     * Where the wake-up comes while waiting for the answer: tell the peer so by closing our half of
+     * the connection, and take what it has sent by then. An answer that was on its way is not lost;
+     * ERR_CANCELLED once the peer closes too, or after LIMIT_PARTING_MS.
+     */
+    bool parts_gently;
     deadline_ms until;      /* over all of the limits; 0 for none */
 
     /*
@@ -92,6 +101,7 @@ struct http_request {
 #define HTTP_CONTENT_TYPE_BYTES 96
 
 struct http_answer {
+    bool connected; /* the request was sent, or begun: what went wrong did so after connecting */
     int status;
     char content_type[HTTP_CONTENT_TYPE_BYTES]; /* "" where there was none; cut where longer */
     bool encoded; /* there was a Content-Encoding other than identity */
@@ -131,6 +141,14 @@ int http_exchange(struct http_client *client, const struct http_request *request
 int http_open(struct http_client *client, const struct http_request *request,
               struct http_answer *answer, struct err *err);
 ptrdiff_t http_read(struct http_client *client, void *bytes, size_t size, struct err *err);
+
+/* As http_read, but ERR_TIMEOUT once `until` has passed, after which it may be called again. */
+ptrdiff_t http_read_until(struct http_client *client, void *bytes, size_t size, deadline_ms until,
+                          struct err *err);
+
+/* The rest of http_exchange after an http_open: the whole body, and the end. */
+int http_read_all(struct http_client *client, const struct http_answer *answer, struct buf *body,
+                  struct err *err);
 void http_end(struct http_client *client);
 
 #endif

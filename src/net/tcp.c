@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -126,6 +127,11 @@ static bool tcp_usable(struct transport *self)
     return count < 0 && errno == EAGAIN;
 }
 
+static void tcp_finish_writing(struct transport *self)
+{
+    shutdown(tcp_of(self)->fd, SHUT_WR);
+}
+
 static void tcp_close(struct transport *self)
 {
     struct tcp *tcp = tcp_of(self);
@@ -137,6 +143,7 @@ static const struct transport_ops tcp_ops = {
     .read = tcp_read,
     .write = tcp_write,
     .usable = tcp_usable,
+    .finish_writing = tcp_finish_writing,
     .close = tcp_close,
 };
 
@@ -289,5 +296,26 @@ int tcp_connect(struct transport **out, slice host, uint16_t port,
         err_wrap(err, "%.*s", SLICE_ARG(host));
     if (fd < 0)
         return fd;
+    return tcp_adopt(out, fd, wake, err);
+}
+
+int tcp_connect_unix(struct transport **out, const char *path, const struct wake *const *wake,
+                     struct err *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    if (len > UNIX_PATH_MAX_BYTES)
+        return err_set(err, ERR_INPUT, "the socket's path has more than %d bytes",
+                       UNIX_PATH_MAX_BYTES);
+    memcpy(address.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_system(err, ERR_MEMORY, errno, "cannot make a socket");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        /* EAGAIN: the queue of connections is full. */
+        err_system(err, ERR_RETRY, errno, "connect to %s", path);
+        close(fd);
+        return ERR_RETRY;
+    }
     return tcp_adopt(out, fd, wake, err);
 }

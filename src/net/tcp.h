@@ -35,6 +35,11 @@ int tcp_connect(struct transport **tcp, slice host, uint16_t port,
                 const struct address_filter *filter, const struct wake *const *wake,
                 deadline_ms deadline, struct err *err);
 
+/* The same to a Unix socket, whose path is at most UNIX_PATH_MAX_BYTES long. Never blocks. */
+#define UNIX_PATH_MAX_BYTES 107
+int tcp_connect_unix(struct transport **tcp, const char *path, const struct wake *const *wake,
+                     struct err *err);
+
 /*
  * The same for a connection that a peer has opened: takes over fd, which must be non-blocking. Also
  * closes fd where it fails: ERR_MEMORY.
