@@ -559,7 +559,7 @@ def test_server_is_started_and_ended(platform, own):
 
 
 def test_server_that_ignores_sigterm_is_killed(platform, own):
-    process = own("slow-term", flags=["--kill-grace", "1"])
+    process = own("slow-term", flags=["--handler-grace", "1"])
     ask(platform, route="/echo", body={})
     process.terminate()
     assert process.wait() == 0
