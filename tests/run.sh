@@ -256,6 +256,14 @@ venv()
     tests/venv.sh build/venv tests/requirements.txt "$OFFLINE" >"$LOG_DIR/venv.log" 2>&1
 }
 
+# The real inference server for the tests of HTTP handlers; without it they are skipped, and say so.
+real_server()
+{
+    local log=$LOG_DIR/real-server.log
+    tests/realserver.sh build/llama "$OFFLINE" >"$log" 2>&1 ||
+        say "no real inference server: $(tail -n 1 "$log")"
+}
+
 part_blackbox()
 {
     if ! venv; then
@@ -266,6 +274,7 @@ part_blackbox()
         fi
         return
     fi
+    real_server
     check image ./build.sh image "${FLAGS[@]}" || return 0
     WORKER_BUILD=build pytest_part blackbox
 }

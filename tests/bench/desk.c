@@ -42,6 +42,11 @@ static struct {
     bool take_resumed;
     uint64_t result_bytes;
     int64_t last_stream_ns;
+    /* Parts that begin with an event of eventserver.c: how old that was when the part had come. */
+    long timed_parts;
+    int64_t oldest_part_ns;  /* of all of them */
+    int64_t oldest_first_ns; /* of those that begin with an answer's first event */
+    int64_t first_event_ns;  /* when the first event of all was made */
 } count;
 
 /* While the stop channel is being answered. */
@@ -138,6 +143,9 @@ int desk_report(void)
            "\"last_stream_ns\":%ld",
            count.handed_out, count.results, count.results_ok, count.results_unknown,
            count.results_repeated, config.input_len, count.result_bytes, count.last_stream_ns);
+    printf(",\"timed_parts\":%ld,\"oldest_part_ns\":%ld,\"oldest_first_ns\":%ld,"
+           "\"first_event_ns\":%ld",
+           count.timed_parts, count.oldest_part_ns, count.oldest_first_ns, count.first_event_ns);
     int rc = print_latencies();
     print_jobs();
     puts("}");
@@ -300,6 +308,33 @@ static int answer_stop(struct conn *c)
     return 0;
 }
 
+/* The number behind the name in the start of a body; -1 where there is none. */
+static int64_t number_behind(const struct conn_request *r, const char *name)
+{
+    const char *at = memmem(r->body_kept, r->body_kept_len, name, strlen(name));
+    if (at == NULL)
+        return -1;
+    int64_t value = 0;
+    const char *end = r->body_kept + r->body_kept_len;
+    for (at += strlen(name); at < end && *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (*at - '0');
+    return value;
+}
+
+static void note_part(const struct conn_request *r)
+{
+    int64_t made = number_behind(r, "\\\"ns\\\":");
+    count.last_stream_ns = r->end_ns;
+    if (made <= 0)
+        return;
+    if (count.timed_parts++ == 0 || made < count.first_event_ns)
+        count.first_event_ns = made;
+    if (r->end_ns - made > count.oldest_part_ns)
+        count.oldest_part_ns = r->end_ns - made;
+    if (number_behind(r, "{\\\"n\\\":") == 0 && r->end_ns - made > count.oldest_first_ns)
+        count.oldest_first_ns = r->end_ns - made;
+}
+
 static int try_answer(struct conn *c, enum route route)
 {
     const struct conn_request *r = conn_request(c);
@@ -313,7 +348,7 @@ static int try_answer(struct conn *c, enum route route)
     }
     case STOP: return answer_stop(c);
     case DONE: note_result(r); return conn_answer(c, 200, "{}", 2);
-    case STREAM: count.last_stream_ns = r->end_ns; return conn_answer(c, 200, "{}", 2);
+    case STREAM: note_part(r); return conn_answer(c, 200, "{}", 2);
     case PING: return conn_answer(c, 200, "{}", 2);
     case OTHER:
     case ROUTES:

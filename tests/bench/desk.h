@@ -52,7 +52,9 @@ void desk_fault(void);
  * resumed TLS sessions); requests and first_ns by route; of the connection that brought the
  * first job-take, the time spent here in its handshake and whether it resumed a session, and how
  * many full handshakes were made by then; jobs handed out and results by kind; latency_ns from
- * hand-out to result; jobs_per_s from the first hand-out to the last result; the first jobs one by
+ * hand-out to result; of the parts that begin with an event of eventserver.c how many there were
+ * (timed_parts), how old the event was at most when the part had come (oldest_part_ns; with an
+ * answer's first event oldest_first_ns), when the first event was made; jobs_per_s from the first hand-out to the last result; the first jobs one by
  * one. Returns 0, or -1 out of memory. */
 int desk_report(void);
 

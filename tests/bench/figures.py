@@ -12,6 +12,7 @@ import sysconfig
 import tarfile
 import time
 
+import through_http
 from procs import BenchError, Platform, Worker, wait_for
 from table import Row
 
@@ -520,5 +521,6 @@ MEASUREMENTS = {
     "big": big,
     "refused": lambda bench: failing(bench, "connections refused", _refused_once),
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
+    "http": through_http.all_figures,
     "size": sizes,
 }

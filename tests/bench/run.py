@@ -32,6 +32,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wformat=2", "-Werror")
 PROGRAMS = {
     "platform": (("platform.c", "desk.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
     "launch": (("launch.c",), ("-Wl,-z,now",)),
+    "eventserver": (("eventserver.c",), ("-pthread",)),
 }
 # What a measurement wants besides an ordinary build, and how ./build.sh makes it.
 MORE_BUILDS = {
