@@ -83,9 +83,14 @@ static int return_text(struct http_slot *slot, slice type)
 
 bool http_is_stream(const struct http_answer *answer, const struct http_call *call)
 {
-    return answer->status <= 299 && answer->status != 204 &&
-           (http1_is_media_type(slice_from(answer->content_type), "text/event-stream") ||
-            (call->wants_stream && !answer->has_length));
+    slice type = slice_from(answer->content_type);
+    if (answer->status == 204)
+        return false;
+    if (http1_is_media_type(type, "text/event-stream"))
+        return true;
+    return !answer->has_length &&
+           (call->wants_stream || http1_is_media_type(type, "application/x-ndjson") ||
+            http1_is_media_type(type, "application/jsonl"));
 }
 
 /* The start of an error's body is enough. */
@@ -113,6 +118,11 @@ int http_answer_take(struct http_slot *slot, const struct http_call *call)
     slice type = slice_from(answer->content_type);
     if (answer->status >= 400)
         return take_error(slot);
+    if (answer->status >= 300) {
+        http_end(slot->client);
+        return http_fail(slot, 502, "The server answered %d, a redirect that is not followed.",
+                         answer->status);
+    }
     if (answer->encoded) {
         http_end(slot->client);
         return http_fail(slot, 502, "The server's answer is compressed, which nobody asked for.");
