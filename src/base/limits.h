@@ -61,9 +61,9 @@
 #define LIMIT_ABANDON_MS 2000      /* after the grace: for keeping results and naming jobs */
 #define LIMIT_CLAIM_S 900          /* a kept result claimed longer ago belongs to nobody */
 #define LIMIT_TAKER_MS 200         /* a taker that is told to stop, and has no answer to read */
-#define LIMIT_PARTING_MS 150       /* ... and asks for one that is on its way; under LIMIT_TAKER_MS */
-#define LIMIT_ANSWER_MS 5000       /* an answer half read at a shutdown: then it is dropped */
-#define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
+#define LIMIT_PARTING_MS 150 /* ... and asks for one that is on its way; under LIMIT_TAKER_MS */
+#define LIMIT_ANSWER_MS 5000 /* an answer half read at a shutdown: then it is dropped */
+#define LIMIT_PING_MS 10000  /* default of RUNPOD_PING_INTERVAL */
 
 /* The server: realtime mode. Sums over all connections are these times their number. */
 #define LIMIT_REQUEST_BYTES (64u * LIMIT_MIB) /* a body: as large as what the platform hands out */
