@@ -33,7 +33,7 @@ enum child_mode {
 struct child_setting {
     const char *program; /* command line; words as codec/words.h reads them */
     enum child_mode mode;
-    bool ready;                   /* no job before the child has said {"ready": true} */
+    bool ready;               /* no job before the child has said {"ready": true} */
     bool pass_api_key;        /* leave RUNPOD_AI_API_KEY in its environment */
     int64_t ready_timeout_ms; /* from its start to "ready"; 0: none */
     int64_t kill_grace_ms;    /* from SIGTERM to SIGKILL */
