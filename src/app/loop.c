@@ -23,11 +23,11 @@ struct worker {
     const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag opened;   /* the handler is ready */
+    struct flag opened;    /* the handler is ready */
     atomic_size_t to_open; /* slots that are to be ready before it is */
-    struct flag ready;    /* and the machine is fit: jobs may be taken */
-    struct wake taking;   /* signalled: give up the open job-take */
-    struct wake finished; /* signalled: main is to end the worker */
+    struct flag ready;     /* and the machine is fit: jobs may be taken */
+    struct wake taking;    /* signalled: give up the open job-take */
+    struct wake finished;  /* signalled: main is to end the worker */
     atomic_int exit_status;
     atomic_int undelivered; /* results that nobody has taken */
     atomic_bool draining;   /* a thread of drain_main is there */
@@ -336,7 +336,11 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .end_after_jobs = end_after_jobs,
                                            .finish = finish,
                                            .lost = end_for_good };
-    worker->slots_started = handler->opens_all && !config_is_local(config) ? (size_t)config->concurrency : 1;
+    if (handler->ops->on_loss != NULL)
+        handler->ops->on_loss(handler->setting, end_for_good, worker);
+    worker->slots_started = handler->opens_all && !config_is_local(config)
+                                ? (size_t)config->concurrency
+                                : 1;
     atomic_init(&worker->to_open, worker->slots_started);
     job_table_init(&worker->table);
     flag_init(&worker->opened);

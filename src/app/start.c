@@ -12,7 +12,9 @@
 #include "job/child.h"
 #include "job/child_side.h"
 #include "job/environment.h"
+#include "job/http_handler.h"
 #include "job/linked.h"
+#include "job/process.h"
 
 _Static_assert((int)RP_TRACE == (int)LOG_TRACE && (int)RP_ERROR == (int)LOG_ERROR,
                "a handler's log levels are the log's");
@@ -99,14 +101,32 @@ static int choose_child(const struct config *config, char **argv, struct child_s
                                   : child_prepare_isolated(child, argv, err);
 }
 
+/* A server, which may be a program's. */
+static int choose_http(const struct config *config, struct http_setting *http, struct err *err)
+{
+    int rc = http_setting_init(http, config, err);
+    http->child = (struct child_setting){
+        .program = config->handler.program,
+        .pass_api_key = config->handler.pass_api_key,
+        .kill_grace_ms = config->handler.kill_grace_ms,
+        .max_deaths = (unsigned)config->handler.deaths,
+    };
+    return rc == 0 && http->child.program != NULL ? child_prepare(&http->child, err) : rc;
+}
+
 /* The handler that was asked for. */
 static int choose_handler(const struct config *config, const rp_config *program, char **argv,
                           struct handler *handler, struct err *err)
 {
     static struct child_setting child;
+    static struct http_setting http;
     static struct linked_setting linked;
     static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
     static bool is_set_up;
+    if (config->handler.http != NULL) {
+        *handler = (struct handler){ .ops = &http_ops, .setting = &http };
+        return choose_http(config, &http, err);
+    }
     bool has_program = config->handler.program != NULL || config->handler.once != NULL;
     if (!has_program && program->handler == NULL)
         return err_set(err, ERR_CONFIG, "rp_config.handler is not set");
@@ -149,7 +169,7 @@ int rp_start(int argc, char **argv, const rp_config *program)
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     int status = worker_run(&config, &net, program, &handler, &err);
-    if (handler.ops == &child_ops)
-        child_end_all(handler.setting);
+    if (handler.ops != &linked_ops)
+        process_end_all(config.handler.kill_grace_ms);
     return err.code != 0 && status != 0 ? fail(&err, EXIT_STATUS_FAILED) : status;
 }

@@ -135,6 +135,17 @@ void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     va_end(args);
 }
 
+void rp_return_buf(rp_job *job, struct buf *buf, slice json)
+{
+    struct buf own = job->output;
+    job->output.ptr = buf->ptr;
+    job->output.cap = buf->cap;
+    buf->ptr = own.ptr;
+    buf->cap = own.cap;
+    buf->len = 0;
+    link_output(job, json, true);
+}
+
 int rp_return_lines(rp_job *job, struct lines *lines, slice json, struct err *err)
 {
     int rc = lines_give(lines, &job->output, err);

@@ -258,9 +258,8 @@ static void close_child(void *state)
     free_child(child);
 }
 
-const struct handler_ops child_ops = { open_child, run_child, close_child };
-
-void child_end_all(const struct child_setting *setting)
-{
-    process_end_all(setting->kill_grace_ms);
-}
+const struct handler_ops child_ops = {
+    .open = open_child,
+    .run = run_child,
+    .close = close_child,
+};

@@ -33,7 +33,7 @@ enum child_mode {
 struct child_setting {
     const char *program; /* command line; words as codec/words.h reads them */
     enum child_mode mode;
-    bool ready;                   /* no job before the child has said {"ready": true} */
+    bool ready;               /* no job before the child has said {"ready": true} */
     bool pass_api_key;        /* leave RUNPOD_AI_API_KEY in its environment */
     int64_t ready_timeout_ms; /* from its start to "ready"; 0: none */
     int64_t kill_grace_ms;    /* from SIGTERM to SIGKILL */
@@ -66,11 +66,5 @@ int child_prepare_isolated(struct child_setting *setting, char **argv, struct er
  * time. SIGCHLD should be blocked in all threads, so that orphans are reaped the moment they end.
  */
 extern const struct handler_ops child_ops;
-
-/*
- * The worker's end, after the last job: SIGTERM for all children, SIGKILL after the grace. Blocks
- * up to that. A worker that ends without this leaves its children to the kernel's SIGKILL.
- */
-void child_end_all(const struct child_setting *setting);
 
 #endif

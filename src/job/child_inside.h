@@ -116,6 +116,12 @@ bool child_keeps_dying(const struct child *child);
 /* A job was answered: deaths are no longer in a row. */
 void child_succeeded(struct child *child);
 
+/* A line of a server's standard output (http_server.c): its last words may be among them. */
+void child_log_server_line(struct child *child, slice line);
+
+/* The last lines of what it said, valid until it says more. */
+slice child_last_words(const struct child *child);
+
 /* Fails the job as one that ran too long. */
 void child_fail_late(struct child *child);
 

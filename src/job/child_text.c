@@ -99,7 +99,7 @@ void child_log_errors(struct child *child, bool all)
 }
 
 /* The last lines of what it said, without the last line feed. */
-static slice last_words(const struct child *child)
+slice child_last_words(const struct child *child)
 {
     slice words = { child->tail, child->tail_len };
     size_t lines = 0;
@@ -115,7 +115,7 @@ static slice last_words(const struct child *child)
 void child_fail(struct child *child, const char *type, const char *format, ...)
 {
     char text[LIMIT_ERROR_BYTES];
-    slice words = last_words(child);
+    slice words = child_last_words(child);
     va_list args;
     if (child->job == NULL)
         return;
@@ -133,4 +133,11 @@ void child_fail_late(struct child *child)
 {
     child_fail(child, rp_timeout_error, RP_TIMEOUT_FORMAT,
                (double)child->job->config->execution_timeout_ms / 1000);
+}
+
+void child_log_server_line(struct child *child, slice line)
+{
+    if (line.len > 0)
+        add_to_tail(child, line);
+    child_log_line(child, line);
 }

@@ -39,10 +39,17 @@ struct config {
     struct {
         const char *program; /* NULL: the linked handler */
         const char *once;    /* NULL, or instead of program: one process a job */
-        const char *ready;   /* NULL, or how it says that it is ready: "line" */
+        const char *http;    /* NULL, or the URL of the server that the handler is */
+        const char *ready;   /* NULL, or how it says that it is ready: "line", or a path of http */
         int64_t ready_timeout_ms;
         int64_t deaths; /* in a row, then the worker ends */
         int64_t kill_grace_ms;
+        int64_t connect_ms;
+        int64_t first_byte_ms;
+        int64_t idle_ms;
+        const char *served_model; /* NULL: the server is asked */
+        int64_t stream_interval_ms;
+        bool binary;
         bool isolate; /* the linked handler runs in a child process */
         bool pass_api_key;
     } handler;

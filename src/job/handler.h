@@ -25,6 +25,12 @@ struct handler_ops {
 
     /* Ends what open has made. Blocks until it is gone. */
     void (*close)(void *state);
+
+    /*
+     * NULL, or: lost(owner) is to be called, from any thread, when the handler is lost while no job
+     * may be there to say so. Before any slot is opened.
+     */
+    void (*on_loss)(const void *setting, void (*lost)(void *owner), void *owner);
 };
 
 /*

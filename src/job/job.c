@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "codec/url.h"
 
 int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
 {
@@ -56,6 +57,15 @@ bool job_wait_stopped(struct job *job, deadline_ms deadline)
 struct log_tag job_tag(const struct job *job)
 {
     return (struct log_tag){ .job_id = job->id, .batch_id = job->batch_id };
+}
+
+int job_put_field_id(const struct job *job, struct buf *out, struct err *err)
+{
+    slice id = job->id;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.ptr[i] <= 0x20 || id.ptr[i] == 0x7f) /* char is signed: above 0x7f too */
+            return url_encode(out, id, err);
+    return buf_add_slice(out, id, err);
 }
 
 /* An id is a string, or a number taken as its text. False where it is neither, or too long. */

@@ -74,6 +74,12 @@ bool job_is_stopped(const struct job *job);
 /* Sleeps until the deadline, or until the job is stopped or abandoned (true). */
 bool job_wait_stopped(struct job *job, deadline_ms deadline);
 
+/*
+ * Appends the id as the value of an HTTP field: ordinary ids as they are; one that holds a byte
+ * which a field must not, percent-encoded. As buf_add.
+ */
+int job_put_field_id(const struct job *job, struct buf *out, struct err *err);
+
 /* The job's name in the log. */
 struct log_tag job_tag(const struct job *job);
 

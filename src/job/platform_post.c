@@ -46,16 +46,6 @@ void platform_close(struct outlet *outlet)
     free(state);
 }
 
-/* A job id may hold anything; as a field's value it must not. Ordinary ids stay as they are. */
-static int put_request_id(struct buf *out, slice id, struct err *err)
-{
-    out->len = 0;
-    for (size_t i = 0; i < id.len; i++)
-        if (id.ptr[i] <= 0x20 || id.ptr[i] == 0x7f) /* char is signed: above 0x7f too */
-            return url_encode(out, id, err);
-    return buf_add_slice(out, id, err);
-}
-
 static int put_post_url(struct buf *out, const struct config *config, slice template, slice id,
                         bool is_stream, struct err *err)
 {
@@ -76,7 +66,8 @@ static int prepare(struct outlet *outlet, const struct job *job, slice template,
     struct post_state *state = outlet->state;
     const struct config *config = platform_of(outlet->source)->config;
     int rc = put_post_url(&state->url, config, template, job->id, is_stream, err);
-    return rc == 0 ? put_request_id(&state->request_id, job->id, err) : rc;
+    state->request_id.len = 0;
+    return rc == 0 ? job_put_field_id(job, &state->request_id, err) : rc;
 }
 
 /* One POST, once. */

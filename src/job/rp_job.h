@@ -95,6 +95,7 @@ int rp_progress_json(struct rp_job *self, slice json, struct err *err);
  * Returns JSON that lies inside the memory of `lines`, which the job takes over, giving its own in
  * exchange (lines_give): no copy, and the reader is free again. ERR_MEMORY.
  */
+void rp_return_buf(struct rp_job *self, struct buf *buf, slice json); /* memory is exchanged */
 int rp_return_lines(struct rp_job *self, struct lines *lines, slice json, struct err *err);
 
 /*

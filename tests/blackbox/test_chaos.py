@@ -15,7 +15,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "1"))
 JOBS = int(os.environ.get("CHAOS_JOBS", "2000"))
 PATIENCE_S = 240  # for each half; it takes a fifth of that
 
-pytestmark = pytest.mark.xdist_group("chaos")
+pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(900)]
 
 
 def make_jobs(count):

@@ -115,7 +115,7 @@ def test_refresh_worker_ends_the_taking(actor, platform):
 
 
 def test_silence_beyond_the_timeout(actor, platform):
-    actor("--execution-timeout", "0.3", "--handler-grace", "5")
+    actor("--execution-timeout", "0.3", "--kill-grace", "5")
     first = pid_of(platform)
     error = failure(platform.run(do(("sleep", 600))))
     assert error["error_type"] == "TimeoutError" and "execution timeout of 0.3 s" in error["error_message"]
@@ -134,7 +134,7 @@ def test_a_stopped_child_that_ends_the_job_lives_on(actor, platform):
 
 @pytest.mark.parametrize("act", ["die", "ignore"])
 def test_a_stopped_child_that_does_not_is_killed(act, actor, platform):
-    process = actor("--handler-grace", "0.3")
+    process = actor("--kill-grace", "0.3")
     pid = pid_of(platform)
     acts = [("on_term", act)] if act == "ignore" else []
     job = platform.give(input=do(*acts, ("say", {"log": "it runs"}), ("sleep", 600)))
@@ -292,7 +292,7 @@ def test_a_running_job_is_finished_at_the_worker_s_end(actor, platform):
 
 @pytest.mark.parametrize("wanted", ["later", "never"])
 def test_an_answer_before_the_job_is_read(wanted, worker, platform):
-    process = worker(platform, "--handler", program("deaf.py", wanted), "--handler-grace", "0.5", handler="worker")
+    process = worker(platform, "--handler", program("deaf.py", wanted), "--kill-grace", "0.5", handler="worker")
     for _ in range(3):
         assert platform.run({"first": 1, "rest": "x" * 3000000}) == {"output": "early"}
     if wanted == "later":

@@ -71,7 +71,7 @@ def test_it_may_say_no_more_than_the_limit(once, platform):
 
 
 def test_a_stopped_one_is_killed(once, platform):
-    process = once(sh("trap '' TERM; echo runs >&2; while :; do sleep 600; done"), "--handler-grace", "0.2")
+    process = once(sh("trap '' TERM; echo runs >&2; while :; do sleep 600; done"), "--kill-grace", "0.2")
     job = platform.give(input={})
     process.wait_log("runs")
     platform.stop_jobs(job)

@@ -688,13 +688,15 @@ def test_nginx_serves_files(platform, worker, tmp_path, where):
     user = "user root;" if os.geteuid() == 0 else ""
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, listen=listen, user=user))
     command = f"{tool('nginx', 'nginx-light')} -p {tmp_path} -c {tmp_path}/nginx.conf -e stderr"
-    worker(platform, "--handler", command, "--handler-http", url, "--handler-binary", handler="worker")
+    process = worker(platform, "--handler", command, "--handler-http", url, "--handler-binary", handler="worker")
     assert ask(platform, route="/hello.txt") == "hello, ž\n"
     assert ask(platform, route="/data.json") == {"a": [1]}
     assert base64.b64encode(PICTURE).decode() in ask(platform, route="/picture.png").values()
     assert ask(platform, route="/large.txt") == "0123456789abcde\n" * 100_000
     assert error_of(platform.run({"route": "/none.txt"}))["code"] == 404
     assert error_of(platform.run({"route": "/hello.txt", "body": {}}))["code"] == 405
+    process.terminate()
+    assert process.wait() == 0  # nginx's own children go with it: a killed worker could not see to that
 
 
 SCRIPT = """#!/bin/sh

@@ -49,7 +49,7 @@ def server_pid(process):
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == process.pid and str(SERVER).encode() in (entry / "cmdline").read_bytes():
+            if int(entry.name) != process.pid == int(fields[3]) and str(SERVER).encode() in (entry / "cmdline").read_bytes():
                 return int(entry.name)
     raise AssertionError("llama.cpp's server does not run")
 

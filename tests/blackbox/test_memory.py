@@ -22,7 +22,7 @@ WARM_JOBS = 2000  # each slot has been at work, every buffer has its size
 GROWTH_KIB = 256
 PATIENCE_S = 300
 
-pytestmark = pytest.mark.xdist_group("memory")
+pytestmark = [pytest.mark.xdist_group("memory"), pytest.mark.timeout(900)]
 
 
 def load_procs():
