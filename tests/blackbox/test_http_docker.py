@@ -42,7 +42,13 @@ def built(engine, tmp_path):  # noqa: F811
 
 def run(tag, input, status=0):
     """The result of one local job in a container without rights and without a network but its own loopback."""
-    done = docker("run", *HARDENED, "--network", "none", tag, "--test_input", json.dumps({"input": input}), check=False)
+    name = f"slim-worker-test-{uuid.uuid4().hex[:12]}"
+    job = json.dumps({"input": input})
+    try:
+        done = docker("run", "--name", name, *HARDENED, "--network", "none", tag, "--test_input", job, check=False, timeout=60)
+    except subprocess.TimeoutExpired:  # the client is gone, the container is not
+        docker("rm", "-f", name, check=False)
+        raise
     assert done.returncode == status, done.stdout
     return json.loads(re.search("Job result: (.*)", done.stdout)[1]) if status == 0 else done.stdout
 

@@ -323,19 +323,41 @@ def test_first_part_goes_at_once(platform, server, serve):
     assert "".join(parts(platform, job)) == "data: 1\n\ndata: 2\n\ndata: 3\n\n"
 
 
-@pytest.mark.parametrize("how", ["flag", "variable"])
-def test_events_are_gathered(platform, server, serve, how):
-    """1,000 events at once: far fewer posts, the first with less than all."""
+def test_events_are_gathered(platform, server, serve):
+    """1,000 events at once: far fewer posts, cut at the events' borders."""
     pieces = stream_of(*map(str, range(1000)))
     server.pages[CHAT] = events(*pieces)
-    flags = ["--stream-interval", "500"] if how == "flag" else []
-    serve(platform, server, *flags, env={"RP_STREAM_INTERVAL": "500"} if how != "flag" else {})
+    serve(platform, server)
     job = platform.give(input={"messages": HELLO, "stream": True})
     assert platform.result(job) == {"output": []}
     texts = parts(platform, job)
     assert "".join(texts).encode() == b"".join(pieces)
     assert len(texts) <= 20
     assert all(text.endswith("\n\n") for text in texts), "cut at the events' borders"
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_stream_interval(platform, server, serve, how):
+    """Events further apart than the default's 50 ms: a long interval makes one part of all behind the first."""
+    pieces, arrived = stream_of(*map(str, range(8))), threading.Event()
+
+    def page(talk):
+        talk.start()
+        talk.chunk(pieces[0])
+        assert arrived.wait(30)
+        for piece in pieces[1:]:
+            threading.Event().wait(0.1)  # the pace of the model; nothing is waited for
+            talk.chunk(piece)
+        talk.end()
+
+    server.pages[CHAT] = page
+    flags = ["--stream-interval", "10000"] if how == "flag" else []
+    serve(platform, server, *flags, env={"RP_STREAM_INTERVAL": "10000"} if how != "flag" else {})
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.wait_for(lambda: parts(platform, job), "the first part")
+    arrived.set()
+    assert platform.result(job) == {"output": []}
+    assert [text.encode() for text in parts(platform, job)] == [pieces[0], b"".join(pieces[1:])]
 
 
 # ---- ends and time-outs ----
@@ -426,7 +448,8 @@ def test_connect_timeout(witness, platform, serve):
                 one.connect(("127.0.0.1", server.port))
             except TimeoutError:
                 break
-        message = error_of(platform.run({"messages": HELLO}))["message"]
+        # Waited for less long than the default of 10 s: the flag is what ends it.
+        message = error_of(platform.run({"messages": HELLO}, timeout_s=8))["message"]
         assert re.search("connect", message) and "--handler-connect-timeout" in message
         assert process.process.poll() is None
     finally:
@@ -559,7 +582,7 @@ def test_server_is_started_and_ended(platform, own):
 
 
 def test_server_that_ignores_sigterm_is_killed(platform, own):
-    process = own("slow-term", flags=["--handler-grace", "1"])
+    process = own("slow-term", flags=["--kill-grace", "1"])
     ask(platform, route="/echo", body={})
     process.terminate()
     assert process.wait() == 0
