@@ -96,13 +96,15 @@ static void ask_until_ready(struct http_client *client, struct buf *url, struct 
 {
     struct backoff backoff = { .first_ms = LIMIT_READY_FIRST_MS,
                                .longest_ms = LIMIT_READY_LONGEST_MS };
-    struct err err = { 0 };
+    struct err err = { 0 }, now = { 0 };
     unsigned life = server.life;
     while (server.state == STARTING && server.life == life) {
         deadline_ms until = server.until;
         pthread_mutex_unlock(&server.lock);
-        int rc = ask(client, url, body, until, &err);
+        int rc = ask(client, url, body, until, &now);
         pthread_mutex_lock(&server.lock);
+        if (now.code != ERR_TIMEOUT || err.code == 0)
+            err = now; /* the last look may be cut off: what was answered before says more */
         if (server.state != STARTING || server.life != life)
             return;
         if (rc == 0) {
