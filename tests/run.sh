@@ -285,7 +285,7 @@ s3_server()
 {
     local status=0
     begin "S3 server"
-    tests/s3server.sh build/s3 "$OFFLINE" </dev/null >"$LOG_DIR/s3server.log" 2>&1 || status=$?
+    timeout --kill-after=10 600 tests/s3server.sh build/s3 "$OFFLINE" </dev/null >"$LOG_DIR/s3server.log" 2>&1 || status=$?
     [ "$status" -eq 0 ] || skip "S3 server" "uploads to a real one: $(tail -n 1 "$LOG_DIR/s3server.log")"
 }
 

@@ -24,7 +24,7 @@ static void print_line(const char *name, const char *value_name, const char *hel
 {
     char left[64];
     snprintf(left, sizeof left, "%s %s", name, value_name != NULL ? value_name : "");
-    printf("  %-24s %s\n", left, help);
+    printf("  %-30s %s\n", left, help);
 }
 
 static void print_help(void)
@@ -34,7 +34,7 @@ static void print_help(void)
     for (size_t i = 0; i < option_count; i++)
         if (options[i].flag != NULL && options[i].help != NULL)
             print_line(options[i].flag, options[i].value_name, options[i].help);
-    puts("  --version, --help        print it and exit\n\n"
+    puts("  --version, --help              print it and exit\n\n"
          "Variables (the platform sets those it needs):\n"
          "  RUNPOD_WEBHOOK_GET_JOB, _POST_OUTPUT, _POST_STREAM, _PING    URLs; without the first,\n"
          "                           ./test_input.json is run\n"

@@ -215,9 +215,10 @@ static void *watchdog_main(void *argument)
 static int start_threads(struct worker *worker, struct err *err)
 {
     const size_t stack = LIMIT_STACK_SERVICE_BYTES;
+    const size_t slots = worker->slots_started; /* the taker's own once it runs */
     bool remote = !config_is_local(worker->config);
     int rc = thread_start(taker_main, worker, stack, err);
-    for (size_t i = 0; rc == 0 && i < worker->slots_started; i++)
+    for (size_t i = 0; rc == 0 && i < slots; i++)
         rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
         rc = thread_start(heartbeat_main, worker, stack, err);

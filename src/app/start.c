@@ -169,7 +169,9 @@ int rp_start(int argc, char **argv, const rp_config *program)
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     int status = worker_run(&config, &net, program, &handler, &err);
-    if (handler.ops != &linked_ops)
+    if (handler.ops != &linked_ops) {
         process_end_all(config.handler.kill_grace_ms);
+        process_reap_all();
+    }
     return err.code != 0 && status != 0 ? fail(&err, EXIT_STATUS_FAILED) : status;
 }

@@ -61,9 +61,9 @@
 #define LIMIT_ABANDON_MS 2000      /* after the grace: for keeping results and naming jobs */
 #define LIMIT_CLAIM_S 900          /* a kept result claimed longer ago belongs to nobody */
 #define LIMIT_TAKER_MS 200         /* a taker that is told to stop, and has no answer to read */
-#define LIMIT_PARTING_MS 150       /* ... and asks for one that is on its way; under LIMIT_TAKER_MS */
-#define LIMIT_ANSWER_MS 5000       /* an answer half read at a shutdown: then it is dropped */
-#define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
+#define LIMIT_PARTING_MS 150 /* ... and asks for one that is on its way; under LIMIT_TAKER_MS */
+#define LIMIT_ANSWER_MS 5000 /* an answer half read at a shutdown: then it is dropped */
+#define LIMIT_PING_MS 10000  /* default of RUNPOD_PING_INTERVAL */
 
 /* The server: realtime mode. Sums over all connections are these times their number. */
 #define LIMIT_REQUEST_BYTES (64u * LIMIT_MIB) /* a body: as large as what the platform hands out */
@@ -94,15 +94,15 @@
 #define LIMIT_CHILD_WORDS 256                    /* of a command line */
 
 /* HTTP servers as handlers, in ms unless named otherwise. */
-#define LIMIT_READY_ASK_MS 5000        /* one look at the health route */
-#define LIMIT_READY_FIRST_MS 10        /* pauses between looks: this, doubling, */
-#define LIMIT_READY_LONGEST_MS 1000    /* up to this */
-#define LIMIT_SERVER_END_MS 1000       /* from a broken connection to the end that was behind it */
-#define LIMIT_SERVER_CONNECT_S 10      /* default of --handler-connect-timeout */
-#define LIMIT_SERVER_FIRST_BYTE_S 300  /* default of --handler-first-byte-timeout: long prompts */
-#define LIMIT_SERVER_PAUSE_S 60        /* default of --handler-idle-timeout */
-#define LIMIT_STREAM_INTERVAL_MS 50    /* default of --stream-interval: 20 posts a second */
-#define LIMIT_GATHER_BYTES (256u * 1024u) /* of a stream, in one part */
+#define LIMIT_READY_ASK_MS 5000       /* one look at the health route */
+#define LIMIT_READY_FIRST_MS 10       /* pauses between looks: this, doubling, */
+#define LIMIT_READY_LONGEST_MS 1000   /* up to this */
+#define LIMIT_SERVER_END_MS 1000      /* from a broken connection to the end that was behind it */
+#define LIMIT_SERVER_CONNECT_S 10     /* default of --handler-connect-timeout */
+#define LIMIT_SERVER_FIRST_BYTE_S 300 /* default of --handler-first-byte-timeout: long prompts */
+#define LIMIT_SERVER_PAUSE_S 60       /* default of --handler-idle-timeout */
+#define LIMIT_STREAM_INTERVAL_MS 50   /* default of --stream-interval: 20 posts a second */
+#define LIMIT_GATHER_BYTES (256u * 1024u)      /* of a stream, in one part */
 #define LIMIT_SERVER_ERROR_BYTES (16u * 1024u) /* of the body of an error that are looked at */
 
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */

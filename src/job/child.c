@@ -161,7 +161,7 @@ bool child_keeps_dying(const struct child *child)
 static int open_process(struct child *child, struct err *err)
 {
     int rc;
-    while ((rc = child_make_ready(child, NULL, err)) == ERR_RETRY && !child_keeps_dying(child))
+    while ((rc = child_make_ready(child, err)) == ERR_RETRY && !child_keeps_dying(child))
         log_write(LOG_WARN, NULL, "%s", err->text);
     if (rc != ERR_RETRY)
         return rc;

@@ -132,9 +132,9 @@ int child_run_once(struct child *child, rp_job *job);
 
 /*
  * Waits until the child is there and, where asked for, ready; starts it where there is none. Gives
- * up when the job is stopped (job may be NULL): ERR_CANCELLED. ERR_TIMEOUT, ERR_RETRY for a death.
+ * up when the job, if there is one, is stopped: ERR_CANCELLED. ERR_TIMEOUT, ERR_RETRY for a death.
  */
-int child_make_ready(struct child *child, rp_job *job, struct err *err);
+int child_make_ready(struct child *child, struct err *err);
 
 /* Acts on what a child says outside of a job. */
 void child_hear_strays(struct child *child);

@@ -91,9 +91,9 @@ void child_bury(struct child *child)
     log_write(LOG_WARN, NULL, "The handler's program %s while it had no job.", how);
 }
 
-int child_make_ready(struct child *child, rp_job *job, struct err *err)
+int child_make_ready(struct child *child, struct err *err)
 {
-    const struct wake *wake = job != NULL ? &child->stop : NULL;
+    const struct wake *wake = child->job != NULL ? &child->stop : NULL;
     if (child->process.pid != 0 && process_has_ended(&child->process))
         child_bury(child);
     if (child->process.pid == 0) {
@@ -322,7 +322,7 @@ int child_run_line(struct child *child, rp_job *job)
     struct err err = { 0 };
     int rc;
     do {
-        rc = child_make_ready(child, job, &err);
+        rc = child_make_ready(child, &err);
         if (rc == ERR_RETRY)
             log_write(LOG_WARN, NULL, "%s", err.text);
     } while (rc == ERR_RETRY && !child_keeps_dying(child));

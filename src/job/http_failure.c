@@ -107,7 +107,6 @@ int http_fail_status(struct http_slot *slot)
     slice body = json_trim(buf_slice(&slot->body)), error = body, message = body;
     int code = slot->answer.status;
     slice type = type_of(code);
-    char text[64];
     if (json_check(body, NULL, NULL) == 0 && json_type(body) == RP_OBJECT) {
         /* {"error": {"message", "type"}}, {"error": "text"}, {"message"}, {"detail"} */
         if (json_member(body, "error", &error) && json_type(error) != RP_OBJECT)
@@ -116,9 +115,7 @@ int http_fail_status(struct http_slot *slot)
             string_member(slot, error, "detail", &message);
         string_member(slot, error, "type", &type);
     }
-    if (message.len == 0) {
-        snprintf(text, sizeof text, "The server answered %d without a word.", code);
-        message = slice_from(text);
-    }
+    if (message.len == 0)
+        return http_fail(slot, code, "The server answered %d without a word.", code);
     return fail(slot, message, type, code);
 }

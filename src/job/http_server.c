@@ -114,7 +114,8 @@ static void ask_until_ready(struct http_client *client, struct buf *url, struct 
         deadline_ms next = clock_deadline(backoff_next_ms(&backoff, random_u32()));
         if (next > server.until) {
             err_wrap(&err, "%s", server.setting->ready_path);
-            lose("The handler's server was not ready in time: ", err.text, " (--handler-ready-timeout)");
+            lose("The handler's server was not ready in time: ", err.text,
+                 " (--handler-ready-timeout)");
             return;
         }
         while (server.state == STARTING && server.life == life &&

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/flag.h"
-#include "job/http_handler.h"
+#include "job/http_setting.h"
 
 /* One who waits for the server: a slot. */
 struct http_waiter {

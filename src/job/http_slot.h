@@ -2,7 +2,7 @@
  * job/http_slot.h - inside of job/http_handler: a slot's connection to the server, and the job it
  * is used for.
  *
- *   http_handler.c   the setting, the handler's operations, sending the request
+ *   http_handler.c   the handler's operations, sending the request
  *   http_server.c    is the server there?
  *   http_call.c      from an input to a request
  *   http_answer.c    from an answer to an output
@@ -13,8 +13,8 @@
 #define JOB_HTTP_SLOT_H
 
 #include "job/http_call.h"
-#include "job/http_handler.h"
 #include "job/http_server.h"
+#include "job/http_setting.h"
 #include "job/rp_job.h"
 
 struct http_slot {

@@ -81,6 +81,12 @@ void process_reap_orphans(void);
  */
 void process_end_all(int64_t grace_ms);
 
+/*
+ * After that, as the very last: killed is not gone yet, and what was left without a parent is this
+ * process's child by now. Reaps all, other threads' too, for at most LIMIT_CHILD_KILL_MS.
+ */
+void process_reap_all(void);
+
 /* True once that has begun: processes end because they were told to. Any thread. */
 bool process_all_are_ending(void);
 

@@ -195,8 +195,11 @@ void process_end_all(int64_t grace_ms)
         clock_sleep(clock_earlier(deadline, clock_deadline(LIMIT_CHILD_LOOK_MS / 10)));
     signal_all(SIGKILL);
     process_sweep(own_mark);
-    /* Killed is not gone yet; whoever was left without a parent is this process's child by now. */
-    deadline = clock_deadline(LIMIT_CHILD_KILL_MS);
+}
+
+void process_reap_all(void)
+{
+    deadline_ms deadline = clock_deadline(LIMIT_CHILD_KILL_MS);
     pid_t ended;
     while ((ended = waitpid(-1, NULL, WNOHANG)) > 0 || (ended == 0 && clock_left_ms(deadline) > 0))
         if (ended == 0)

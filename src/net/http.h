@@ -83,7 +83,7 @@ struct http_request {
      * ERR_CANCELLED once the peer closes too, or after LIMIT_PARTING_MS.
      */
     bool parts_gently;
-    deadline_ms until;      /* over all of the limits; 0 for none */
+    deadline_ms until; /* over all of the limits; 0 for none */
 
     /*
      * For addresses that come from strangers. With any_host redirects may lead to other hosts

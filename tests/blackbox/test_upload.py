@@ -151,7 +151,7 @@ def test_real_refusal(real, upload):
 def test_real_memory_stays_flat(real, platform, worker, tmp_path):
     file = tmp_path / "f"
     with open(file, "wb") as out:
-        out.truncate(200 * MIB)
+        out.truncate(48 * MIB)
     process = worker(platform, handler=user_handler("files"), env={**real.env, "RP_SCRATCH_DIR": str(tmp_path)})
     assert "url" in platform.run({"action": "upload", "text": "x", "name": "x", "bucket": "mybucket"})["output"]
     before = process.peak_kib()
