@@ -103,7 +103,7 @@ class BadServer:
     def __init__(self, witness, path=None, backlog=128):
         self.witness = witness
         self.path = path
-        self.deaf = False  # accept one more connection, then none: the kernel's queue fills up
+        self.deaf = False
         self.requests = []  # every Talk, in order of arrival
         self.connections = 0
         self.complaints = []  # requests against RFC 9112, pages that failed
@@ -117,7 +117,8 @@ class BadServer:
             self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
             self.port = self.listener.getsockname()[1]
         self.links = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @property
     def url(self):
@@ -134,6 +135,24 @@ class BadServer:
             self.connections += 1
             self.links.add(link)
             threading.Thread(target=self._serve, args=(link, self.connections), daemon=True).start()
+
+    def deafen(self):
+        """Accept nothing any more, and have the kernel's queue full: it leaves further ones without an answer.
+
+        Returns the sockets that fill it; it is full as long as they are open.
+        """
+        self.deaf = True
+        fillers = [socket.create_connection(("127.0.0.1", self.port))]  # wakes accept() a last time
+        self.accepting.join(30)
+        assert not self.accepting.is_alive()
+        while True:
+            one = socket.socket()
+            one.settimeout(0.3)
+            fillers.append(one)
+            try:
+                one.connect(("127.0.0.1", self.port))
+            except TimeoutError:
+                return fillers
 
     def _serve(self, link, number):
         rest = b""

@@ -218,7 +218,7 @@ def test_one_event_without_an_end(platform, server, serve):
     result = platform.result(job)
     if "error" not in result:
         assert len("".join(parts(platform, job))) == 6 + (16 << 20)
-    assert RUNNER or process.peak_kib() < 8 * MIB_KIB
+    assert RUNNER or process.peak_kib() < 6 * MIB_KIB
 
 
 def test_slow_platform_holds_the_server_back(platform, server, serve):
