@@ -32,7 +32,8 @@ def test_unfit_machine(platform, worker, check):
     assert process.wait() == 1
     ping = report_of(platform)
     assert ping.param("check") == check and word in ping.param("reason")
-    assert process.lines(f"ERROR.*{check}.*{word}") and platform.pending()
+    assert process.lines(f"ERROR.*{check}.*{word}")
+    platform.wait_for(platform.pending, "the job, which nobody took")
 
 
 def test_network_is_the_platforms(platform, make_platform, worker):

@@ -40,9 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t piece = 1; piece <= 3; piece++)
             cut((enum border_kind)kind, text, size, piece);
     require(borders_whole_characters(all) <= size);
-    if (route_check(all, &err) == 0)
+    if (route_check(all, &err) == 0) {
+        const char *query = memchr(text, '?', size);
+        size_t path = query != NULL ? (size_t)(query - text) : size;
         require(text[0] == '/' && memchr(text, '\n', size) == NULL &&
-                memchr(text, ' ', size) == NULL && memmem(text, size, "/../", 4) == NULL);
+                memchr(text, ' ', size) == NULL && memmem(text, path, "/../", 4) == NULL);
+    }
     route_method(all, &method);
     free(text);
     return 0;
