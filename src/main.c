@@ -1,5 +1,5 @@
 /*
- * The stock worker. Programs as handlers (--handler) come with a later version; until then it
+ * The stock worker: programs and servers as handlers (src/handlers/README.md). Without one it
  * answers every job with its input, which is enough to see an endpoint work end to end.
  */
 #include "worker.h"

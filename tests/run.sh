@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All the tests:  ./build.sh test [PART]...     (build.sh calls this file)
 #
-# Parts, in order: lint unit musl fuzz blackbox aarch64 same. Each step prints one line with its
+# Parts, in order: lint unit musl fuzz blackbox tsan aarch64 same. Each step prints one line with its
 # counts and its time; its whole log is build/log/STEP.log, and the end of that is shown where it
 # fails. The last line is "N passed, M failed", with ", K skipped" where something was skipped; the
 # exit status is 1 where M is not 0.
@@ -14,8 +14,9 @@ JOBS=${JOBS:-$(nproc)}
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 NATIVE=$(uname -m)
 MAKEFILE=tests/build.mk
-PARTS=(lint unit musl fuzz blackbox aarch64 same)
+PARTS=(lint unit musl fuzz blackbox tsan aarch64 same)
 
+TESTED=()
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -218,11 +219,12 @@ part_fuzz()
 }
 
 # --- black box -----------------------------------------------------------------------------------
-# pytest_part NAME ARG...: a run of tests/blackbox, counted by pytest's own report. More at a time than
+# pytest_part NAME ARG...: a run of tests/blackbox (or of the files in TESTED), counted by pytest's own report. More at a time than
 # there are cores: most of a test is waiting for the other end.
 pytest_part()
 {
     local name=$1 log report status=0 counts
+    [ "${#TESTED[@]}" -gt 0 ] || local TESTED=(tests/blackbox)
     log=$LOG_DIR/${name//[^a-z0-9]/-}.log
     report=$LOG_DIR/${name//[^a-z0-9]/-}.xml
     shift
@@ -230,7 +232,7 @@ pytest_part()
     rm -f "$report"
     timeout --kill-after=10 1200 build/venv/bin/python -m pytest -q --tb=short -p no:cacheprovider \
         --color=no -o junit_family=xunit2 --junitxml="$report" -rsfE \
-        -n "$((JOBS * 2))" --dist loadgroup "$@" tests/blackbox \
+        -n "$((JOBS * 2))" --dist loadgroup "$@" "${TESTED[@]}" \
         </dev/null >"$log" 2>&1 || status=$?
     counts=$(build/venv/bin/python - "$report" 2>/dev/null <<'EOF'
 import sys, xml.etree.ElementTree as tree
@@ -256,18 +258,57 @@ venv()
     tests/venv.sh build/venv tests/requirements.txt "$OFFLINE" >"$LOG_DIR/venv.log" 2>&1
 }
 
+# The real inference server for the tests of HTTP handlers; without it they are skipped, and say so.
+real_server()
+{
+    local status=0
+    begin "inference server"
+    tests/realserver.sh build/llama "$OFFLINE" </dev/null >"$LOG_DIR/real-server.log" 2>&1 || status=$?
+    [ "$status" -eq 0 ] ||
+        skip "inference server" "HTTP handlers before a real one: $(tail -n 1 "$LOG_DIR/real-server.log")"
+}
+
+# The packages of Python's index, or one line that says that the part is not run.
+venv_or_skip() # PART
+{
+    ! venv || return 0
+    if [ "$OFFLINE" -eq 1 ]; then
+        skip "$1" "--offline, and build/venv is not there yet"
+    else
+        settle "$1: Python packages" 0 0 1 0 "$LOG_DIR/venv.log"
+    fi
+    return 1
+}
+
+# A real S3 server for the uploads; without it the tests that want it skip, and say so.
+s3_server()
+{
+    local status=0
+    begin "S3 server"
+    timeout --kill-after=10 600 tests/s3server.sh build/s3 "$OFFLINE" </dev/null >"$LOG_DIR/s3server.log" 2>&1 || status=$?
+    [ "$status" -eq 0 ] || skip "S3 server" "uploads to a real one: $(tail -n 1 "$LOG_DIR/s3server.log")"
+}
+
 part_blackbox()
 {
-    if ! venv; then
-        if [ "$OFFLINE" -eq 1 ]; then
-            skip blackbox "--offline, and build/venv is not there yet"
-        else
-            settle "blackbox: Python packages" 0 0 1 0 "$LOG_DIR/venv.log"
-        fi
-        return
-    fi
+    venv_or_skip blackbox || return 0
+    real_server
+    s3_server
     check image ./build.sh image "${FLAGS[@]}" || return 0
     WORKER_BUILD=build pytest_part blackbox
+}
+
+# --- threads -------------------------------------------------------------------------------------
+# The tests with many threads at work, again, on workers under ThreadSanitizer.
+part_tsan()
+{
+    local runner='' TESTED
+    venv_or_skip tsan || return 0
+    check "tsan: build" tests/tsan.sh build || return 0
+    mapfile -t TESTED < <(tests/tsan.sh files)
+    # Where addresses are random the sanitizer may find no room for its shadow: they need not be.
+    ! setarch "$NATIVE" -R true 2>/dev/null || runner="setarch $NATIVE -R"
+    WORKER_BUILD=build/tsan WORKER_RUNNER=$runner pytest_part tsan
 }
 
 # --- another architecture ------------------------------------------------------------------------

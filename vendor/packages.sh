@@ -41,6 +41,7 @@ cppcheck cppcheck
 shellcheck shellcheck
 nginx-light nginx
 tinyproxy tinyproxy
+busybox-static busybox
 openssl openssl
 python3 python3
 python3-venv /usr/lib/python3*/ensurepip/__init__.py

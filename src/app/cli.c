@@ -4,19 +4,102 @@
 
 #include "base/version.h"
 #include "codec/json.h"
+#include "job/options.h"
 
-struct parse {
-    struct config *config;
-    enum cli_action *action;
-    struct err *err;
-};
-
-struct flag_row {
+/* Flags of the SDK that are known here without doing anything; the first is refused. */
+static const struct sdk_flag {
     const char *name;
-    const char *value_name; /* NULL where the flag takes no value */
-    int (*apply)(const struct parse *parse, const char *name, const char *value);
-    const char *help; /* NULL for what is accepted only because the SDK has it */
+    bool takes_value;
+    bool refused;
+} sdk_flags[] = {
+    { "--rp_serve_api", false, true },
+    { "--rp_api_host", true, false },
+    { "--rp_api_port", true, false },
+    { "--rp_api_concurrency", true, false },
+
 };
+#define SDK_FLAG_COUNT (sizeof sdk_flags / sizeof sdk_flags[0])
+
+static void print_line(const char *name, const char *value_name, const char *help)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s %s", name, value_name != NULL ? value_name : "");
+    printf("  %-30s %s\n", left, help);
+}
+
+static void print_help(void)
+{
+    puts("A RunPod Serverless worker in one static binary, version " WORKER_VERSION ".\n\n"
+         "Flags (each but the --test and --rp ones is also a variable: --stream is RP_STREAM=1):");
+    for (size_t i = 0; i < option_count; i++)
+        if (options[i].flag != NULL && options[i].help != NULL)
+            print_line(options[i].flag, options[i].value_name, options[i].help);
+    puts("  --version, --help              print it and exit\n\n"
+         "Variables (the platform sets those it needs):\n"
+         "  RUNPOD_WEBHOOK_GET_JOB, _POST_OUTPUT, _POST_STREAM, _PING    URLs; without the first,\n"
+         "                           ./test_input.json is run\n"
+         "  RUNPOD_AI_API_KEY, RUNPOD_POD_ID, RUNPOD_ENDPOINT_ID, RUNPOD_PING_INTERVAL (ms)");
+    for (size_t i = 0; i < option_count; i++)
+        if (options[i].flag == NULL && options[i].help != NULL)
+            print_line(options[i].variable, NULL, options[i].help);
+    puts("  HTTPS_PROXY, HTTP_PROXY, NO_PROXY");
+}
+
+/* True where the argument is the flag; *value is set to what follows '=' in it, or NULL. */
+static bool is_flag(const char *argument, const char *flag, const char **value)
+{
+    size_t len = strlen(flag);
+    if (strncmp(argument, flag, len) != 0 || (argument[len] != '\0' && argument[len] != '='))
+        return false;
+    *value = argument[len] == '=' ? argument + len + 1 : NULL;
+    return true;
+}
+
+struct arguments {
+    int count, at;
+    char **words;
+};
+
+/* The flag's value: after '=', or the next argument. */
+static int take_value(struct arguments *arguments, const char *flag, const char *value_name,
+                      const char **value, struct err *err)
+{
+    if (*value != NULL)
+        return 0;
+    if (arguments->at + 1 >= arguments->count)
+        return err_set(err, ERR_CONFIG, "%s needs a value: %s", flag, value_name);
+    *value = arguments->words[++arguments->at];
+    return 0;
+}
+
+static int apply_option(struct arguments *arguments, const struct option *option, const char *value,
+                        struct config *config, struct err *err)
+{
+    if (option->kind == OPTION_SWITCH)
+        return option_set(config, option, option->flag, value != NULL ? value : "1", err);
+    int rc = take_value(arguments, option->flag, option->value_name, &value, err);
+    return rc == 0 ? option_set(config, option, option->flag, value, err) : rc;
+}
+
+static int apply_sdk_flag(struct arguments *arguments, const struct sdk_flag *flag,
+                          const char *value, struct err *err)
+{
+    if (flag->refused)
+        return err_set(err, ERR_CONFIG, "%s is not supported by this version", flag->name);
+    return flag->takes_value ? take_value(arguments, flag->name, "VALUE", &value, err) : 0;
+}
+
+static int apply_argument(struct arguments *arguments, struct config *config, struct err *err)
+{
+    const char *argument = arguments->words[arguments->at], *value;
+    for (size_t i = 0; i < option_count; i++)
+        if (options[i].flag != NULL && is_flag(argument, options[i].flag, &value))
+            return apply_option(arguments, &options[i], value, config, err);
+    for (size_t i = 0; i < SDK_FLAG_COUNT; i++)
+        if (is_flag(argument, sdk_flags[i].name, &value))
+            return apply_sdk_flag(arguments, &sdk_flags[i], value, err);
+    return 0;
+}
 
 /* An empty object counts as no test input, as in the SDK. */
 static bool is_empty_object(slice text)
@@ -27,128 +110,26 @@ static bool is_empty_object(slice text)
            !json_next_member(text, &pos, &name, &value);
 }
 
-static int set_test_input(const struct parse *parse, const char *name, const char *value)
-{
-    (void)name;
-    slice text = slice_from(value);
-    parse->config->test_input = is_empty_object(text) ? (slice){ 0 } : text;
-    return 0;
-}
-
-static int set_test_output(const struct parse *parse, const char *name, const char *value)
-{
-    (void)name;
-    parse->config->test_output = slice_from(value);
-    return 0;
-}
-
-static int set_log_level(const struct parse *parse, const char *name, const char *value)
-{
-    return config_set_log_level(parse->config, name, value, parse->err);
-}
-
-static int ignore(const struct parse *parse, const char *name, const char *value)
-{
-    (void)parse;
-    (void)name;
-    (void)value;
-    return 0;
-}
-
-static int refuse(const struct parse *parse, const char *name, const char *value)
-{
-    (void)value;
-    return err_set(parse->err, ERR_CONFIG, "%s is not supported by this version", name);
-}
-
-static int print_version(const struct parse *parse, const char *name, const char *value)
-{
-    (void)name;
-    (void)value;
-    puts(WORKER_USER_AGENT);
-    *parse->action = CLI_DONE;
-    return 0;
-}
-
-static int print_help(const struct parse *parse, const char *name, const char *value);
-
-static const struct flag_row rows[] = {
-    { "--test_input", "JSON", set_test_input, "run this one job here, print its result, exit" },
-    { "--test_output", "JSON", set_test_output, "exit 1 unless the test's result equals this" },
-    { "--rp_log_level", "LEVEL", set_log_level, "NOTSET TRACE DEBUG INFO WARN ERROR, or 0 to 5" },
-    { "--rp_debugger", NULL, ignore, NULL },
-    { "--rp_serve_api", NULL, refuse, NULL },
-    { "--rp_api_host", "HOST", ignore, NULL },
-    { "--rp_api_port", "PORT", ignore, NULL },
-    { "--rp_api_concurrency", "N", ignore, NULL },
-    { "--version", NULL, print_version, "print the version and exit" },
-    { "--help", NULL, print_help, "print this and exit" },
-};
-#define ROW_COUNT (sizeof rows / sizeof rows[0])
-
-static int print_help(const struct parse *parse, const char *name, const char *value)
-{
-    (void)name;
-    (void)value;
-    puts("A RunPod Serverless worker in one static binary, version " WORKER_VERSION ".\n\nFlags:");
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        char left[48];
-        snprintf(left, sizeof left, "%s %s", rows[i].name,
-                 rows[i].value_name != NULL ? rows[i].value_name : "");
-        if (rows[i].help != NULL)
-            printf("  %-22s %s\n", left, rows[i].help);
-    }
-    puts("\nVariables (the platform sets those it needs):\n"
-         "  RUNPOD_WEBHOOK_GET_JOB, ..._POST_OUTPUT, ..._PING    URLs; without the first, the\n"
-         "                         worker runs ./test_input.json\n"
-         "  RUNPOD_AI_API_KEY, RUNPOD_POD_ID, RUNPOD_ENDPOINT_ID, RUNPOD_PING_INTERVAL (ms)\n"
-         "  RUNPOD_LOG_LEVEL       as --rp_log_level\n"
-         "  RP_MAX_RESULT_MB       largest result that is posted (20)\n"
-         "  RP_RESULT_RETRY_S      how long a result is tried to be delivered (300)\n"
-         "  RP_SHUTDOWN_GRACE_S    how long a running job may go on after SIGTERM (30)\n"
-         "  SSL_CERT_FILE          PEM file of authorities, instead of the built-in ones\n"
-         "  HTTPS_PROXY, HTTP_PROXY, NO_PROXY");
-    *parse->action = CLI_DONE;
-    return 0;
-}
-
-/* The row for an argument; *value is set to what follows '=' in it, or NULL. */
-static const struct flag_row *find_row(const char *argument, const char **value)
-{
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        size_t len = strlen(rows[i].name);
-        if (strncmp(argument, rows[i].name, len) != 0)
-            continue;
-        if (argument[len] != '\0' && argument[len] != '=')
-            continue;
-        *value = argument[len] == '=' ? argument + len + 1 : NULL;
-        return &rows[i];
-    }
-    return NULL;
-}
-
 int cli_parse(int argc, char **argv, struct config *config, enum cli_action *action,
               struct err *err)
 {
-    const struct parse parse = { config, action, err };
+    struct arguments arguments = { .count = argc, .at = 1, .words = argv };
     *action = CLI_RUN;
-    for (int i = 1; i < argc && *action == CLI_RUN; i++) {
-        if (strcmp(argv[i], "--") == 0)
-            break; /* what follows is the program's alone */
-        const char *value;
-        const struct flag_row *row = find_row(argv[i], &value);
-        if (row == NULL)
+    for (; arguments.at < argc && strcmp(argv[arguments.at], "--") != 0; arguments.at++) {
+        if (strcmp(argv[arguments.at], "--help") == 0)
+            print_help();
+        else if (strcmp(argv[arguments.at], "--version") == 0)
+            puts(WORKER_USER_AGENT);
+        else {
+            int rc = apply_argument(&arguments, config, err);
+            if (rc != 0)
+                return rc;
             continue;
-        if (row->value_name == NULL && value != NULL)
-            return err_set(err, ERR_CONFIG, "%s takes no value", row->name);
-        if (row->value_name != NULL && value == NULL) {
-            if (i + 1 == argc)
-                return err_set(err, ERR_CONFIG, "%s needs a value: %s", row->name, row->value_name);
-            value = argv[++i];
         }
-        int rc = row->apply(&parse, row->name, value);
-        if (rc != 0)
-            return rc;
+        *action = CLI_DONE;
+        return 0;
     }
+    if (is_empty_object(config->test_input))
+        config->test_input = (slice){ 0 };
     return 0;
 }

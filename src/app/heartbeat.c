@@ -20,16 +20,22 @@ bool heartbeat_wanted(const struct config *config)
     return config->api_key.len > 0 && config->has_pod_id && config->ping_url.len > 0;
 }
 
-static int put_ping_url(const struct heartbeat *heartbeat, struct buf *url, struct err *err)
+/* The ping URL with the worker's id filled in. */
+static int put_base_url(const struct config *config, struct buf *url, struct err *err)
 {
     const struct url_placeholder placeholders[] = {
-        { "$RUNPOD_POD_ID", heartbeat->config->worker_id },
-        { "$ID", heartbeat->config->worker_id },
+        { "$RUNPOD_POD_ID", config->worker_id },
+        { "$ID", config->worker_id },
     };
+    url->len = 0;
+    return url_fill(url, config->ping_url, placeholders, 2, err);
+}
+
+static int put_ping_url(const struct heartbeat *heartbeat, struct buf *url, struct err *err)
+{
     struct buf ids;
     buf_init(&ids, URL_MAX_BYTES, "ids of jobs in progress");
-    url->len = 0;
-    int rc = url_fill(url, heartbeat->config->ping_url, placeholders, 2, err);
+    int rc = put_base_url(heartbeat->config, url, err);
     if (rc == 0)
         rc = job_table_ids(heartbeat->table, &ids, err);
     if (rc == 0 && ids.len > 0)
@@ -85,4 +91,36 @@ void heartbeat_run(const struct heartbeat *heartbeat)
         ping(heartbeat, client, &url, &reply, &repeat);
         clock_sleep(clock_deadline(heartbeat->config->ping_ms));
     }
+}
+
+void heartbeat_report_unhealthy(const struct config *config, const struct http_net *net,
+                                const char *check, const char *reason)
+{
+    const struct platform_patience patience = { .connect_ms = LIMIT_REPORT_MS / 2,
+                                                .answer_ms = LIMIT_REPORT_MS / 2 };
+    struct http_client *client;
+    struct http_answer answer;
+    struct buf url, reply;
+    struct err err = { 0 };
+    if (config->api_key.len == 0 || config->ping_url.len == 0 ||
+        http_client_new(&client, net, &err) != 0)
+        return;
+    buf_init(&url, URL_MAX_BYTES, "ping URL");
+    buf_init(&reply, LIMIT_REPLY_BYTES, "answer to a ping");
+    int rc = put_base_url(config, &url, &err);
+    if (rc == 0)
+        rc = url_add_query(&url, "status", SLICE_LITERAL("unhealthy"), &err);
+    if (rc == 0)
+        rc = url_add_query(&url, "check", slice_from(check), &err);
+    if (rc == 0)
+        rc = url_add_query(&url, "reason", slice_from(reason), &err);
+    if (rc == 0)
+        rc = url_add_query(&url, "runpod_version", SLICE_LITERAL(WORKER_VERSION), &err);
+    if (rc == 0)
+        rc = platform_get(client, config, buf_slice(&url), patience, &answer, &reply, &err);
+    if (rc != 0)
+        log_write(LOG_WARN, NULL, "The failed check could not be reported: %s", err.text);
+    http_client_free(client);
+    buf_free(&url);
+    buf_free(&reply);
 }

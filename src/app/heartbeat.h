@@ -22,4 +22,11 @@ struct heartbeat {
 /* Sends heartbeats for as long as the process lives: never returns. Everything is linked. */
 void heartbeat_run(const struct heartbeat *heartbeat);
 
+/*
+ * Tells the platform, once, that a fitness check has failed. Blocks for at most LIMIT_REPORT_MS.
+ * Nothing is told without an API key or a ping URL.
+ */
+void heartbeat_report_unhealthy(const struct config *config, const struct http_net *net,
+                                const char *check, const char *reason);
+
 #endif

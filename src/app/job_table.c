@@ -7,6 +7,7 @@ void job_table_init(struct job_table *table)
     *table = (struct job_table){ 0 };
     table->queue_end = &table->queue_first;
     pthread_mutex_init(&table->lock, NULL);
+    flag_cond_init(&table->queued);
     flag_cond_init(&table->changed);
 }
 
@@ -26,14 +27,16 @@ static void add_one(struct job_table *table, struct job *job)
     table->held_count++;
     *table->queue_end = job;
     table->queue_end = &job->next;
+    table->queue_count++;
+    pthread_cond_signal(&table->queued);
 }
 
-void job_table_add(struct job_table *table, struct job *jobs)
+size_t job_table_add(struct job_table *table, struct job *jobs)
 {
     pthread_mutex_lock(&table->lock);
     for (struct job *job = jobs, *next; job != NULL; job = next) {
         next = job->next;
-        if (find(table, job->id) == NULL) {
+        if (job->own_id || find(table, job->id) == NULL) {
             add_one(table, job);
             continue;
         }
@@ -41,21 +44,26 @@ void job_table_add(struct job_table *table, struct job *jobs)
         log_write(LOG_WARN, &tag, "Handed out again while it is still here; it is run once.");
         job_release(job);
     }
-    pthread_cond_broadcast(&table->changed);
+    size_t unserved = table->queue_count > table->waiting ? table->queue_count - table->waiting : 0;
     pthread_mutex_unlock(&table->lock);
+    return unserved;
 }
 
 struct job *job_table_next(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
+    table->waiting++;
     while (table->queue_first == NULL && !table->ended)
-        pthread_cond_wait(&table->changed, &table->lock);
+        pthread_cond_wait(&table->queued, &table->lock);
+    table->waiting--;
     struct job *job = table->queue_first;
     if (job != NULL) {
         table->queue_first = job->next;
         if (table->queue_first == NULL)
             table->queue_end = &table->queue_first;
         job->next = NULL;
+        table->queue_count--;
+        job->begun_ms = clock_now_ms();
     }
     pthread_mutex_unlock(&table->lock);
     return job;
@@ -74,14 +82,16 @@ void job_table_settle(struct job_table *table, struct job *job)
     job_release(job);
 }
 
-size_t job_table_wait_room(struct job_table *table, size_t slots)
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room)
 {
     pthread_mutex_lock(&table->lock);
     while (table->held_count >= slots && !table->closed)
-        pthread_cond_wait(&table->changed, &table->lock);
-    size_t room = table->closed ? 0 : slots - table->held_count;
+        if (!flag_cond_wait(&table->changed, &table->lock, deadline))
+            break;
+    bool open = !table->closed;
+    *room = open && table->held_count < slots ? slots - table->held_count : 0;
     pthread_mutex_unlock(&table->lock);
-    return room;
+    return open;
 }
 
 void job_table_close(struct job_table *table)
@@ -96,6 +106,7 @@ void job_table_end(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = table->ended = true;
+    pthread_cond_broadcast(&table->queued);
     pthread_cond_broadcast(&table->changed);
     pthread_mutex_unlock(&table->lock);
 }
@@ -124,9 +135,31 @@ bool job_table_stop(struct job_table *table, slice id)
     pthread_mutex_lock(&table->lock);
     struct job *job = find(table, id);
     if (job != NULL)
-        flag_raise(&job->stop);
+        job_stop(job, JOB_STOPPED);
     pthread_mutex_unlock(&table->lock);
     return job != NULL;
+}
+
+void job_table_abandon(struct job_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    for (struct job *job = table->held; job != NULL; job = job->held_next)
+        job_stop(job, JOB_ABANDONED);
+    pthread_mutex_unlock(&table->lock);
+}
+
+size_t job_table_stop_begun_before(struct job_table *table, int64_t begun_ms)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&table->lock);
+    for (struct job *job = table->held; job != NULL; job = job->held_next) {
+        if (job->begun_ms == 0 || job->begun_ms > begun_ms || flag_is_raised(&job->stop))
+            continue;
+        job_stop(job, JOB_TIMED_OUT);
+        count++;
+    }
+    pthread_mutex_unlock(&table->lock);
+    return count;
 }
 
 int job_table_ids(struct job_table *table, struct buf *out, struct err *err)

@@ -16,19 +16,26 @@
 
 struct job_table {
     pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct job *held; /* all of them, by held_next */
+    pthread_cond_t queued;  /* a job for a waiting slot */
+    pthread_cond_t changed; /* fewer jobs held, or closed: for the taker and the shutdown */
+    struct job *held;       /* all of them, by held_next */
     size_t held_count;
     struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;
-    bool closed; /* no more jobs are to be taken */
-    bool ended;  /* and none will come: the taker has gone */
+    size_t queue_count;
+    size_t waiting; /* slots in job_table_next */
+    bool closed;    /* no more jobs are to be taken */
+    bool ended;     /* and none will come: the taker has gone */
 };
 
 void job_table_init(struct job_table *table);
 
-/* Takes over a list of jobs. One whose id is already here is released: it runs once. */
-void job_table_add(struct job_table *table, struct job *jobs);
+/*
+ * Takes over a list of jobs. One whose id is already here is released: it runs once,
+ * unless its id is its client's own choice. Returns how
+ * many queued jobs there are beyond the slots that wait for one.
+ */
+size_t job_table_add(struct job_table *table, struct job *jobs);
 
 /* The next queued job; blocks until there is one. NULL once none is left and none will come. */
 struct job *job_table_next(struct job_table *table);
@@ -36,8 +43,11 @@ struct job *job_table_next(struct job_table *table);
 /* Removes a job whose result is settled, and releases it. */
 void job_table_settle(struct job_table *table, struct job *job);
 
-/* Blocks until fewer than `slots` jobs are held: how many more may be taken. 0 once closed. */
-size_t job_table_wait_room(struct job_table *table, size_t slots);
+/*
+ * Blocks until fewer than `slots` jobs are held, and sets *room to how many more may be taken; to 0
+ * where the deadline has passed. False once the table is closed.
+ */
+bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms deadline, size_t *room);
 
 /* No more jobs are to be taken; those held, or on their way here, are run to their end. */
 void job_table_close(struct job_table *table);
@@ -52,6 +62,12 @@ bool job_table_is_busy(struct job_table *table);
 
 /* Raises the stop flag of the job with that id. False where there is none. */
 bool job_table_stop(struct job_table *table, slice id);
+
+/* Tells all jobs that the worker ends now: nothing more is tried for them. */
+void job_table_abandon(struct job_table *table);
+
+/* Tells all jobs that began to run at that time or before that they have run too long. How many. */
+size_t job_table_stop_begun_before(struct job_table *table, int64_t begun_ms);
 
 /* Appends the ids of all jobs held, with commas between. Errors as buf_add. */
 int job_table_ids(struct job_table *table, struct buf *out, struct err *err);

@@ -2,129 +2,155 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "app/fitness.h"
 #include "app/heartbeat.h"
 #include "app/job_table.h"
+#include "app/slot.h"
 #include "app/stop_channel.h"
 #include "base/limits.h"
-#include "job/rp_job.h"
+#include "base/thread.h"
 #include "job/source.h"
-
-#define SLOTS 1 /* jobs that run at the same time */
 
 struct worker {
     const struct config *config;
-    const rp_config *handlers;
+    const rp_config *program;
+    const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag ready;    /* setup is done: jobs may be taken */
-    struct wake taking;   /* signalled: give up the open job-take */
-    struct wake finished; /* signalled: main is to end the worker */
+    struct flag opened;    /* the handler is ready */
+    atomic_size_t to_open; /* slots that are to be ready before it is */
+    struct flag ready;     /* and the machine is fit: jobs may be taken */
+    struct wake taking;    /* signalled: give up the open job-take */
+    struct wake finished;  /* signalled: main is to end the worker */
     atomic_int exit_status;
+    atomic_int undelivered; /* results that nobody has taken */
+    atomic_bool draining;   /* a thread of drain_main is there */
+    struct slot_context slots;
+    size_t slots_started; /* set by main, then the taker's alone */
     struct heartbeat heartbeat;
     struct stop_channel stop_channel;
 };
 
-static void finish(struct worker *worker, int exit_status)
+static void finish(void *owner, int exit_status)
 {
+    struct worker *worker = owner;
     if (exit_status != 0)
         atomic_store(&worker->exit_status, exit_status);
     wake_signal(&worker->finished);
 }
 
 /* No more jobs: neither the open job-take nor another one. */
-static void stop_taking(struct worker *worker)
+static void stop_taking(void *owner)
 {
+    struct worker *worker = owner;
     job_table_close(&worker->table);
     wake_signal(&worker->taking);
 }
 
-/* --- the taker ----------------------------------------------------------------------------- */
-
-static void *taker_main(void *argument)
+/* Tells main, which waits for signals, that no job is left and all results have gone out. */
+static void *drain_main(void *argument)
 {
     struct worker *worker = argument;
-    struct source *source = worker->source;
-    struct taken taken = { 0 };
-    flag_wait(&worker->ready, DEADLINE_NEVER);
-    while (!taken.ended) {
-        size_t room = job_table_wait_room(&worker->table, SLOTS);
-        if (room == 0)
-            break;
-        source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
-        job_table_add(&worker->table, taken.jobs);
-        atomic_store(&source->answering, false);
-    }
-    job_table_end(&worker->table);
-    /* Told to take no more, a worker of the platform stays until the platform ends it. */
-    if (!config_is_local(worker->config))
-        return NULL;
+    if (worker->source->ops->drain != NULL)
+        worker->source->ops->drain(worker->source);
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    finish(worker, source->exit_status);
+    finish(worker, 0);
     return NULL;
 }
 
-/* --- a slot -------------------------------------------------------------------------------- */
-
-struct slot {
-    struct worker *worker;
-    struct outlet outlet;
-    struct rp_job job;
-    struct result result;
-};
-
-static void deliver(struct slot *slot, struct job *job, const struct log_tag *tag)
+/* No more jobs; once those that are here have ended, main is woken. */
+static void end_after_jobs(void *owner)
 {
-    struct err err = { 0 };
-    struct outlet *outlet = &slot->outlet;
-    if (slot->result.stop_pod) {
-        log_write(LOG_INFO, tag, "refresh_worker flag set, stopping pod after job.");
-        stop_taking(slot->worker);
-    }
-    int rc = outlet->source->ops->post(outlet, job, &slot->result, &err);
-    if (rc == ERR_CANCELLED)
-        log_write(LOG_INFO, tag, "Job stopped.");
-    else if (rc != 0)
-        log_write(LOG_ERROR, tag, "The result could not be delivered and is lost: %s", err.text);
+    struct worker *worker = owner;
+    struct err err;
+    stop_taking(worker);
+    if (!atomic_exchange(&worker->draining, true) &&
+        thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0)
+        finish(worker, 0);
 }
 
-static void run_job(struct slot *slot, struct job *job)
+static void end_for_good(void *owner)
 {
-    const rp_config *handlers = slot->worker->handlers;
-    const struct log_tag tag = job_tag(job);
-    if (flag_is_raised(&job->stop)) {
-        log_write(LOG_INFO, &tag, "Job stopped before it began.");
-        job_table_settle(&slot->worker->table, job);
-        return;
+    struct worker *worker = owner;
+    log_write(LOG_ERROR, NULL, "No handler is left. Ending the worker, so that it is replaced.");
+    atomic_store(&worker->exit_status, 1);
+    end_after_jobs(worker);
+}
+
+static void count_undelivered(void *owner)
+{
+    struct worker *worker = owner;
+    atomic_fetch_add(&worker->undelivered, 1);
+}
+
+static void slot_opened(void *owner)
+{
+    struct worker *worker = owner;
+    if (atomic_fetch_sub(&worker->to_open, 1) == 1)
+        flag_raise(&worker->opened);
+}
+
+/* --- the taker ----------------------------------------------------------------------------- */
+
+/* How many jobs may run from now on. */
+static size_t ask_concurrency(const struct worker *worker, size_t concurrency)
+{
+    if (worker->program->modify_concurrency == NULL)
+        return concurrency;
+    int answer = worker->program->modify_concurrency((int)concurrency, worker->program->user);
+    if (answer < 1 || answer > LIMIT_CONCURRENCY)
+        answer = answer < 1 ? 1 : LIMIT_CONCURRENCY;
+    if ((size_t)answer != concurrency)
+        log_write(LOG_DEBUG, NULL, "Concurrency is now %d.", answer);
+    return (size_t)answer;
+}
+
+/*
+ * Waits for a free slot. A program that wants more or fewer of them is asked before each job-take,
+ * and now and then while all are busy: more may be wanted because they are. False at the end.
+ */
+static bool wait_room(struct worker *worker, size_t *concurrency, size_t *room)
+{
+    bool asks = worker->program->modify_concurrency != NULL;
+    bool open = true;
+    for (*room = 0; open && *room == 0;) {
+        *concurrency = ask_concurrency(worker, *concurrency);
+        deadline_ms deadline = asks ? clock_deadline(LIMIT_ASK_MS) : DEADLINE_NEVER;
+        open = job_table_wait_room(&worker->table, *concurrency, deadline, room);
     }
-    log_write(LOG_INFO, &tag, "Started.");
-    slot->job.refresh = handlers->refresh_worker;
-    rp_job_run(&slot->job, job, handlers->handler, handlers->user, &slot->result);
-    if (flag_is_raised(&job->stop))
-        log_write(LOG_INFO, &tag, "Job stopped.");
-    else
-        deliver(slot, job, &tag);
-    rp_job_end(&slot->job);
-    job_table_settle(&slot->worker->table, job);
-    if (handlers->refresh_worker) {
-        stop_taking(slot->worker);
-        finish(slot->worker, 0);
+    return open;
+}
+
+/* Threads are started when there are jobs for them: an idle worker has one slot. */
+static void start_slots(struct worker *worker, size_t unserved, size_t concurrency)
+{
+    struct err err;
+    for (; unserved > 0 && worker->slots_started < concurrency; unserved--) {
+        if (slot_start(&worker->slots, &err) != 0) {
+            log_write(LOG_ERROR, NULL, "%s; the slots there are go on.", err.text);
+            return;
+        }
+        worker->slots_started++;
     }
 }
 
-/* True where the worker may go on: handlers are set up once, before the first job is taken. */
-static bool set_up(struct worker *worker)
+/* Jobs are taken from the platform, which stops them, and asks for a machine that is fit. */
+static bool is_polling(const struct worker *worker)
 {
-    const rp_config *handlers = worker->handlers;
-    int status = handlers->setup != NULL ? handlers->setup(handlers->user) : 0;
-    if (status != 0) {
-        log_write(LOG_ERROR, NULL, "The handler's setup failed with %d.", status);
+    return !config_is_local(worker->config) && !config_is_realtime(worker->config);
+}
+
+/* Before the first job: the handler is open and, on the platform, the machine is fit. */
+static bool get_ready(struct worker *worker)
+{
+    flag_wait(&worker->opened, DEADLINE_NEVER);
+    if (is_polling(worker) && !fitness_run(worker->config, worker->net, worker->program)) {
         finish(worker, 1);
         return false;
     }
@@ -132,24 +158,25 @@ static bool set_up(struct worker *worker)
     return true;
 }
 
-static void *slot_main(void *argument)
+static void *taker_main(void *argument)
 {
     struct worker *worker = argument;
-    struct slot slot = { .worker = worker };
-    struct err err = { 0 };
-    if (worker->source->ops->open(worker->source, &slot.outlet, &err) != 0) {
-        log_write(LOG_ERROR, NULL, "%s", err.text);
-        finish(worker, 1);
+    struct source *source = worker->source;
+    struct taken taken = { 0 };
+    size_t concurrency = (size_t)worker->config->concurrency, room;
+    if (!get_ready(worker))
         return NULL;
+    while (!taken.ended && wait_room(worker, &concurrency, &room)) {
+        source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
+        start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
+        atomic_store(&source->answering, false);
     }
-    rp_job_init(&slot.job, worker->config, &slot.outlet);
-    result_init(&slot.result, worker->config->result_max_bytes);
-    if (set_up(worker))
-        for (struct job *job; (job = job_table_next(&worker->table)) != NULL;)
-            run_job(&slot, job);
-    result_free(&slot.result);
-    rp_job_free(&slot.job);
-    worker->source->ops->close(&slot.outlet);
+    job_table_end(&worker->table);
+    /* Told to take no more, a worker of the platform stays until the platform ends it. */
+    if (!config_is_local(worker->config) && !taken.ended)
+        return NULL;
+    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
+    finish(worker, source->exit_status);
     return NULL;
 }
 
@@ -171,36 +198,34 @@ static void *stop_channel_main(void *argument)
     return NULL;
 }
 
-/* --- main ---------------------------------------------------------------------------------- */
-
-static int start_thread(void *(*run)(void *), struct worker *worker, size_t stack_bytes,
-                        struct err *err)
+/* Stops jobs that run longer than they may. */
+static void *watchdog_main(void *argument)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    int errnum = pthread_attr_setstacksize(&attr, stack_bytes);
-    if (errnum == 0)
-        errnum = pthread_create(&thread, &attr, run, worker);
-    pthread_attr_destroy(&attr);
-    return errnum == 0 ? 0 : err_system(err, ERR_MEMORY, errnum, "cannot start a thread");
+    struct worker *worker = argument;
+    int64_t timeout_ms = worker->config->execution_timeout_ms;
+    for (;;) {
+        job_table_stop_begun_before(&worker->table, clock_now_ms() - timeout_ms);
+        clock_sleep(clock_deadline(LIMIT_WATCH_MS));
+    }
+    return NULL;
 }
+
+/* --- main ---------------------------------------------------------------------------------- */
 
 static int start_threads(struct worker *worker, struct err *err)
 {
     const size_t stack = LIMIT_STACK_SERVICE_BYTES;
-    size_t handler_stack = worker->handlers->stack_bytes;
-    if (handler_stack == 0)
-        handler_stack = LIMIT_STACK_HANDLER_BYTES;
+    const size_t slots = worker->slots_started; /* the taker's own once it runs */
     bool remote = !config_is_local(worker->config);
-    int rc = start_thread(taker_main, worker, stack, err);
-    if (rc == 0)
-        rc = start_thread(slot_main, worker, handler_stack, err);
+    int rc = thread_start(taker_main, worker, stack, err);
+    for (size_t i = 0; rc == 0 && i < slots; i++)
+        rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
-        rc = start_thread(heartbeat_main, worker, stack, err);
-    if (rc == 0 && remote)
-        rc = start_thread(stop_channel_main, worker, stack, err);
+        rc = thread_start(heartbeat_main, worker, stack, err);
+    if (rc == 0 && is_polling(worker))
+        rc = thread_start(stop_channel_main, worker, stack, err);
+    if (rc == 0 && worker->config->execution_timeout_ms > 0)
+        rc = thread_start(watchdog_main, worker, stack, err);
     return rc;
 }
 
@@ -224,7 +249,7 @@ static bool wait_for_end(struct worker *worker, int signals_fd, deadline_ms dead
 }
 
 /* Jobs that end here without a result are named, so that nobody has to guess. */
-static int report_undelivered(struct worker *worker)
+static void report_unfinished(struct worker *worker)
 {
     struct buf ids;
     buf_init(&ids, LIMIT_MIB, "ids");
@@ -232,38 +257,42 @@ static int report_undelivered(struct worker *worker)
         log_write(LOG_ERROR, NULL, "Ending without the results of: %.*s",
                   SLICE_ARG(buf_slice(&ids)));
     buf_free(&ids);
-    return 1;
-}
-
-/* Tells main, which waits for signals, that no job is left. */
-static void *drain_main(void *argument)
-{
-    struct worker *worker = argument;
-    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    wake_signal(&worker->finished);
-    return NULL;
 }
 
 /* Lets running jobs finish and post, for as long as the grace lasts or until a second signal. */
 static int drain(struct worker *worker, int signals_fd, int signal_number)
 {
-    struct err err;
-    int second_signal;
+    int second_signal, undelivered_before = atomic_load(&worker->undelivered);
     log_write(LOG_INFO, NULL, "%s received. Shutting down.",
               signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    bool drains = worker->source->ops->drain != NULL;
     stop_taking(worker);
     /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
-    if (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
-        (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering)))
+    if (!drains &&
+        (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
+         (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering))))
         return 0;
     deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
-    if (!job_table_is_busy(&worker->table))
+    if (!drains && !job_table_is_busy(&worker->table))
         first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
-    bool ended = start_thread(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0 ||
-                 wait_for_end(worker, signals_fd, first, &second_signal);
-    if (!ended && job_table_is_busy(&worker->table))
+    end_after_jobs(worker);
+    if (!wait_for_end(worker, signals_fd, first, &second_signal) &&
+        job_table_is_busy(&worker->table))
         wait_for_end(worker, signals_fd, end, &second_signal);
-    return job_table_is_busy(&worker->table) ? report_undelivered(worker) : 0;
+    if (job_table_is_busy(&worker->table)) {
+        /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
+        job_table_abandon(&worker->table);
+        if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
+            report_unfinished(worker);
+        else if (drains)
+            wake_wait(&worker->finished, clock_deadline(LIMIT_ABANDON_MS));
+        return 1;
+    }
+    if (drains && !wake_wait(&worker->finished, 0)) {
+        log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
+        return 1;
+    }
+    return atomic_load(&worker->undelivered) > undelivered_before ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -286,27 +315,67 @@ static int run(struct worker *worker, struct err *err)
                               : atomic_load(&worker->exit_status);
 }
 
-int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
-               struct err *err)
+static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
+                    const rp_config *program, const struct handler *handler)
+{
+    /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
+    bool goes_on = config_is_realtime(config) && !config->refresh_worker;
+    size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
+    worker->config = config;
+    worker->program = program;
+    worker->net = net;
+    worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
+    worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
+    worker->slots = (struct slot_context){ .config = config,
+                                           .table = &worker->table,
+                                           .handler = handler,
+                                           .stack_bytes = stack,
+                                           .owner = worker,
+                                           .opened = slot_opened,
+                                           .stop_taking = goes_on ? NULL : stop_taking,
+                                           .undelivered = count_undelivered,
+                                           .end_after_jobs = end_after_jobs,
+                                           .finish = finish,
+                                           .lost = end_for_good };
+    if (handler->ops->on_loss != NULL)
+        handler->ops->on_loss(handler->setting, end_for_good, worker);
+    worker->slots_started = handler->opens_all && !config_is_local(config)
+                                ? (size_t)config->concurrency
+                                : 1;
+    atomic_init(&worker->to_open, worker->slots_started);
+    job_table_init(&worker->table);
+    flag_init(&worker->opened);
+    flag_init(&worker->ready);
+}
+
+static int make_source(struct worker *worker, struct err *err)
+{
+    const struct config *config = worker->config;
+    const struct wake *wake = &worker->taking;
+    size_t slots = worker->program->modify_concurrency != NULL ? LIMIT_CONCURRENCY
+                                                               : (size_t)config->concurrency;
+    if (config_is_local(config))
+        return source_local_new(&worker->source, config, err);
+    if (config_is_realtime(config))
+        return source_realtime_new(&worker->source, config, slots, wake, err);
+    return source_platform_new(&worker->source, config, worker->net, wake, err);
+}
+
+int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
+               const struct handler *handler, struct err *err)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     if (worker == NULL) {
         err_set(err, ERR_MEMORY, "no memory for the worker");
         return 1;
     }
-    worker->config = config;
-    worker->handlers = handlers;
-    worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
-    worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
-    job_table_init(&worker->table);
-    flag_init(&worker->ready);
+    fill_in(worker, config, net, program, handler);
     int rc = wake_init(&worker->taking, err);
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
     if (rc == 0)
-        rc = config_is_local(config)
-                 ? source_local_new(&worker->source, config, err)
-                 : source_platform_new(&worker->source, config, net, &worker->taking, err);
+        rc = make_source(worker, err);
+    worker->slots.source = worker->source;
     /* Nothing is freed: threads may still be using it when the process exits, which is next. */
     return rc == 0 ? run(worker, err) : 1;
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "job/config.h"
+#include "job/handler.h"
 #include "net/http.h"
 #include "worker.h"
 
@@ -16,7 +17,7 @@
  * linked; threads that still run refer to it until the process exits, which is to follow at once.
  * Returns the process's exit status; 1 with *err set where it could not start.
  */
-int worker_run(const struct config *config, const struct http_net *net, const rp_config *handlers,
-               struct err *err);
+int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
+               const struct handler *handler, struct err *err);
 
 #endif

@@ -2,7 +2,7 @@
  * base/flag.h - two ways for one thread to tell others that something has happened, once.
  *
  * A flag is waited for by sleeping on it; a wake can also be waited for beside a socket, since it
- * is a file descriptor. Neither is ever lowered again. All functions may be called from any
+ * is a file descriptor. Neither is lowered again, but for wake_lower. All functions may be called from any
  * thread; raise never blocks for long.
  */
 #ifndef BASE_FLAG_H
@@ -15,9 +15,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+struct wake;
+
 struct flag {
     pthread_mutex_t lock;
     pthread_cond_t raised_cond;
+    const struct wake *linked; /* signalled too when the flag is raised; NULL for none */
     atomic_bool raised;
 };
 
@@ -34,15 +37,25 @@ static inline bool flag_is_raised(const struct flag *flag)
 bool flag_wait(struct flag *flag, deadline_ms deadline);
 
 struct wake {
-    int fd; /* an eventfd, readable for ever once signalled */
+    int fd; /* an eventfd, readable once signalled */
 };
 
 /* ERR_MEMORY where the system has no descriptor left. */
 int wake_init(struct wake *wake, struct err *err);
-void wake_signal(struct wake *wake);
+void wake_signal(const struct wake *wake);
+void wake_lower(const struct wake *wake); /* for one that has a single waiter, who may wait again */
+
+/* Closes the descriptor; nobody may wait on it or signal it any more. */
+void wake_free(struct wake *wake);
 
 /* Sleeps until signalled or the deadline has passed; true where it is signalled. */
 bool wake_wait(const struct wake *wake, deadline_ms deadline);
+
+/*
+ * Has the wake signalled when the flag is raised, at once where it is already: for a thread that
+ * waits beside a socket. One wake a flag; NULL unlinks it, after which it is not touched again.
+ */
+void flag_link(struct flag *flag, const struct wake *wake);
 
 /* pthread condition variables here count on the monotonic clock, as deadlines do. */
 void flag_cond_init(pthread_cond_t *cond);

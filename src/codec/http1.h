@@ -1,5 +1,6 @@
 /*
- * codec/http1.h - HTTP/1.1 messages as a client reads and writes them (RFC 9110, RFC 9112).
+ * codec/http1.h - HTTP/1.1 messages, read and written: a client's side and a server's (RFC 9110,
+ * RFC 9112).
  *
  * Parsers take bytes and give slices into them; they know nothing of sockets, allocate nothing
  * and never guess: what RFC 9112 does not allow a sender to send is an error (ERR_PEER), above
@@ -114,17 +115,54 @@ struct http1_chunks {
 ptrdiff_t http1_chunks_feed(struct http1_chunks *chunks, const char *in, size_t in_len, slice *data,
                             struct err *err);
 
-/* --- requests --------------------------------------------------------------------------- */
+/* --- requests, as a server reads them --------------------------------------------------- */
+
+struct http1_request {
+    slice method;
+    slice target;      /* as it was sent */
+    slice path;        /* of the target, percent-encoded as it is; "*" for OPTIONS of a server */
+    slice query;       /* behind its "?"; empty where there is none */
+    int minor_version; /* 0 or 1 */
+    struct http1_field fields[HTTP1_FIELDS_MAX];
+    size_t field_count;
+    enum http1_body body;    /* never HTTP1_BODY_CLOSE */
+    uint64_t content_length; /* for HTTP1_BODY_LENGTH, at most INT64_MAX; else 0 */
+    bool keep_alive;         /* the client may use the connection again after the answer */
+    bool expects_continue;   /* "Expect: 100-continue": it may wait for a 100 before the body */
+};
 
 /*
- * Appends "METHOD target HTTP/1.1" and "Host", then one field, then the head's end. Where one of
- * them fails it has appended nothing; besides ERR_INPUT that is an error of buf_add.
+ * Parses one request head; for all else as http1_parse_response. One empty line before the request
+ * is skipped and counted (RFC 9112, section 2.2).
+ *
+ * Stricter than answers are: a line ends with exactly CR LF, the request line has exactly one
+ * space between its parts, an HTTP/1.1 request has exactly one Host. The target is a path, an
+ * http or https URL, or "*" for OPTIONS, of visible ASCII without "#"; CONNECT is refused.
+ */
+ptrdiff_t http1_parse_request(const char *bytes, size_t len, struct http1_request *request,
+                              struct err *err);
+
+/* As http1_field. */
+bool http1_request_field(const struct http1_request *request, const char *name, slice *value);
+
+/* --- writing ---------------------------------------------------------------------------- */
+
+/* What a status is called, "Not Found" for 404; "" for one that is not known here. */
+const char *http1_reason(int status);
+
+/*
+ * Appends "HTTP/1.1 status reason", or "METHOD target HTTP/1.1" and "Host"; then one field; then
+ * the head's end. Where one of them fails it has appended nothing; besides ERR_INPUT that is an
+ * error of buf_add.
+ *
+ * http1_put_status: status is 100 to 599.
  *
  * http1_put_request: host_port is written as it is. ERR_INPUT where method is no token, or target
  * or host_port is empty or holds anything but visible ASCII.
  * http1_put_field: ERR_INPUT where name is no token, or value holds a control character except
  * HTAB (so nothing can break out of its line).
  */
+int http1_put_status(struct buf *out, int status, struct err *err);
 int http1_put_request(struct buf *out, const char *method, slice target, slice host_port,
                       struct err *err);
 int http1_put_field(struct buf *out, const char *name, slice value, struct err *err);

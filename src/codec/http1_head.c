@@ -1,20 +1,10 @@
+#include "codec/http1_head.h"
+
 #include <string.h>
 
 #include "codec/chars.h"
-#include "codec/http1.h"
 
-/* What the fields say about the body and the connection, gathered while they are read. */
-struct framing {
-    bool has_length;
-    slice length_digits;
-    uint64_t length;
-    bool chunked;
-    bool close;
-    bool keep_alive;
-};
-
-/* The start of text that may be shown in a message. */
-static slice excerpt(slice text)
+slice http1_excerpt(slice text)
 {
     size_t len = 0;
     while (len < text.len && len < 40 &&
@@ -23,62 +13,43 @@ static slice excerpt(slice text)
     return (slice){ text.ptr, len };
 }
 
-/* v: minor version, s: first digit of a status, d: digit, e: end of the status; else itself. */
-static const char status_line_start[] = "HTTP/1.v sdde";
-#define VERSION_AT 7
-#define STATUS_AT 9
-#define STATUS_END 12
-
-static bool fits(char wanted, char c)
+/* Is the byte at i, which no field may hold, a proper part of a line's end? */
+static int check_line_end(const struct http1_kind *kind, slice head, size_t i, struct err *err)
 {
-    switch (wanted) {
-    case 'v': return c == '0' || c == '1';
-    case 's': return c >= '1' && c <= '5';
-    case 'd': return chars_in(c, CHARS_DIGIT);
-    case 'e': return c == ' ' || c == '\r' || c == '\n';
-    default: return c == wanted;
-    }
-}
-
-/* Refuses what cannot become a status line, however little of it is there. */
-static int check_start(slice head, struct err *err)
-{
-    for (size_t i = 0; i < head.len && status_line_start[i] != '\0'; i++)
-        if (!fits(status_line_start[i], head.ptr[i]))
-            return err_set(err, ERR_PEER,
-                           "the answer does not start with an HTTP/1.1 status line: \"%.*s\"",
-                           SLICE_ARG(excerpt(head)));
+    char c = head.ptr[i];
+    if (c == '\r' && i + 1 < head.len && head.ptr[i + 1] != '\n')
+        return err_set(err, ERR_PEER, "a carriage return alone in the %s's head", kind->name);
+    if (c == '\n' && !kind->lf_ends_lines && (i == 0 || head.ptr[i - 1] != '\r'))
+        return err_set(err, ERR_PEER, "a line feed alone in the %s's head", kind->name);
+    if (c != '\r' && c != '\n')
+        return err_set(err, ERR_PEER, "control character 0x%02x in the %s's head", (unsigned char)c,
+                       kind->name);
     return 0;
 }
 
-/* Size of the head with its empty line, or 0 where that has not come yet. */
-static ptrdiff_t find_end(slice head, struct err *err)
+ptrdiff_t http1_head_end(const struct http1_kind *kind, slice head, struct err *err)
 {
     size_t limit = head.len < HTTP1_HEAD_MAX_BYTES ? head.len : HTTP1_HEAD_MAX_BYTES;
     size_t line_start = 0;
     for (size_t i = 0; i < limit; i++) {
-        char c = head.ptr[i];
-        if (chars_in(c, CHARS_FIELD))
+        if (chars_in(head.ptr[i], CHARS_FIELD))
             continue;
-        if (c == '\r' && (i + 1 == head.len || head.ptr[i + 1] == '\n'))
+        int rc = check_line_end(kind, head, i, err);
+        if (rc != 0)
+            return rc;
+        if (head.ptr[i] == '\r')
             continue;
-        if (c == '\r')
-            return err_set(err, ERR_PEER, "a carriage return alone in the answer's head");
-        if (c != '\n')
-            return err_set(err, ERR_PEER, "control character 0x%02x in the answer's head",
-                           (unsigned char)c);
         if (i == line_start || (i == line_start + 1 && head.ptr[line_start] == '\r'))
             return (ptrdiff_t)i + 1;
         line_start = i + 1;
     }
     if (head.len >= HTTP1_HEAD_MAX_BYTES)
-        return err_set(err, ERR_LIMIT, "the answer's head is larger than %d bytes",
+        return err_set(err, ERR_LIMIT, "the %s's head is larger than %d bytes", kind->name,
                        HTTP1_HEAD_MAX_BYTES);
     return 0;
 }
 
-/* Cuts the next line off a complete head; the line comes without its end. */
-static slice next_line(slice *head)
+slice http1_next_line(slice *head)
 {
     const char *end = memchr(head->ptr, '\n', head->len);
     slice line = { head->ptr, (size_t)(end - head->ptr) };
@@ -88,53 +59,45 @@ static slice next_line(slice *head)
     return line;
 }
 
-/* The line is known to start well. The space after the status is required, but often left out. */
-static void read_status_line(slice line, struct http1_response *response)
-{
-    const char *digits = line.ptr + STATUS_AT;
-    response->minor_version = line.ptr[VERSION_AT] - '0';
-    response->status = (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + digits[2] - '0';
-    response->reason = slice_skip(line, line.len > STATUS_END ? STATUS_END + 1 : STATUS_END);
-}
-
-static int read_field(slice line, struct http1_field *field, struct err *err)
+static int read_field(const struct http1_kind *kind, slice line, struct http1_field *field,
+                      struct err *err)
 {
     if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
-        return err_set(err, ERR_PEER, "a line of the answer's head starts with white space");
+        return err_set(err, ERR_PEER, "a line of the %s's head starts with white space",
+                       kind->name);
     size_t name_len = chars_span(line, CHARS_TOKEN);
     if (name_len == 0 || name_len == line.len || line.ptr[name_len] != ':')
-        return err_set(err, ERR_PEER,
-                       "a field of the answer's head is no \"name: value\": \"%.*s\"",
-                       SLICE_ARG(excerpt(line)));
+        return err_set(err, ERR_PEER, "a field of the %s's head is no \"name: value\": \"%.*s\"",
+                       kind->name, SLICE_ARG(http1_excerpt(line)));
     field->name = (slice){ line.ptr, name_len };
     field->value = chars_trim(slice_skip(line, name_len + 1));
     return 0;
 }
 
-static int note_length(slice value, struct framing *framing, struct err *err)
+static int note_length(slice value, struct http1_framing *framing, struct err *err)
 {
     if (framing->has_length && !slice_equal(value, framing->length_digits))
         return err_set(err, ERR_PEER, "two Content-Lengths that differ");
     if (!chars_decimal(value, INT64_MAX, &framing->length))
         return err_set(err, ERR_PEER, "Content-Length is no length: \"%.*s\"",
-                       SLICE_ARG(excerpt(value)));
+                       SLICE_ARG(http1_excerpt(value)));
     framing->has_length = true;
     framing->length_digits = value;
     return 0;
 }
 
-static int note_coding(slice value, struct framing *framing, struct err *err)
+static int note_coding(slice value, struct http1_framing *framing, struct err *err)
 {
     if (framing->chunked)
         return err_set(err, ERR_PEER, "two Transfer-Encodings");
     if (!slice_is_nocase(value, "chunked"))
         return err_set(err, ERR_PEER, "Transfer-Encoding is not \"chunked\": \"%.*s\"",
-                       SLICE_ARG(excerpt(value)));
+                       SLICE_ARG(http1_excerpt(value)));
     framing->chunked = true;
     return 0;
 }
 
-static void note_connection(slice options, struct framing *framing)
+static void note_connection(slice options, struct http1_framing *framing)
 {
     slice option;
     while (chars_next(&options, ',', &option)) {
@@ -143,7 +106,8 @@ static void note_connection(slice options, struct framing *framing)
     }
 }
 
-static int note_framing(const struct http1_field *field, struct framing *framing, struct err *err)
+static int note_framing(const struct http1_field *field, struct http1_framing *framing,
+                        struct err *err)
 {
     if (slice_is_nocase(field->name, "Content-Length"))
         return note_length(field->value, framing, err);
@@ -154,49 +118,30 @@ static int note_framing(const struct http1_field *field, struct framing *framing
     return 0;
 }
 
-/* RFC 9112, section 6.3 (length of the body) and section 9.3 (persistence). */
-static int settle(struct http1_response *response, const struct framing *framing,
-                  bool to_head_request, struct err *err)
+int http1_read_fields(const struct http1_kind *kind, slice head, struct http1_field *fields,
+                      size_t *count, struct http1_framing *framing, struct err *err)
 {
-    if (framing->chunked && framing->has_length)
-        return err_set(err, ERR_PEER, "both Content-Length and Transfer-Encoding");
-    if (framing->chunked && response->minor_version == 0)
-        return err_set(err, ERR_PEER, "Transfer-Encoding in an HTTP/1.0 answer");
-    bool bare_status = response->status < 200 || response->status == 204;
-    if (to_head_request || bare_status || response->status == 304)
-        response->body = HTTP1_BODY_NONE;
-    else if (framing->chunked)
-        response->body = HTTP1_BODY_CHUNKED;
-    else
-        response->body = framing->has_length ? HTTP1_BODY_LENGTH : HTTP1_BODY_CLOSE;
-    response->content_length = response->body == HTTP1_BODY_LENGTH ? framing->length : 0;
-    bool persists = !framing->close && (response->minor_version == 1 || framing->keep_alive);
-    bool body_in_doubt = bare_status && (framing->chunked || framing->length > 0);
-    response->keep_alive = persists && !body_in_doubt && response->body != HTTP1_BODY_CLOSE;
+    *count = 0;
+    for (slice line = http1_next_line(&head); line.len > 0; line = http1_next_line(&head)) {
+        if (*count == HTTP1_FIELDS_MAX)
+            return err_set(err, ERR_LIMIT, "the %s's head has more than %d fields", kind->name,
+                           HTTP1_FIELDS_MAX);
+        struct http1_field *field = &fields[(*count)++];
+        int rc = read_field(kind, line, field, err);
+        if (rc == 0)
+            rc = note_framing(field, framing, err);
+        if (rc != 0)
+            return rc;
+    }
     return 0;
 }
 
-ptrdiff_t http1_parse_response(const char *bytes, size_t len, bool to_head_request,
-                               struct http1_response *response, struct err *err)
+int http1_check_framing(const struct http1_kind *kind, const struct http1_framing *framing,
+                        int minor_version, struct err *err)
 {
-    slice head = { bytes, len };
-    int rc = check_start(head, err);
-    ptrdiff_t size = rc != 0 ? rc : find_end(head, err);
-    if (size <= 0)
-        return size;
-    head.len = (size_t)size;
-    read_status_line(next_line(&head), response);
-    struct framing framing = { 0 };
-    response->field_count = 0;
-    for (slice line = next_line(&head); line.len > 0; line = next_line(&head)) {
-        if (response->field_count == HTTP1_FIELDS_MAX)
-            return err_set(err, ERR_LIMIT, "the answer's head has more than %d fields",
-                           HTTP1_FIELDS_MAX);
-        struct http1_field *field = &response->fields[response->field_count++];
-        if ((rc = read_field(line, field, err)) != 0 ||
-            (rc = note_framing(field, &framing, err)) != 0)
-            return rc;
-    }
-    rc = settle(response, &framing, to_head_request, err);
-    return rc != 0 ? rc : size;
+    if (framing->chunked && framing->has_length)
+        return err_set(err, ERR_PEER, "both Content-Length and Transfer-Encoding");
+    if (framing->chunked && minor_version == 0)
+        return err_set(err, ERR_PEER, "Transfer-Encoding in an HTTP/1.0 %s", kind->name);
+    return 0;
 }

@@ -6,15 +6,25 @@
 #define RETRY_AFTER_MAX_S (24 * 3600) /* nobody waits longer than a day for an answer */
 #define DAY_S INT64_C(86400)
 
-bool http1_field(const struct http1_response *response, const char *name, slice *value)
+static bool find(const struct http1_field *fields, size_t count, const char *name, slice *value)
 {
-    for (size_t i = 0; i < response->field_count; i++) {
-        if (slice_is_nocase(response->fields[i].name, name)) {
-            *value = response->fields[i].value;
+    for (size_t i = 0; i < count; i++) {
+        if (slice_is_nocase(fields[i].name, name)) {
+            *value = fields[i].value;
             return true;
         }
     }
     return false;
+}
+
+bool http1_field(const struct http1_response *response, const char *name, slice *value)
+{
+    return find(response->fields, response->field_count, name, value);
+}
+
+bool http1_request_field(const struct http1_request *request, const char *name, slice *value)
+{
+    return find(request->fields, request->field_count, name, value);
 }
 
 bool http1_is_media_type(slice content_type, const char *media_type)

@@ -156,4 +156,7 @@ int json_put_double(struct buf *buf, double value, struct err *err);
  */
 int json_format(struct buf *buf, const char *format, va_list args, struct err *err);
 
+/* The same with the arguments in line. */
+int json_add(struct buf *buf, struct err *err, const char *format, ...);
+
 #endif

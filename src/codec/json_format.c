@@ -219,3 +219,12 @@ int json_format(struct buf *buf, const char *format, va_list args, struct err *e
         buf->len = before;
     return rc;
 }
+
+int json_add(struct buf *buf, struct err *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int rc = json_format(buf, format, args, err);
+    va_end(args);
+    return rc;
+}

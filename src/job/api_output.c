@@ -5,23 +5,12 @@
 #include "base/limits.h"
 #include "job/rp_job.h"
 
-/* A failure that the worker found, in the place of one that the handler would have told. */
-static int fail_with(rp_job *job, const char *text)
-{
-    if (!job->has_failed) {
-        job->has_failed = true;
-        job->message.len = 0;
-        buf_add(&job->message, text, strnlen(text, LIMIT_ERROR_BYTES), NULL);
-    }
-    return RP_FAILED;
-}
-
 static int append(rp_job *job, const char *format, va_list args)
 {
     struct err err;
     job->linked = (slice){ 0 };
     job->has_output = true;
-    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : fail_with(job, err.text);
+    return json_format(&job->output, format, args, &err) == 0 ? RP_OK : rp_job_fail(job, err.text);
 }
 
 int rp_return(rp_job *job, const char *format, ...)
@@ -63,26 +52,50 @@ int rp_return_json(rp_job *job, rp_str json)
 {
     slice input = job->job->input;
     bool is_input = json.ptr == input.ptr && json.len == input.len;
-    return json.ptr == NULL ? fail_with(job, "The handler returned no JSON text.")
+    return json.ptr == NULL ? rp_job_fail(job, "The handler returned no JSON text.")
                             : link_output(job, json, is_input);
 }
 
 int rp_fail_at(rp_job *job, const char *file, int line, const char *function, const char *format,
                ...)
 {
-    char text[LIMIT_ERROR_BYTES];
+    char text[LIMIT_ERROR_BYTES], place[sizeof job->traceback];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!job->has_failed)
-        snprintf(job->traceback, sizeof job->traceback, "%s:%d in %s", file, line, function);
-    return fail_with(job, text);
+    snprintf(place, sizeof place, "%s:%d in %s", file, line, function);
+    rp_fail_text(job, "HandlerError", slice_from(text), slice_from(place));
+    return RP_FAILED;
 }
 
 void rp_refresh_worker(rp_job *job)
 {
     job->refresh = true;
+}
+
+/* Formats and checks JSON text; what is wrong with it is told in err. */
+static int make_json(struct buf *out, const char *format, va_list args, struct err *err)
+{
+    int rc = json_format(out, format, args, err);
+    return rc == 0 ? json_check(buf_slice(out), NULL, err) : rc;
+}
+
+int rp_yield(rp_job *job, const char *format, ...)
+{
+    struct buf text;
+    struct err err;
+    va_list args;
+    buf_init(&text, (size_t)job->config->result_max_bytes, "part of a stream");
+    va_start(args, format);
+    int rc = make_json(&text, format, args, &err);
+    va_end(args);
+    if (rc != 0)
+        rp_job_fail(job, err.text);
+    else
+        rc = rp_yield_json(job, buf_slice(&text), &err);
+    buf_free(&text);
+    return rc == 0 ? RP_OK : RP_FAILED;
 }
 
 int rp_progress(rp_job *job, const char *format, ...)
@@ -93,16 +106,24 @@ int rp_progress(rp_job *job, const char *format, ...)
     va_list args;
     buf_init(&text, LIMIT_PROGRESS_BYTES, "progress");
     va_start(args, format);
-    int rc = json_format(&text, format, args, &err);
+    int rc = make_json(&text, format, args, &err);
     va_end(args);
-    if (rc == 0)
-        rc = json_check(buf_slice(&text), NULL, &err);
     if (rc == 0 && !rp_job_stopped(job))
-        rc = job->outlet->source->ops->progress(job->outlet, job->job, buf_slice(&text), &err);
+        rc = rp_progress_json(job, buf_slice(&text), &err);
     if (rc != 0)
         log_write(LOG_WARN, &tag, "Progress was not sent: %s", err.text);
     buf_free(&text);
     return rc == 0 ? RP_OK : RP_WRONG;
+}
+
+void rp_checkpoint_start(rp_job *job, const char *name)
+{
+    debugger_start(&job->debugger, name);
+}
+
+void rp_checkpoint_stop(rp_job *job, const char *name)
+{
+    debugger_stop(&job->debugger, name);
 }
 
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
@@ -112,4 +133,23 @@ void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     va_start(args, format);
     log_format((enum log_level)level, &tag, format, args);
     va_end(args);
+}
+
+void rp_return_buf(rp_job *job, struct buf *buf, slice json)
+{
+    struct buf own = job->output;
+    job->output.ptr = buf->ptr;
+    job->output.cap = buf->cap;
+    buf->ptr = own.ptr;
+    buf->cap = own.cap;
+    buf->len = 0;
+    link_output(job, json, true);
+}
+
+int rp_return_lines(rp_job *job, struct lines *lines, slice json, struct err *err)
+{
+    int rc = lines_give(lines, &job->output, err);
+    if (rc == 0)
+        link_output(job, json, true);
+    return rc;
 }

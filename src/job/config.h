@@ -18,7 +18,8 @@
 struct config {
     /* The platform's side; see CONTRACT, "Environment". Empty slices where not set. */
     slice take_url;   /* template of job-take; empty: the worker runs locally */
-    slice output_url; /* templates of results and the heartbeat */
+    slice output_url; /* templates of results, stream parts and the heartbeat */
+    slice stream_url;
     slice ping_url;
     slice api_key;
     slice worker_id; /* RUNPOD_POD_ID, or a random UUID */
@@ -26,10 +27,43 @@ struct config {
     slice pod_hostname;
     slice endpoint_id;
     int64_t ping_ms;
+    int64_t realtime_port;        /* 0: none */
+    int64_t realtime_concurrency; /* 0: as everywhere */
 
     /* Ours. */
-    size_t result_max_bytes;
+    int64_t concurrency; /* 0: as the program says */
+    bool stream;
+    bool aggregate_stream;
+    bool refresh_worker;
+    bool debugger;
+    struct {
+        const char *program; /* NULL: the linked handler */
+        const char *once;    /* NULL, or instead of program: one process a job */
+        const char *http;    /* NULL, or the URL of the server that the handler is */
+        const char *ready;   /* NULL, or how it says that it is ready: "line", or a path of http */
+        int64_t ready_timeout_ms;
+        int64_t deaths; /* in a row, then the worker ends */
+        int64_t kill_grace_ms;
+        int64_t connect_ms;
+        int64_t first_byte_ms;
+        int64_t idle_ms;
+        const char *served_model; /* NULL: the server is asked */
+        int64_t stream_interval_ms;
+        bool binary;
+        bool isolate; /* the linked handler runs in a child process */
+        bool pass_api_key;
+    } handler;
+    int64_t execution_timeout_ms; /* 0: none */
+    struct {
+        bool skip;
+        const char *program; /* NULL: none beside the built-in checks */
+        int64_t min_memory_milli_gib;
+        int64_t min_disk_milli_percent;
+        int64_t network_timeout_ms;
+    } fitness;
+    int64_t result_max_bytes;
     int64_t result_retry_ms;
+    const char *result_dir; /* NULL: undelivered results are not kept */
     int64_t shutdown_grace_ms;
     const char *ca_file;
     struct proxy_config proxy;
@@ -41,26 +75,20 @@ struct config {
     slice test_input;
     slice test_output;
 
+    int64_t started_ms; /* when the process read this; monotonic */
     char random_id[RANDOM_UUID_BYTES];
 };
 
-/*
- * Fills in everything that comes from the environment and the defaults. ERR_CONFIG naming the
- * variable that cannot be used and what it should look like.
- */
-int config_from_environment(struct config *config, struct err *err);
+/* True where jobs come as requests to the worker's own port. A test on the command line wins. */
+static inline bool config_is_realtime(const struct config *config)
+{
+    return config->realtime_port != 0 && config->test_input.len == 0;
+}
 
-/* Sets the log level by a flag's or variable's value. ERR_CONFIG naming `name`. */
-int config_set_log_level(struct config *config, const char *name, const char *value,
-                         struct err *err);
-
-/* Checks what can only be checked when flags and environment are known. ERR_CONFIG. */
-int config_check(const struct config *config, struct err *err);
-
-/* True where jobs come from a local test, not from the platform. */
+/* True where jobs come from a local test. */
 static inline bool config_is_local(const struct config *config)
 {
-    return config->take_url.len == 0 || config->test_input.len > 0;
+    return !config_is_realtime(config) && (config->take_url.len == 0 || config->test_input.len > 0);
 }
 
 #endif

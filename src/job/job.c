@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "codec/url.h"
 
 int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
 {
@@ -30,9 +31,41 @@ void job_release(struct job *job)
     delivery_release(job->delivery);
 }
 
+void job_stop(struct job *job, enum job_stop why)
+{
+    int before = JOB_GOES_ON;
+    if (!atomic_compare_exchange_strong(&job->why, &before, why) && before == JOB_TIMED_OUT)
+        atomic_store(&job->why, why);
+    flag_raise(&job->stop);
+}
+
+bool job_is_stopped(const struct job *job)
+{
+    return atomic_load(&job->why) == JOB_STOPPED;
+}
+
+bool job_wait_stopped(struct job *job, deadline_ms deadline)
+{
+    if (atomic_load(&job->why) == JOB_TIMED_OUT)
+        clock_sleep(deadline); /* the flag is up, and would not let anybody sleep */
+    else
+        flag_wait(&job->stop, deadline);
+    int why = atomic_load(&job->why);
+    return why == JOB_STOPPED || why == JOB_ABANDONED;
+}
+
 struct log_tag job_tag(const struct job *job)
 {
     return (struct log_tag){ .job_id = job->id, .batch_id = job->batch_id };
+}
+
+int job_put_field_id(const struct job *job, struct buf *out, struct err *err)
+{
+    slice id = job->id;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.ptr[i] <= 0x20 || id.ptr[i] == 0x7f) /* char is signed: above 0x7f too */
+            return url_encode(out, id, err);
+    return buf_add_slice(out, id, err);
 }
 
 /* An id is a string, or a number taken as its text. False where it is neither, or too long. */

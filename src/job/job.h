@@ -32,8 +32,18 @@ struct job {
     slice id;              /* decoded; a number's text as it stands */
     slice batch_id;        /* decoded; empty where none */
     struct json_info info; /* of text; values is 0 where not counted yet */
+    bool own_id;           /* its client chose the id: another job may have the same */
     const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
-    struct flag stop;      /* raised when the platform wants the job stopped */
+    struct flag stop;      /* raised when the job is to end early, */
+    atomic_int why;        /* an enum job_stop: and why */
+    int64_t begun_ms;      /* when a slot took it; 0 before. Under the job table's lock */
+};
+
+enum job_stop {
+    JOB_GOES_ON,
+    JOB_STOPPED,   /* by the platform, or its client left: nobody waits for a result */
+    JOB_TIMED_OUT, /* it ran longer than it may: its client is told so */
+    JOB_ABANDONED, /* the worker ends now: what is not delivered yet never will be by it */
 };
 
 /* An empty delivery with the taker's share in it. ERR_MEMORY. */
@@ -54,6 +64,21 @@ int delivery_read(struct delivery *delivery, const char *local_id, struct job **
 
 /* Ends a job; its slices are invalid after that. From any thread. */
 void job_release(struct job *job);
+
+/* Raises the job's stop flag. The first reason stays, but for a time-out. From any thread. */
+void job_stop(struct job *job, enum job_stop why);
+
+/* True where nobody waits for the job's result any more: no result is to be posted. */
+bool job_is_stopped(const struct job *job);
+
+/* Sleeps until the deadline, or until the job is stopped or abandoned (true). */
+bool job_wait_stopped(struct job *job, deadline_ms deadline);
+
+/*
+ * Appends the id as the value of an HTTP field: ordinary ids as they are; one that holds a byte
+ * which a field must not, percent-encoded. As buf_add.
+ */
+int job_put_field_id(const struct job *job, struct buf *out, struct err *err);
 
 /* The job's name in the log. */
 struct log_tag job_tag(const struct job *job);

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/version.h"
 #include "codec/url.h"
+#include "job/result_store.h"
 #include "job/source_platform.h"
 
 /* An outlet's connection and what it puts requests together in. */
@@ -45,33 +46,28 @@ void platform_close(struct outlet *outlet)
     free(state);
 }
 
-/* A job id may hold anything; as a field's value it must not. Ordinary ids stay as they are. */
-static int put_request_id(struct buf *out, slice id, struct err *err)
-{
-    out->len = 0;
-    for (size_t i = 0; i < id.len; i++)
-        if (id.ptr[i] <= 0x20 || id.ptr[i] == 0x7f) /* char is signed: above 0x7f too */
-            return url_encode(out, id, err);
-    return buf_add_slice(out, id, err);
-}
-
-static int put_output_url(struct buf *out, const struct config *config, slice id, struct err *err)
+static int put_post_url(struct buf *out, const struct config *config, slice template, slice id,
+                        bool is_stream, struct err *err)
 {
     const struct url_placeholder placeholders[] = {
         { "$RUNPOD_POD_ID", config->worker_id },
         { "$ID", id },
     };
     out->len = 0;
-    int rc = url_fill(out, config->output_url, placeholders, 2, err);
-    return rc == 0 ? url_add_query(out, "isStream", SLICE_LITERAL("false"), err) : rc;
+    int rc = url_fill(out, template, placeholders, 2, err);
+    slice value = is_stream ? SLICE_LITERAL("true") : SLICE_LITERAL("false");
+    return rc == 0 ? url_add_query(out, "isStream", value, err) : rc;
 }
 
-/* Where posts about a job go and how they are named; the same for all of a job's posts. */
-static int prepare(struct outlet *outlet, const struct job *job, struct err *err)
+/* Where a post about a job goes and how it is named. */
+static int prepare(struct outlet *outlet, const struct job *job, slice template, bool is_stream,
+                   struct err *err)
 {
     struct post_state *state = outlet->state;
-    int rc = put_output_url(&state->url, platform_of(outlet->source)->config, job->id, err);
-    return rc == 0 ? put_request_id(&state->request_id, job->id, err) : rc;
+    const struct config *config = platform_of(outlet->source)->config;
+    int rc = put_post_url(&state->url, config, template, job->id, is_stream, err);
+    state->request_id.len = 0;
+    return rc == 0 ? job_put_field_id(job, &state->request_id, err) : rc;
 }
 
 /* One POST, once. */
@@ -115,10 +111,10 @@ static bool is_passing(int status)
 
 /*
  * Posts until it is delivered (0) or definitely refused (ERR_PEER, *status set), or the deadline
- * has passed (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
+ * has passed or the worker ends (ERR_TIMEOUT), or the job is stopped (ERR_CANCELLED).
  */
-static int post_with_retries(struct outlet *outlet, struct job *job, const struct result *result,
-                             deadline_ms deadline, int *status, struct err *err)
+static int post_with_retries(struct outlet *outlet, struct job *job, const slice *parts,
+                             size_t count, deadline_ms deadline, int *status, struct err *err)
 {
     struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
                                .longest_ms = LIMIT_RETRY_LONGEST_MS };
@@ -126,7 +122,7 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const struc
     const struct log_tag tag = job_tag(job);
     for (;;) {
         struct http_answer answer = { 0 };
-        int rc = post_once(outlet, result->parts, result->count, LIMIT_REPLY_MS, &answer, err);
+        int rc = post_once(outlet, parts, count, LIMIT_REPLY_MS, &answer, err);
         *status = answer.status; /* trouble with the answer's body changes nothing about it */
         if (is_delivered(*status))
             return 0;
@@ -142,10 +138,11 @@ static int post_with_retries(struct outlet *outlet, struct job *job, const struc
         deadline_ms next = clock_deadline(pause_ms);
         if (next > deadline)
             return err->code = ERR_TIMEOUT;
-        log_write_repeated(&repeat, LOG_WARN, &tag, "Result not delivered yet, trying again: %s",
+        log_write_repeated(&repeat, LOG_WARN, &tag, "Not delivered yet, trying again: %s",
                            err->text);
-        if (flag_wait(&job->stop, next))
-            return err_set(err, ERR_CANCELLED, "the job was stopped");
+        if (job_wait_stopped(job, next))
+            return job_is_stopped(job) ? err_set(err, ERR_CANCELLED, "the job was stopped")
+                                       : (err->code = ERR_TIMEOUT);
     }
 }
 
@@ -164,7 +161,8 @@ static int post_refusal(struct outlet *outlet, struct job *job, const struct res
              reply.len < 200 ? (int)reply.len : 200, reply.ptr);
     log_write(LOG_ERROR, &tag, "%s", text);
     result_seal_error_text(&state->refusal, slice_from(text), result->stop_pod);
-    int rc = post_with_retries(outlet, job, &state->refusal, deadline, &status, err);
+    int rc = post_with_retries(outlet, job, state->refusal.parts, state->refusal.count, deadline,
+                               &status, err);
     return rc == 0 ? 0 : err_wrap(err, "the result and the error in its place were refused");
 }
 
@@ -175,9 +173,9 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     deadline_ms deadline = clock_deadline(config->result_retry_ms);
     const struct log_tag tag = job_tag(job);
     int status = 0;
-    int rc = prepare(outlet, job, err);
+    int rc = prepare(outlet, job, config->output_url, result->is_stream, err);
     if (rc == 0)
-        rc = post_with_retries(outlet, job, result, deadline, &status, err);
+        rc = post_with_retries(outlet, job, result->parts, result->count, deadline, &status, err);
     if (rc == ERR_PEER && status != 0)
         rc = post_refusal(outlet, job, result, deadline, err);
     if (rc == 0)
@@ -185,12 +183,63 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     return rc;
 }
 
+static enum stored_outcome send_one(struct outlet *outlet, const struct stored_result *stored)
+{
+    struct job job = { .id = stored->id };
+    struct result result = { .count = 1, .bytes = stored->body.len };
+    struct err err = { 0 };
+    const struct log_tag tag = job_tag(&job);
+    flag_init(&job.stop);
+    result.parts[0] = stored->body;
+    result.is_stream = stored->is_stream;
+    log_write(LOG_INFO, &tag, "Sending the result that an earlier run could not deliver.");
+    int rc = platform_post(outlet, &job, &result, &err);
+    if (rc == 0)
+        return STORED_DELIVERED;
+    log_write(LOG_ERROR, &tag, "Still not delivered: %s", err.text);
+    return rc == ERR_PEER ? STORED_REFUSED : STORED_LATER;
+}
+
+void platform_send_kept(struct source *source)
+{
+    const struct config *config = platform_of(source)->config;
+    struct stored_result stored;
+    struct outlet outlet = { .source = source };
+    struct err err = { 0 };
+    enum stored_outcome outcome = STORED_DELIVERED;
+    if (config->result_dir == NULL || platform_open(source, &outlet, &err) != 0 ||
+        outlet.state == NULL)
+        return;
+    stored_result_init(&stored, 2 * (size_t)config->result_max_bytes);
+    int rc = 1;
+    while (outcome != STORED_LATER &&
+           (rc = result_store_claim(config->result_dir, &stored, &err)) == 1) {
+        outcome = send_one(&outlet, &stored);
+        result_store_settle(&stored, outcome);
+    }
+    if (rc < 0)
+        log_write(LOG_ERROR, NULL, "--result-dir: %s", err.text);
+    stored_result_free(&stored);
+    platform_close(&outlet);
+}
+
+int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err)
+{
+    const struct config *config = platform_of(outlet->source)->config;
+    const slice parts[] = { SLICE_LITERAL("{\"output\": "), json, SLICE_LITERAL("}") };
+    deadline_ms deadline = clock_deadline(config->result_retry_ms);
+    int status;
+    int rc = prepare(outlet, job, config->stream_url, false, err);
+    return rc == 0 ? post_with_retries(outlet, job, parts, 3, deadline, &status, err) : rc;
+}
+
 int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err)
 {
     const slice parts[] = { SLICE_LITERAL("{\"status\": \"IN_PROGRESS\", \"output\": "), json,
                             SLICE_LITERAL("}") };
     struct http_answer answer;
-    int rc = prepare(outlet, job, err);
+    slice template = platform_of(outlet->source)->config->output_url;
+    int rc = prepare(outlet, job, template, false, err);
     if (rc == 0)
         rc = post_once(outlet, parts, 3, LIMIT_PROGRESS_MS, &answer, err);
     if (rc == 0 && !is_delivered(answer.status))

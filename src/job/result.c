@@ -1,7 +1,5 @@
 #include "job/result.h"
 
-#include <stdarg.h>
-
 #include "base/limits.h"
 #include "base/version.h"
 #include "codec/json.h"
@@ -20,7 +18,7 @@ void result_free(struct result *result)
 static void start(struct result *result)
 {
     result->count = result->bytes = 0;
-    result->is_error = result->stop_pod = false;
+    result->is_error = result->stop_pod = result->is_stream = false;
     buf_reset(&result->scratch, LIMIT_KEEP_BYTES);
 }
 
@@ -28,16 +26,6 @@ static void add_part(struct result *result, slice part)
 {
     result->parts[result->count++] = part;
     result->bytes += part.len;
-}
-
-/* json_format with its arguments in line. */
-static int put(struct buf *buf, struct err *err, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    int rc = json_format(buf, format, args, err);
-    va_end(args);
-    return rc;
 }
 
 /* What Python calls false: null, false, 0, "", [], {}. */
@@ -95,6 +83,14 @@ static struct verdict read_verdict(slice output)
     return verdict;
 }
 
+bool result_has_error(slice output, slice *error)
+{
+    if (json_type(output) != RP_OBJECT)
+        return false;
+    *error = read_verdict(output).error;
+    return error->ptr != NULL;
+}
+
 /* Copies the object's ordinary members, as written, into scratch. */
 static int copy_ordinary(struct result *result, slice output, struct err *err)
 {
@@ -104,7 +100,7 @@ static int copy_ordinary(struct result *result, slice output, struct err *err)
     for (size_t pos = 0; rc == 0 && json_next_member(output, &pos, &name, &value);) {
         if (is_error_name(name) || is_refresh_name(name))
             continue;
-        rc = put(&result->scratch, err, "%s\"%J\": %J", before, &name, &value);
+        rc = json_add(&result->scratch, err, "%s\"%J\": %J", before, &name, &value);
         before = ", ";
     }
     return rc == 0 ? buf_add_text(&result->scratch, "}", err) : rc;
@@ -138,8 +134,8 @@ int result_seal_output(struct result *result, slice output, bool stop_pod, struc
     size_t at = result->scratch.len;
     int rc = 0;
     if (result->is_error)
-        rc = put(&result->scratch, err, "%s\"error\": %J", verdict.has_ordinary ? ", " : "",
-                 &verdict.error);
+        rc = json_add(&result->scratch, err, "%s\"error\": %J", verdict.has_ordinary ? ", " : "",
+                      &verdict.error);
     slice end = closing(verdict.has_ordinary || result->is_error, result->stop_pod);
     if (rc == 0)
         rc = buf_add_slice(&result->scratch, end, err);

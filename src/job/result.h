@@ -21,9 +21,10 @@
 struct result {
     slice parts[RESULT_PARTS_MAX];
     size_t count;
-    size_t bytes;  /* of all parts */
-    bool is_error; /* the body has an "error" member */
-    bool stop_pod; /* the body says so; no more jobs are to be taken */
+    size_t bytes;   /* of all parts */
+    bool is_error;  /* the body has an "error" member */
+    bool stop_pod;  /* the body says so; no more jobs are to be taken */
+    bool is_stream; /* the last post of a streaming handler; set by who seals */
     struct buf scratch;
 };
 
@@ -37,6 +38,9 @@ void result_free(struct result *result);
  * false) and "stopPod"; an object that is then empty is left out. ERR_LIMIT past the limit.
  */
 int result_seal_output(struct result *result, slice output, bool stop_pod, struct err *err);
+
+/* True where the output is an object with a member "error" that is not what Python calls false. */
+bool result_has_error(slice output, slice *error);
 
 /* Where a failure comes from, for the error object. */
 struct failure {

@@ -1,6 +1,6 @@
 /*
  * job/source.h - where jobs come from and results go to. Every way to run the worker is the same
- * loop over another source: the platform, a local test.
+ * loop over another source: the platform, a local test, requests to a port of the worker's own.
  */
 #ifndef JOB_SOURCE_H
 #define JOB_SOURCE_H
@@ -52,8 +52,20 @@ struct source_ops {
     int (*post)(struct outlet *outlet, struct job *job, const struct result *result,
                 struct err *err);
 
+    /*
+     * Delivers one part of a stream, with retries as post: 0, or the trouble once it is certain.
+     * json must be checked. Blocks.
+     */
+    int (*stream)(struct outlet *outlet, struct job *job, slice json, struct err *err);
+
     /* Sends one progress update: one try, at most LIMIT_PROGRESS_MS. json must be checked. */
     int (*progress)(struct outlet *outlet, const struct job *job, slice json, struct err *err);
+
+    /*
+     * NULL, or: no more jobs are going to be taken. Turns away those that wait, and blocks until
+     * every result that was posted, or is still to be, has reached its client.
+     */
+    void (*drain)(struct source *source);
 
     void (*free)(struct source *source);
 };
@@ -76,5 +88,19 @@ int source_platform_new(struct source **source, const struct config *config,
  * --test_output, is compared; exit_status tells how it went. ERR_MEMORY.
  */
 int source_local_new(struct source **source, const struct config *config, struct err *err);
+
+/*
+ * Realtime mode: POST /<endpoint id>/realtime on config->realtime_port with {"id", "input"} is
+ * answered with the job's result object (source: the SDK's realtime endpoint). Serves from the
+ * first take on; signalling wake ends a take. `slots`: how many jobs may run at a time. ERR_CONFIG
+ * where the port cannot be had, ERR_MEMORY.
+ *
+ * A job needs an input that is not null; its id is the client's, a random UUID where there is none.
+ * A client that closes its connection stops its job. Parts of a stream are collected into the
+ * output, progress goes nowhere. More than LIMIT_REALTIME_WAITING requests that wait for a slot are
+ * answered 503.
+ */
+int source_realtime_new(struct source **source, const struct config *config, size_t slots,
+                        const struct wake *wake, struct err *err);
 
 #endif

@@ -158,6 +158,15 @@ static int local_post(struct outlet *outlet, struct job *job, const struct resul
     return rc;
 }
 
+static int local_stream(struct outlet *outlet, struct job *job, slice json, struct err *err)
+{
+    const struct log_tag tag = job_tag(job);
+    (void)outlet;
+    (void)err;
+    log_write(LOG_INFO, &tag, "Stream output: %.*s", SLICE_ARG(json));
+    return 0;
+}
+
 static int local_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err)
 {
     const struct log_tag tag = job_tag(job);
@@ -177,6 +186,7 @@ static const struct source_ops local_ops = {
     .open = local_open,
     .close = local_close,
     .post = local_post,
+    .stream = local_stream,
     .progress = local_progress,
     .free = local_free,
 };

@@ -123,8 +123,11 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
     struct delivery *delivery;
     struct http_answer answer;
     struct err err = { 0 };
-    int64_t asked_ms = clock_now_ms();
     *taken = (struct taken){ 0 };
+    if (!platform->kept_sent)
+        platform_send_kept(source);
+    platform->kept_sent = true;
+    int64_t asked_ms = clock_now_ms();
     if (delivery_new(&delivery, LIMIT_TAKE_BYTES, &err) != 0 ||
         put_take_url(platform, slots, busy, &err) != 0) {
         log_failure(platform, err.text);
@@ -161,6 +164,7 @@ static const struct source_ops platform_ops = {
     .open = platform_open,
     .close = platform_close,
     .post = platform_post,
+    .stream = platform_stream,
     .progress = platform_progress,
     .free = platform_free,
 };

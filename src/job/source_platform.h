@@ -21,6 +21,7 @@ struct platform {
     struct buf url;
     struct backoff backoff; /* after failures */
     struct backoff idle;    /* after empty answers that came at once */
+    bool kept_sent;         /* what --result-dir had at the start */
     struct log_repeat repeat;
 };
 
@@ -31,6 +32,9 @@ int platform_open(struct source *source, struct outlet *outlet, struct err *err)
 void platform_close(struct outlet *outlet);
 int platform_post(struct outlet *outlet, struct job *job, const struct result *result,
                   struct err *err);
+int platform_stream(struct outlet *outlet, struct job *job, slice json, struct err *err);
+/* Sends what --result-dir has kept, until there is none or one cannot be delivered. Blocks. */
+void platform_send_kept(struct source *source);
 int platform_progress(struct outlet *outlet, const struct job *job, slice json, struct err *err);
 
 #endif

@@ -6,12 +6,15 @@
 
 #include "base/limits.h"
 #include "base/version.h"
+#include "net/http_body.h"
 #include "net/http_connection.h"
 
 struct http_client {
     struct buf head; /* of the request being sent, kept for the next one */
     struct buf url;  /* where a redirect led to */
     struct http_connection connection;
+    struct http_body body; /* of the answer being read */
+    bool keep_alive;       /* the connection may be used again after it */
 };
 
 int http_client_new(struct http_client **out, const struct http_net *net, struct err *err)
@@ -22,6 +25,8 @@ int http_client_new(struct http_client **out, const struct http_net *net, struct
     buf_init(&client->head, 4u * HTTP1_HEAD_MAX_BYTES, "request head");
     buf_init(&client->url, URL_MAX_BYTES, "redirect");
     http_connection_init(&client->connection, net);
+    client->body = (struct http_body){ .kind = HTTP1_BODY_NONE };
+    client->keep_alive = false;
     *out = client;
     return 0;
 }
@@ -40,10 +45,17 @@ void http_client_free(struct http_client *client)
 
 /* --- the request ------------------------------------------------------------------------- */
 
-static size_t body_bytes(const struct http_request *request)
+/* The earlier of a limit of the request's and the end of it all. */
+static deadline_ms bounded(const struct http_request *request, int64_t limit_ms)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < request->body_count; i++)
+    deadline_ms deadline = clock_deadline(limit_ms);
+    return request->until == 0 ? deadline : clock_earlier(deadline, request->until);
+}
+
+static uint64_t body_bytes(const struct http_request *request)
+{
+    uint64_t total = request->source != NULL ? request->source->bytes : 0;
+    for (size_t i = 0; request->body != NULL && i < request->body_count; i++)
         total += request->body[i].len;
     return total;
 }
@@ -96,25 +108,36 @@ static int put_proxy_credentials(struct buf *head, const struct http_net *net,
 
 static int put_length(struct buf *head, const struct http_request *request, struct err *err)
 {
-    if (request->body == NULL)
+    if (request->body == NULL && request->source == NULL)
         return 0;
     char length[24];
-    int len = snprintf(length, sizeof length, "%zu", body_bytes(request));
+    int len = snprintf(length, sizeof length, "%llu", (unsigned long long)body_bytes(request));
     return http1_put_field(head, "Content-Length", (slice){ length, (size_t)len }, err);
 }
 
+static int put_fields(struct buf *head, const struct http1_field *fields, size_t count,
+                      struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", SLICE_ARG(fields[i].name));
+        rc = http1_put_field(head, name, fields[i].value, err);
+    }
+    return rc;
+}
+
 static int put_head(struct http_client *client, const struct http_request *request,
-                    const struct url *url, struct err *err)
+                    const struct url *url, bool at_home, struct err *err)
 {
     struct buf *head = &client->head;
     bool absolute = client->connection.through_proxy;
     head->len = 0;
     int rc = put_request_line(head, request, url, absolute, err);
-    for (size_t i = 0; rc == 0 && i < request->field_count; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", SLICE_ARG(request->fields[i].name));
-        rc = http1_put_field(head, name, request->fields[i].value, err);
-    }
+    if (rc == 0)
+        rc = put_fields(head, request->fields, request->field_count, err);
+    if (rc == 0 && at_home)
+        rc = put_fields(head, request->home_fields, request->home_field_count, err);
     if (rc == 0 && absolute)
         rc = put_proxy_credentials(head, client->connection.net, url, err);
     if (rc == 0)
@@ -122,10 +145,29 @@ static int put_head(struct http_client *client, const struct http_request *reque
     return rc == 0 ? http1_put_end(head, err) : rc;
 }
 
-static int send_request(struct http_client *client, const struct http_request *request,
-                        const struct url *url, struct err *err)
+/* Sends the source's bytes a piece at a time, none of which may take LIMIT_BODY_IDLE_MS. */
+static int send_source(struct transport *stream, const struct http_body_source *source,
+                       deadline_ms deadline, struct err *err)
 {
-    int rc = put_head(client, request, url, err);
+    char piece[16384]; /* what one TLS record holds */
+    for (uint64_t sent = 0; sent < source->bytes;) {
+        uint64_t left = source->bytes - sent;
+        slice part = { piece, left < sizeof piece ? (size_t)left : sizeof piece };
+        int rc = source->read_at(source, sent, piece, part.len, err);
+        deadline_ms idle = clock_earlier(deadline, clock_deadline(LIMIT_BODY_IDLE_MS));
+        if (rc == 0)
+            rc = stream->ops->write(stream, &part, 1, idle, err);
+        if (rc != 0)
+            return rc;
+        sent += part.len;
+    }
+    return 0;
+}
+
+static int send_request(struct http_client *client, const struct http_request *request,
+                        const struct url *url, bool at_home, struct err *err)
+{
+    int rc = put_head(client, request, url, at_home, err);
     if (rc != 0)
         return rc;
     slice parts[8] = { buf_slice(&client->head) };
@@ -134,108 +176,33 @@ static int send_request(struct http_client *client, const struct http_request *r
     for (size_t i = 0; i < request->body_count; i++)
         parts[i + 1] = request->body[i];
     struct transport *stream = client->connection.stream;
-    return stream->ops->write(stream, parts, request->body_count + 1,
-                              clock_deadline(request->send_ms), err);
+    deadline_ms deadline = bounded(request, request->send_ms);
+    rc = stream->ops->write(stream, parts, request->body_count + 1, deadline, err);
+    if (rc == 0 && request->source != NULL)
+        rc = send_source(stream, request->source, deadline, err);
+    return rc;
 }
 
 /* --- the answer -------------------------------------------------------------------------- */
 
-/* A pause in the body may last LIMIT_BODY_IDLE_MS, the whole of it until `deadline`. */
-static ptrdiff_t read_body(struct http_connection *connection, void *bytes, size_t size,
-                           deadline_ms deadline, struct err *err)
+static void copy_wanted(const struct http1_response *response, const struct http_request *request)
 {
-    size_t held = connection->rx_end - connection->rx_start;
-    if (held > 0) {
-        size_t part = held < size ? held : size;
-        memcpy(bytes, connection->rx + connection->rx_start, part);
-        connection->rx_start += part;
-        return (ptrdiff_t)part;
+    for (size_t i = 0; i < request->wanted_count; i++) {
+        struct http_wanted *wanted = &request->wanted[i];
+        slice value;
+        wanted->text[0] = '\0';
+        if (http1_field(response, wanted->name, &value) && value.len < wanted->size)
+            snprintf(wanted->text, wanted->size, "%.*s", SLICE_ARG(value));
     }
-    deadline_ms idle = clock_earlier(deadline, clock_deadline(LIMIT_BODY_IDLE_MS));
-    struct transport *stream = connection->stream;
-    return stream->ops->read(stream, bytes, size, idle, err);
-}
-
-static int read_length_body(struct http_connection *connection, uint64_t length, struct buf *body,
-                            deadline_ms deadline, struct err *err)
-{
-    if (length > body->max)
-        return err_set(err, ERR_LIMIT, "an answer of %llu bytes is over the limit of %zu for %s",
-                       (unsigned long long)length, body->max, body->what);
-    int rc = buf_reserve(body, (size_t)length, err);
-    while (rc == 0 && body->len < length) {
-        ptrdiff_t count = read_body(connection, body->ptr + body->len, (size_t)length - body->len,
-                                    deadline, err);
-        if (count < 0)
-            return (int)count;
-        if (count == 0)
-            return err_set(err, ERR_RETRY, "connection closed after %zu of %llu bytes", body->len,
-                           (unsigned long long)length);
-        body->len += (size_t)count;
-    }
-    return rc;
-}
-
-static int read_chunked_body(struct http_connection *connection, struct buf *body,
-                             deadline_ms deadline, struct err *err)
-{
-    struct http1_chunks chunks = { 0 };
-    while (!chunks.done) {
-        if (connection->rx_start == connection->rx_end) {
-            deadline_ms idle = clock_earlier(deadline, clock_deadline(LIMIT_BODY_IDLE_MS));
-            ptrdiff_t count = http_connection_fill(connection, idle, err);
-            if (count < 0)
-                return (int)count;
-            if (count == 0)
-                return err_set(err, ERR_RETRY, "connection closed within a chunked body");
-        }
-        slice data;
-        ptrdiff_t used = http1_chunks_feed(&chunks, connection->rx + connection->rx_start,
-                                           connection->rx_end - connection->rx_start, &data, err);
-        if (used < 0)
-            return (int)used;
-        connection->rx_start += (size_t)used;
-        int rc = buf_add_slice(body, data, err);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int read_body_to_close(struct http_connection *connection, struct buf *body,
-                              deadline_ms deadline, struct err *err)
-{
-    for (;;) {
-        int rc = buf_reserve(body, 1, err);
-        if (rc != 0)
-            return rc;
-        ptrdiff_t count = read_body(connection, body->ptr + body->len, body->cap - body->len,
-                                    deadline, err);
-        if (count <= 0)
-            return (int)count;
-        body->len += (size_t)count;
-    }
-}
-
-static int read_whole_body(struct http_connection *connection,
-                           const struct http1_response *response, struct buf *body, int64_t body_ms,
-                           struct err *err)
-{
-    deadline_ms deadline = clock_deadline(body_ms);
-    switch (response->body) {
-    case HTTP1_BODY_LENGTH:
-        return read_length_body(connection, response->content_length, body, deadline, err);
-    case HTTP1_BODY_CHUNKED: return read_chunked_body(connection, body, deadline, err);
-    case HTTP1_BODY_CLOSE: return read_body_to_close(connection, body, deadline, err);
-    case HTTP1_BODY_NONE: break;
-    }
-    return 0;
 }
 
 static void note_answer(const struct http1_response *response, struct http_answer *answer)
 {
     slice value;
-    *answer = (struct http_answer){ .status = response->status };
+    *answer = (struct http_answer){ .connected = true,
+                                    .status = response->status,
+                                    .has_length = response->body == HTTP1_BODY_LENGTH,
+                                    .length = response->content_length };
     if (http1_field(response, "Content-Type", &value))
         snprintf(answer->content_type, sizeof answer->content_type, "%.*s", SLICE_ARG(value));
     if (http1_field(response, "Content-Encoding", &value))
@@ -261,23 +228,27 @@ static int read_early_answer(struct http_connection *connection, struct http1_re
 
 /* Sends the request and reads the answer's head, once. ERR_STALE: worth a new connection. */
 static int attempt(struct http_client *client, const struct http_request *request,
-                   const struct url *url, struct http1_response *response, struct err *err)
+                   const struct url *url, bool at_home, struct http_answer *answer,
+                   struct http1_response *response, struct err *err)
 {
     struct http_connection *connection = &client->connection;
     bool reused;
     connection->wake = request->wake;
     connection->answering = request->answering;
+    connection->parts_gently = request->parts_gently;
+    connection->filter = request->filter;
     int64_t connect_ms = request->connect_ms != 0 ? request->connect_ms : LIMIT_CONNECT_MS;
-    int rc = http_connection_open(connection, url, &reused, clock_deadline(connect_ms), err);
+    int rc = http_connection_open(connection, url, bounded(request, connect_ms), &reused, err);
     if (rc != 0)
         return rc;
-    rc = send_request(client, request, url, err);
+    answer->connected = true;
+    rc = send_request(client, request, url, at_home, err);
     if (rc == ERR_RETRY) {
         const struct err send_err = *err;
         rc = read_early_answer(connection, response, &send_err, err);
     } else if (rc == 0) {
         bool head = strcmp(request->method, "HEAD") == 0;
-        deadline_ms first = clock_deadline(request->answer_ms);
+        deadline_ms first = bounded(request, request->answer_ms);
         rc = http_connection_read_head(connection, head, first, response, err);
     }
     bool nothing_read = connection->rx_end == 0;
@@ -295,18 +266,21 @@ static bool is_redirect(const struct http_request *request, int status)
 }
 
 /* Plain http may lead to https on the same host; everything else must stay where it is. */
-static bool may_follow(const struct url *from, const struct url *to)
+static bool may_follow(const struct http_request *request, const struct url *from,
+                       const struct url *to)
 {
     if (url_same_origin(from, to))
         return true;
+    if (request->any_host)
+        return !from->tls || to->tls;
     bool same_host = from->host.len == to->host.len &&
                      strncasecmp(from->host.ptr, to->host.ptr, to->host.len) == 0;
     return same_host && !from->tls && to->tls && to->port == 443;
 }
 
 /* Sets *url to where the answer's Location leads; its text then lives in client->url. */
-static int follow(struct http_client *client, const struct http1_response *response,
-                  struct url *url, struct err *err)
+static int follow(struct http_client *client, const struct http_request *request,
+                  const struct http1_response *response, struct url *url, struct err *err)
 {
     slice location;
     if (!http1_field(response, "Location", &location))
@@ -317,8 +291,8 @@ static int follow(struct http_client *client, const struct http1_response *respo
     int rc = url_resolve(url, location, &target, err);
     if (rc == 0)
         rc = url_parse(buf_slice(&target), &next, err);
-    if (rc == 0 && !may_follow(url, &next))
-        rc = err_set(err, ERR_PEER, "redirected to another host (%.*s), which is not followed",
+    if (rc == 0 && !may_follow(request, url, &next))
+        rc = err_set(err, ERR_PEER, "redirected to another host or to http (%.*s), not followed",
                      SLICE_ARG(next.host));
     if (rc != 0) {
         buf_free(&target);
@@ -330,42 +304,124 @@ static int follow(struct http_client *client, const struct http1_response *respo
     return 0;
 }
 
+/* A redirect's body is of no use to anybody; a short one is read to keep the connection. */
+static void skip_body(struct http_client *client)
+{
+    char piece[1024];
+    struct err err;
+    for (size_t skipped = 0; skipped < LIMIT_REPLY_BYTES;) {
+        ptrdiff_t count = http_read(client, piece, sizeof piece, &err);
+        if (count <= 0)
+            break;
+        skipped += (size_t)count;
+    }
+    http_end(client);
+}
+
 /*
- * One request to *url with its whole answer. *again: it was a redirect, and *url is where to.
+ * One request to *url up to its answer's head. *again: it was a redirect, and *url is where to.
  * The head's slices end with the first read of the body, so all that is needed is taken before.
  */
 static int hop(struct http_client *client, const struct http_request *request, struct url *url,
-               struct http_answer *answer, struct buf *body, bool *again, struct err *err)
+               bool at_home, struct http_answer *answer, bool *again, struct err *err)
 {
     struct http1_response response;
     *answer = (struct http_answer){ 0 };
-    int rc = attempt(client, request, url, &response, err);
+    int rc = attempt(client, request, url, at_home, answer, &response, err);
     if (rc == ERR_STALE)
-        rc = attempt(client, request, url, &response, err);
+        rc = attempt(client, request, url, at_home, answer, &response, err);
     if (rc != 0)
         return rc;
     note_answer(&response, answer);
+    copy_wanted(&response, request);
+    http_body_begin(&client->body, &response, bounded(request, request->body_ms),
+                    request->idle_ms != 0 ? request->idle_ms : LIMIT_BODY_IDLE_MS);
+    client->keep_alive = response.keep_alive;
+    client->connection.wake = request->wake_always ? request->wake : NULL;
     *again = is_redirect(request, response.status);
-    if (*again)
-        rc = follow(client, &response, url, err);
-    body->len = 0;
+    if (!*again)
+        return 0;
+    rc = follow(client, request, &response, url, err);
     if (rc == 0)
-        rc = read_whole_body(&client->connection, &response, body, request->body_ms, err);
-    if (rc != 0 || !response.keep_alive)
+        skip_body(client);
+    else
         http_connection_close(&client->connection);
+    return rc;
+}
+
+int http_open(struct http_client *client, const struct http_request *request,
+              struct http_answer *answer, struct err *err)
+{
+    struct url home;
+    int most = request->any_host ? LIMIT_ANY_REDIRECTS : LIMIT_REDIRECTS;
+    *answer = (struct http_answer){ 0 };
+    int rc = url_parse(request->url, &home, err);
+    struct url url = home;
+    bool again = true;
+    for (int hops = 0; rc == 0 && again; hops++) {
+        if (hops > most)
+            return err_set(err, ERR_PEER, "more than %d redirects", most);
+        rc = hop(client, request, &url, url_same_origin(&home, &url), answer, &again, err);
+    }
+    return rc;
+}
+
+ptrdiff_t http_read(struct http_client *client, void *bytes, size_t size, struct err *err)
+{
+    return http_read_until(client, bytes, size, DEADLINE_NEVER, err);
+}
+
+ptrdiff_t http_read_until(struct http_client *client, void *bytes, size_t size, deadline_ms until,
+                          struct err *err)
+{
+    return http_body_read(&client->body, &client->connection, bytes, size, until, err);
+}
+
+void http_end(struct http_client *client)
+{
+    if (!client->keep_alive || !http_body_has_ended(&client->body))
+        http_connection_close(&client->connection);
+    client->connection.wake = NULL;
+}
+
+/* Of a body whose length is known just as much memory is taken as it needs. */
+static int read_whole(struct http_client *client, const struct http_answer *answer,
+                      struct buf *body, struct err *err)
+{
+    if (answer->has_length && answer->length > body->max)
+        return err_set(err, ERR_LIMIT, "an answer of %llu bytes is over the limit of %zu for %s",
+                       (unsigned long long)answer->length, body->max, body->what);
+    int rc = buf_reserve(body, (size_t)answer->length, err);
+    while (rc == 0 && !http_body_has_ended(&client->body)) {
+        bool full = body->len == body->max; /* then only the end may come, which a byte will tell */
+        if (!full)
+            rc = buf_reserve(body, 1, err);
+        if (rc != 0)
+            break;
+        char extra;
+        ptrdiff_t count = http_read(client, full ? &extra : body->ptr + body->len,
+                                    full ? 1 : body->cap - body->len, err);
+        if (count < 0)
+            return (int)count;
+        if (count > 0 && full)
+            return buf_reserve(body, 1, err);
+        body->len += (size_t)count;
+    }
+    return rc;
+}
+
+int http_read_all(struct http_client *client, const struct http_answer *answer, struct buf *body,
+                  struct err *err)
+{
+    body->len = 0;
+    int rc = read_whole(client, answer, body, err);
+    http_end(client);
     return rc;
 }
 
 int http_exchange(struct http_client *client, const struct http_request *request,
                   struct http_answer *answer, struct buf *body, struct err *err)
 {
-    struct url url;
-    int rc = url_parse(request->url, &url, err);
-    bool again = true;
-    for (int hops = 0; rc == 0 && again; hops++) {
-        if (hops > LIMIT_REDIRECTS)
-            return err_set(err, ERR_PEER, "more than %d redirects", LIMIT_REDIRECTS);
-        rc = hop(client, request, &url, answer, body, &again, err);
-    }
-    return rc;
+    int rc = http_open(client, request, answer, err);
+    return rc == 0 ? http_read_all(client, answer, body, err) : rc;
 }

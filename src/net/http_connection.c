@@ -11,6 +11,8 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->stream = NULL;
     connection->wake = NULL;
     connection->answering = NULL;
+    connection->parts_gently = false;
+    connection->filter = connection->judged = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
     buf_init(&connection->origin, URL_MAX_BYTES, "origin");
@@ -69,11 +71,19 @@ static void compact(struct http_connection *connection)
     connection->rx_end = len;
 }
 
+/* The wake-up has come: the peer is told, and asked for what is on its way. */
+static void part(struct http_connection *connection)
+{
+    connection->wake = NULL;
+    connection->stream->ops->finish_writing(connection->stream);
+}
+
 static int read_one_head(struct http_connection *connection, bool to_head_request,
                          deadline_ms first, struct http1_response *response, struct err *err)
 {
     compact(connection);
     deadline_ms deadline = first;
+    bool parting = false;
     for (;;) {
         if (connection->rx_end > 0) {
             ptrdiff_t size = http1_parse_response(connection->rx, connection->rx_end,
@@ -87,6 +97,14 @@ static int read_one_head(struct http_connection *connection, bool to_head_reques
         }
         bool begun = connection->rx_end > 0;
         ptrdiff_t count = http_connection_fill(connection, deadline, err);
+        if (count == ERR_CANCELLED && !begun && connection->parts_gently && !parting) {
+            parting = true;
+            part(connection);
+            deadline = clock_deadline(LIMIT_PARTING_MS);
+            continue;
+        }
+        if (count <= 0 && parting && !begun)
+            return err_set(err, ERR_CANCELLED, "given up");
         if (count < 0)
             return err_wrap(err, begun ? "reading the answer" : "waiting for the answer");
         if (count == 0)
@@ -163,7 +181,13 @@ static int open_stream(struct http_connection *connection, const struct url *url
     slice host = by_proxy ? proxy.host : url->host;
     uint16_t port = by_proxy ? proxy.port : url->port;
     const struct wake *wake = connection->wake;
-    int rc = tcp_connect(&connection->stream, host, port, &connection->wake, deadline, err);
+    if (connection->net->unix_path != NULL)
+        return tcp_connect_unix(&connection->stream, connection->net->unix_path, &connection->wake,
+                                err);
+    if (by_proxy && connection->filter != NULL)
+        return err_set(err, ERR_INPUT, "behind a proxy its address cannot be checked");
+    int rc = tcp_connect(&connection->stream, host, port, connection->filter, &connection->wake,
+                         deadline, err);
     if (rc == 0 && by_proxy && url->tls)
         rc = open_tunnel(connection, url, &proxy, deadline, err);
     if (rc != 0 && by_proxy)
@@ -180,15 +204,17 @@ static int open_stream(struct http_connection *connection, const struct url *url
     return rc;
 }
 
-int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         deadline_ms deadline, struct err *err)
+int http_connection_open(struct http_connection *connection, const struct url *url,
+                         deadline_ms deadline, bool *reused, struct err *err)
 {
     struct transport *stream = connection->stream;
     *reused = stream != NULL && connection->rx_start == connection->rx_end &&
-              leads_to(connection, url) && stream->ops->usable(stream);
+              connection->judged == connection->filter && leads_to(connection, url) &&
+              stream->ops->usable(stream);
     if (*reused)
         return 0;
     http_connection_close(connection);
+    connection->judged = connection->filter;
     int rc = open_stream(connection, url, deadline, err);
     if (rc == 0)
         rc = put_origin(&connection->origin, url, err);

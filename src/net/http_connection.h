@@ -13,9 +13,12 @@ struct http_connection {
     const struct http_net *net;
     struct transport *stream; /* NULL while closed */
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
+    bool parts_gently;        /* see struct http_request */
     atomic_bool *answering;   /* raised when an answer begins; NULL for none */
-    bool through_proxy;       /* requests go in absolute form */
-    struct buf origin;        /* "scheme://host:port" that the stream leads to */
+    const struct address_filter *filter; /* for the stream to be opened; NULL allows all */
+    const struct address_filter *judged; /* the filter that the open stream has passed */
+    bool through_proxy;                  /* requests go in absolute form */
+    struct buf origin;                   /* "scheme://host:port" that the stream leads to */
 
     /* Bytes received and not yet used: rx[rx_start..rx_end). */
     size_t rx_start, rx_end;
@@ -29,10 +32,10 @@ void http_connection_close(struct http_connection *connection);
 
 /*
  * Makes sure that a stream to the URL's origin is open. *reused tells whether it was before.
- * Blocks until connected or the deadline. Errors as http_exchange.
+ * Blocks until the deadline at most. Errors as http_exchange.
  */
-int http_connection_open(struct http_connection *connection, const struct url *url, bool *reused,
-                         deadline_ms deadline, struct err *err);
+int http_connection_open(struct http_connection *connection, const struct url *url,
+                         deadline_ms deadline, bool *reused, struct err *err);
 
 /*
  * Reads a head into rx and parses it; *response points into rx, which stays as it is until the

@@ -1,6 +1,6 @@
 #include "net/proxy.h"
 
-#include <stdint.h>
+#include "codec/base64.h"
 
 static bool is_set(const char *text)
 {
@@ -82,26 +82,6 @@ bool proxy_for(const struct proxy_config *config, const struct url *origin, stru
     return parse_proxy(text, proxy, NULL) == 0;
 }
 
-/* Base64, RFC 4648, section 4. */
-static int put_base64(struct buf *out, slice bytes, struct err *err)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes.len; i += 3) {
-        size_t count = bytes.len - i < 3 ? bytes.len - i : 3;
-        uint32_t group = 0;
-        for (size_t k = 0; k < 3; k++)
-            group = group << 8 | (k < count ? (unsigned char)bytes.ptr[i + k] : 0u);
-        char four[4];
-        for (size_t k = 0; k < 4; k++)
-            four[k] = k <= count ? letters[group >> (18 - 6 * k) & 63] : '=';
-        int rc = buf_add(out, four, 4, err);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
 int proxy_put_credentials(struct buf *out, const struct url *proxy, struct err *err)
 {
     struct buf plain;
@@ -110,7 +90,7 @@ int proxy_put_credentials(struct buf *out, const struct url *proxy, struct err *
     if (rc == 0)
         rc = buf_add_text(out, "Basic ", err);
     if (rc == 0)
-        rc = put_base64(out, buf_slice(&plain), err);
+        rc = base64_put(out, buf_slice(&plain), err);
     if (plain.ptr != NULL)
         explicit_bzero(plain.ptr, plain.len);
     buf_free(&plain);

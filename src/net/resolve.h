@@ -37,6 +37,15 @@ struct address_list {
  */
 int address_resolve(struct address_list *list, slice host, uint16_t port, struct err *err);
 
+/*
+ * Who judges addresses before anything is sent to them: 0 to go on, or an error that says why not
+ * (ERR_INPUT by custom). Its owner may put it into a larger struct. Called by the thread that
+ * connects.
+ */
+struct address_filter {
+    int (*judge)(const struct address_filter *self, const struct address *address, struct err *err);
+};
+
 /* Writes the address and port as people write them: "10.0.0.1:443", "[::1]:443". */
 void address_text(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
 

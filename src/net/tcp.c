@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "net/resolve.h"
 
 struct tcp {
     struct transport transport; /* first, so that a transport pointer is a tcp pointer */
@@ -127,6 +127,11 @@ static bool tcp_usable(struct transport *self)
     return count < 0 && errno == EAGAIN;
 }
 
+static void tcp_finish_writing(struct transport *self)
+{
+    shutdown(tcp_of(self)->fd, SHUT_WR);
+}
+
 static void tcp_close(struct transport *self)
 {
     struct tcp *tcp = tcp_of(self);
@@ -138,8 +143,21 @@ static const struct transport_ops tcp_ops = {
     .read = tcp_read,
     .write = tcp_write,
     .usable = tcp_usable,
+    .finish_writing = tcp_finish_writing,
     .close = tcp_close,
 };
+
+int tcp_adopt(struct transport **out, int fd, const struct wake *const *wake, struct err *err)
+{
+    struct tcp *tcp = malloc(sizeof *tcp);
+    if (tcp == NULL) {
+        close(fd);
+        return err_set(err, ERR_MEMORY, "no memory for a connection");
+    }
+    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
+    *out = &tcp->transport;
+    return 0;
+}
 
 /* --- connecting: a small race between the addresses of one name --- */
 
@@ -261,11 +279,14 @@ static int connect_any(const struct address_list *addresses, const struct wake *
     return fd;
 }
 
-int tcp_connect(struct transport **out, slice host, uint16_t port, const struct wake *const *wake,
+int tcp_connect(struct transport **out, slice host, uint16_t port,
+                const struct address_filter *filter, const struct wake *const *wake,
                 deadline_ms deadline, struct err *err)
 {
     struct address_list addresses;
     int rc = address_resolve(&addresses, host, port, err);
+    for (size_t i = 0; rc == 0 && filter != NULL && i < addresses.count; i++)
+        rc = filter->judge(filter, &addresses.items[i], err);
     if (rc != 0)
         return rc;
     int fd = connect_any(&addresses, *wake, deadline, err);
@@ -275,12 +296,26 @@ int tcp_connect(struct transport **out, slice host, uint16_t port, const struct 
         err_wrap(err, "%.*s", SLICE_ARG(host));
     if (fd < 0)
         return fd;
-    struct tcp *tcp = malloc(sizeof *tcp);
-    if (tcp == NULL) {
+    return tcp_adopt(out, fd, wake, err);
+}
+
+int tcp_connect_unix(struct transport **out, const char *path, const struct wake *const *wake,
+                     struct err *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+    if (len > UNIX_PATH_MAX_BYTES)
+        return err_set(err, ERR_INPUT, "the socket's path has more than %d bytes",
+                       UNIX_PATH_MAX_BYTES);
+    memcpy(address.sun_path, path, len);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_system(err, ERR_MEMORY, errno, "cannot make a socket");
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        /* EAGAIN: the queue of connections is full. */
+        err_system(err, ERR_RETRY, errno, "connect to %s", path);
         close(fd);
-        return err_set(err, ERR_MEMORY, "no memory for a connection");
+        return ERR_RETRY;
     }
-    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
-    *out = &tcp->transport;
-    return 0;
+    return tcp_adopt(out, fd, wake, err);
 }

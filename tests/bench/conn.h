@@ -89,6 +89,7 @@ struct conn_owner {
     long job;
     bool watches_write; /* what epoll was last told */
     bool seen;          /* a request came on it */
+    bool held;          /* its request has no answer yet */
 };
 struct conn_owner *conn_owner(struct conn *c);
 

@@ -22,6 +22,7 @@ struct job {
     int64_t result_head_ns; /* the result's head had been read */
     int64_t result_ns;      /* the result's last byte had been read; 0: no result yet */
     uint64_t result_len;
+    bool stopped; /* named on the stop channel */
     char result_head[RESULT_HEAD + 1];
 };
 
@@ -40,7 +41,20 @@ static struct {
         full_at_take; /* full TLS handshakes at the reset, and by the first job-take */
     bool take_resumed;
     uint64_t result_bytes;
+    int64_t last_stream_ns;
+    /* Parts that begin with an event of eventserver.c: how old that was when the part had come. */
+    long timed_parts;
+    int64_t oldest_part_ns;  /* of all of them */
+    int64_t oldest_first_ns; /* of those that begin with an answer's first event */
+    int64_t first_event_ns;  /* when the first event of all was made */
 } count;
+
+/* While the stop channel is being answered. */
+static struct {
+    bool active;
+    long jobs;
+    int64_t ns;
+} stop;
 
 static long open_now;
 
@@ -125,9 +139,13 @@ int desk_report(void)
     printf("},\"take_handshake_ns\":%ld,\"take_resumed\":%s,\"full_handshakes_at_take\":%ld",
            count.take_handshake_ns, count.take_resumed ? "true" : "false", count.full_at_take);
     printf(",\"handed_out\":%ld,\"results\":%ld,\"results_ok\":%ld,\"results_unknown\":%ld,"
-           "\"results_repeated\":%ld,\"job_bytes\":%zu,\"result_bytes\":%lu",
+           "\"results_repeated\":%ld,\"job_bytes\":%zu,\"result_bytes\":%lu,"
+           "\"last_stream_ns\":%ld",
            count.handed_out, count.results, count.results_ok, count.results_unknown,
-           count.results_repeated, config.input_len, count.result_bytes);
+           count.results_repeated, config.input_len, count.result_bytes, count.last_stream_ns);
+    printf(",\"timed_parts\":%ld,\"oldest_part_ns\":%ld,\"oldest_first_ns\":%ld,"
+           "\"first_event_ns\":%ld",
+           count.timed_parts, count.oldest_part_ns, count.oldest_first_ns, count.first_event_ns);
     int rc = print_latencies();
     print_jobs();
     puts("}");
@@ -262,27 +280,120 @@ static void note_request(struct conn *c, enum route route, int64_t ns)
         puts("{\"event\":\"all_open\"}");
 }
 
+/* Names the jobs to stop; holds the request where there are none. */
+static int answer_stop(struct conn *c)
+{
+    size_t len = sizeof "{\"jobsToStop\":[]}" - 1;
+    long n = 0;
+    char id[32];
+    for (long i = 0; stop.active && i < count.handed_out; i++)
+        if (jobs[i].result_ns == 0 && !jobs[i].stopped)
+            len += (size_t)snprintf(id, sizeof id, "%s\"job-%ld\"", n++ == 0 ? "" : ",", i);
+    conn_owner(c)->held = n == 0;
+    if (n == 0)
+        return 0;
+    char *to = conn_answer_begin(c, 200, len);
+    if (to == NULL)
+        return -1;
+    to = mempcpy(to, "{\"jobsToStop\":[", 15);
+    for (long i = 0; i < count.handed_out; i++) {
+        if (jobs[i].result_ns != 0 || jobs[i].stopped)
+            continue;
+        int id_len = snprintf(id, sizeof id, "%s\"job-%ld\"", stop.jobs++ == 0 ? "" : ",", i);
+        to = mempcpy(to, id, (size_t)id_len);
+        jobs[i].stopped = true;
+    }
+    memcpy(to, "]}", 2);
+    stop.ns = now_ns();
+    return 0;
+}
+
+/* The number behind the name in the start of a body; -1 where there is none. */
+static int64_t number_behind(const struct conn_request *r, const char *name)
+{
+    const char *at = memmem(r->body_kept, r->body_kept_len, name, strlen(name));
+    if (at == NULL)
+        return -1;
+    int64_t value = 0;
+    const char *end = r->body_kept + r->body_kept_len;
+    for (at += strlen(name); at < end && *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (*at - '0');
+    return value;
+}
+
+static void note_part(const struct conn_request *r)
+{
+    int64_t made = number_behind(r, "\\\"ns\\\":");
+    count.last_stream_ns = r->end_ns;
+    if (made <= 0)
+        return;
+    if (count.timed_parts++ == 0 || made < count.first_event_ns)
+        count.first_event_ns = made;
+    if (r->end_ns - made > count.oldest_part_ns)
+        count.oldest_part_ns = r->end_ns - made;
+    if (number_behind(r, "{\\\"n\\\":") == 0 && r->end_ns - made > count.oldest_first_ns)
+        count.oldest_first_ns = r->end_ns - made;
+}
+
+static int try_answer(struct conn *c, enum route route)
+{
+    const struct conn_request *r = conn_request(c);
+    conn_owner(c)->held = false;
+    switch (route) {
+    case TAKE:
+    case TAKE_BATCH: {
+        long n = batch_size(route, r->target);
+        conn_owner(c)->held = n <= 0;
+        return n <= 0 ? 0 : hand_out(c, route, n);
+    }
+    case STOP: return answer_stop(c);
+    case DONE: note_result(r); return conn_answer(c, 200, "{}", 2);
+    case STREAM: note_part(r); return conn_answer(c, 200, "{}", 2);
+    case PING: return conn_answer(c, 200, "{}", 2);
+    case OTHER:
+    case ROUTES:
+    default: return conn_answer(c, 404, "{}", 2);
+    }
+}
+
 int desk_answer(struct conn *c)
 {
     const struct conn_request *r = conn_request(c);
     enum route route = route_of(r->target);
     note_request(c, route, r->head_ns);
-    if (config.status != 0)
-        return conn_answer(c, config.status, "{}", 2);
-    switch (route) {
-    case TAKE:
-    case TAKE_BATCH: {
-        long n = batch_size(route, r->target);
-        return n <= 0 ? 0 : hand_out(c, route, n);
-    }
-    case STOP: return 0;
-    case DONE: note_result(r); return conn_answer(c, 200, "{}", 2);
-    case PING:
-    case STREAM: return conn_answer(c, 200, "{}", 2);
-    case OTHER:
-    case ROUTES:
-    default: return conn_answer(c, 404, "{}", 2);
-    }
+    return config.status != 0 ? conn_answer(c, config.status, "{}", 2) : try_answer(c, route);
+}
+
+int desk_answer_held(struct conn *c)
+{
+    return try_answer(c, route_of(conn_request(c)->target));
+}
+
+int desk_more(long more)
+{
+    struct job *grown = more <= DESK_JOBS_MAX - config.jobs
+                            ? realloc(jobs, (size_t)(config.jobs + more + 1) * sizeof *jobs)
+                            : NULL;
+    if (grown == NULL)
+        return -1;
+    jobs = grown;
+    config.jobs += more;
+    return 0;
+}
+
+void desk_stop(void)
+{
+    stop.active = true;
+    stop.jobs = 0;
+}
+
+void desk_stopped(void)
+{
+    stop.active = false;
+    if (stop.jobs > 0)
+        printf("{\"event\":\"stopping\",\"ns\":%ld,\"jobs\":%ld}\n", stop.ns, stop.jobs);
+    else
+        puts("{\"event\":\"no_stop\"}");
 }
 
 void desk_sent(struct conn *c)

@@ -9,7 +9,7 @@
 
 #include "conn.h"
 
-enum { DESK_JOBS_MAX = 1000000 };
+enum { DESK_JOBS_MAX = 1000000 }; /* since the last reset */
 
 struct desk_config {
     long jobs;         /* to hand out, at most DESK_JOBS_MAX; then job-takes are held open */
@@ -25,9 +25,20 @@ int desk_reset(const struct desk_config *config);
 /* Frees the desk's memory. */
 void desk_close(void);
 
-/* Answers the request that `c` has read, or leaves it open for good. Returns 0, or -1 when the
- * connection is to be dropped. */
+/* Answers the request that `c` has read, or holds it (conn_owner(c)->held). Returns 0, or -1 when
+ * the connection is to be dropped. */
 int desk_answer(struct conn *c);
+
+/* The same for a request that is held: there may be something to say to it now. */
+int desk_answer_held(struct conn *c);
+
+/* Hands out so many more jobs. Returns 0, or -1 where that are too many. */
+int desk_more(long more);
+
+/* From here to desk_stopped() an answer to a held job-stop names all jobs without a result that
+ * were not named yet. desk_stopped() prints the event. */
+void desk_stop(void);
+void desk_stopped(void);
 
 /* The last byte of an answer went out on `c`. */
 void desk_sent(struct conn *c);
@@ -41,7 +52,9 @@ void desk_fault(void);
  * resumed TLS sessions); requests and first_ns by route; of the connection that brought the
  * first job-take, the time spent here in its handshake and whether it resumed a session, and how
  * many full handshakes were made by then; jobs handed out and results by kind; latency_ns from
- * hand-out to result; jobs_per_s from the first hand-out to the last result; the first jobs one by
+ * hand-out to result; of the parts that begin with an event of eventserver.c how many there were
+ * (timed_parts), how old the event was at most when the part had come (oldest_part_ns; with an
+ * answer's first event oldest_first_ns), when the first event was made; jobs_per_s from the first hand-out to the last result; the first jobs one by
  * one. Returns 0, or -1 out of memory. */
 int desk_report(void);
 

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sysconfig
 import tarfile
 import time
 
+import through_http
 from procs import BenchError, Platform, Worker, wait_for
 from table import Row
 
@@ -19,7 +21,12 @@ PATIENCE_S = 60  # for anything that a worker is waited for
 STARTS_PER_SDK_START = 10  # ours is started so often for each start of the SDK
 SETTLE_S = 0.5  # from "all connections open" to looking at the memory
 NOOP_JOBS = {"ours": 5000, "sdk": 6}  # in one round; the SDK does about one a second
+# In one round, by the number of slots; the SDK does one a second in each, all slots at a time, so that few jobs
+# would flatter it: those of the first burst take no time.
+PARALLEL_JOBS = {4: {"ours": 20000, "sdk": 16}, 50: {"ours": 50000, "sdk": 500}}
 BIG_JOBS = 3  # in one round
+STREAM_PARTS = {"ours": 20000, "sdk": 500}  # of the one job in a round
+STOPS = {"ours": 20, "sdk": 3}  # in one round
 BIG_INPUT = 10_000_000  # bytes of the string in the input
 BIG_RESULT = 8_000_000  # bytes of the string in the result, see big.c
 FAILING_S = 10  # how long a platform fails
@@ -124,10 +131,10 @@ def start_and_idle(bench, transport):
 # ---- no-op jobs ------------------------------------------------------------------------------
 
 
-def _run_jobs(bench, platform, side, handler, jobs):
+def _run_jobs(bench, platform, side, handler, jobs, concurrency=1):
     """A fresh worker does `jobs` jobs. Returns the platform's report and the memory afterwards."""
     platform.reset(jobs)
-    with bench.worker(side, handler, platform.port) as worker:
+    with bench.worker(side, handler, platform.port, concurrency=concurrency) as worker:
         wait_for(platform, worker, "jobs_done", PATIENCE_S)
         memory = worker.memory()
         report = platform.report()
@@ -175,6 +182,7 @@ def noop(bench):
     """An echo handler, one job after the other. The ceiling is what a client inside the platform
     gets; it is taken with everything on one core, too, where no core's waking is in the figure."""
     rate = Row("no-op jobs, concurrency 1", "/s", 3000, more_is_better=True)
+    rate.min_ratio = 1000
     p99 = Row("hand-out to result, p99", "ms", 1)
     p50 = Row("hand-out to result, median", "ms")
     rows = (rate, p99, p50)
@@ -200,6 +208,119 @@ def noop(bench):
     rate.note = _noop_note(rate, ceiling, shared)
     p99.note = "of {ours} jobs a round; the SDK's is the slowest of {sdk}".format(**NOOP_JOBS)
     return list(rows)
+
+
+def parallel(bench):
+    """An echo handler with several slots. The memory is that of the worker after its jobs."""
+    rates = {
+        slots: Row(f"no-op jobs, concurrency {slots}", "/s", more_is_better=True)
+        for slots in PARALLEL_JOBS
+    }
+    memory = Row("memory at concurrency 50", "MiB", 4)
+    seen = {}
+    for rate in rates.values():
+        rate.min_ratio = 1000
+    for n, (slots, rate), side in itertools.product(range(bench.rounds), rates.items(), bench.sides):
+        if side in rate.errors:
+            continue
+        bench.progress(f"no-op jobs, {slots} slots: round {n + 1} of {bench.rounds}")
+        try:
+            with Platform(bench.platform) as platform:
+                jobs = PARALLEL_JOBS[slots][side]
+                report, used = _run_jobs(bench, platform, side, "echo", jobs, slots)
+        except BenchError as e:
+            rate.errors[side] = str(e)
+            continue
+        rate.add(side, report["jobs_per_s"])
+        if slots == 50:
+            memory.add(side, used["rss"] / 1024)
+            seen[side] = {**used, "connections": report["open"]}
+    memory.errors = dict(rates[50].errors)
+    memory.note = _idle_note(seen)
+    return [*rates.values(), memory]
+
+
+# ---- along the way ---------------------------------------------------------------------------
+
+
+def _stream_once(bench, side):
+    parts = STREAM_PARTS[side]
+    with open(bench.file("stream.json"), "w", encoding="ascii") as f:
+        json.dump({"parts": parts}, f)
+    with Platform(bench.platform, "--input", bench.file("stream.json")) as platform:
+        platform.reset(1)
+        with bench.worker(side, "stream", platform.port) as worker:
+            wait_for(platform, worker, "jobs_done", PATIENCE_S)
+            report = platform.report()
+    if report["requests"]["job-stream"] != parts:
+        raise BenchError(f"{report['requests']['job-stream']} parts of {parts} came")
+    return (parts - 1) * 1e9 / (report["last_stream_ns"] - report["first_ns"]["job-stream"])
+
+
+def stream(bench):
+    """One job that yields small parts as fast as it can, from the first part to the last."""
+    rate = Row("stream parts", "/s", 1000, more_is_better=True)
+    for n, side in itertools.product(range(bench.rounds), bench.sides):
+        if side in rate.errors:
+            continue
+        bench.progress(f"stream parts: round {n + 1} of {bench.rounds}")
+        try:
+            rate.add(side, _stream_once(bench, side))
+        except BenchError as e:
+            rate.errors[side] = str(e)
+    return [rate]
+
+
+def _wait_lines(worker, pattern, count):
+    """The count-th match in the worker's log."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        with open(worker.log, "rb") as f:
+            found = re.findall(pattern, f.read())
+        if len(found) >= count:
+            return found[count - 1]
+        worker.check()
+        if time.monotonic() > deadline:
+            raise BenchError(f"no {pattern!r} in the log; its end: {worker.log_tail()}")
+        time.sleep(0.001)
+
+
+def _stop_once(platform, worker, number):
+    """Stops the job that waits. From the platform's answer to the handler that knows, in ms."""
+    _wait_lines(worker, rb"waiting", number)
+    event = None
+    while event is None or event["event"] == "no_stop":
+        if event is not None:
+            time.sleep(0.01)  # the stop channel is between two requests
+        platform.command("stop")
+        event = platform.next(10)
+    told_ns = int(_wait_lines(worker, rb"told (\d+)", number))
+    return (told_ns - event["ns"]) / 1e6
+
+
+def stop(bench):
+    """A job that waits to be stopped: from the first byte of the stop channel's answer to the moment
+    at which its handler knows."""
+    told = Row("stop signal to handler told", "ms", 5)
+    for n, side in itertools.product(range(bench.rounds), bench.sides):
+        if side in told.errors:
+            continue
+        bench.progress(f"stop signals: round {n + 1} of {bench.rounds}")
+        try:
+            with Platform(bench.platform) as platform:
+                platform.reset(1)
+                with bench.worker(side, "stop", platform.port) as worker:
+                    wait_for(platform, worker, "all_open", PATIENCE_S)
+                    for number in range(1, STOPS[side] + 1):
+                        told.add(side, _stop_once(platform, worker, number))
+                        platform.command("more 1")
+        except BenchError as e:
+            told.errors[side] = str(e)
+    ours = told.samples["ours"]
+    if ours:
+        told.note = f"ours {min(ours):.3f} to {max(ours):.3f} ms in {len(ours)} stops"
+    told.note += "; the SDK's handler is asynchronous: a blocking one is never told"
+    return [told]
 
 
 # ---- large payloads --------------------------------------------------------------------------
@@ -394,8 +515,12 @@ def sizes(bench):
 MEASUREMENTS = {
     "start": lambda bench: [row for t in TRANSPORTS for row in start_and_idle(bench, t)],
     "noop": noop,
+    "parallel": parallel,
+    "stream": stream,
+    "stop": stop,
     "big": big,
     "refused": lambda bench: failing(bench, "connections refused", _refused_once),
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
+    "http": through_http.all_figures,
     "size": sizes,
 }

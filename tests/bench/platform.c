@@ -11,6 +11,8 @@
  *
  * Control: one command a line on standard input; its end means `quit`.
  *   reset [JOBS]  close every connection, forget all counts, hand out JOBS (default: --jobs) again
+ *   more JOBS     hand out so many more, to the workers that are there
+ *   stop          name all jobs without a result on the job-stop that is held
  *   report        print the report line
  *   quit          print the report line and exit
  * Standard output carries one JSON object a line, each with "event":
@@ -18,6 +20,8 @@
  *   first_take  ns: the first job-take's head had been read
  *   all_open    the first moment at which job-take, job-stop and ping had all been seen
  *   jobs_done   the last result of the jobs came
+ *   stopping    ns: just before the answer to job-stop was written; jobs: how many it names
+ *   no_stop     there is no job-stop to answer
  *   report      everything; see desk_report()
  */
 #include "conn.h"
@@ -133,6 +137,17 @@ static void serve(struct conn *c)
     }
 }
 
+/* A held request, asked again. */
+static void answer_again(struct conn *c)
+{
+    if (desk_answer_held(c) == 0) {
+        serve(c);
+    } else {
+        desk_fault();
+        drop(c);
+    }
+}
+
 static void accept_all(void)
 {
     int fd;
@@ -168,10 +183,39 @@ static void reset(long jobs)
         die("out of memory for %ld jobs", jobs);
 }
 
+/* Answers the requests that are held, as far as there is something to say now. */
+static void answer_held(void)
+{
+    for (struct conn *c = p.conns, *next; c != NULL; c = next) {
+        next = conn_owner(c)->next;
+        if (conn_owner(c)->held)
+            answer_again(c);
+    }
+}
+
+static void more(long jobs)
+{
+    if (jobs < 0 || jobs > DESK_JOBS_MAX || desk_more(jobs) != 0)
+        die("more: no room for %ld jobs", jobs);
+    answer_held();
+}
+
+static void stop_jobs(void)
+{
+    desk_stop();
+    answer_held();
+    desk_stopped();
+    fflush(stdout);
+}
+
 static void command(const char *line)
 {
     if (strncmp(line, "reset", 5) == 0)
         reset(line[5] == ' ' ? strtol(line + 6, NULL, 10) : p.desk.jobs);
+    else if (strncmp(line, "more ", 5) == 0)
+        more(strtol(line + 5, NULL, 10));
+    else if (strcmp(line, "stop") == 0)
+        stop_jobs();
     else if (strcmp(line, "report") == 0)
         report();
     else if (strcmp(line, "quit") == 0)
@@ -283,7 +327,7 @@ static void usage(void)
          "  --status CODE   answer every request at once with CODE\n"
          "  --tls CERT KEY  speak TLS 1.2 and 1.3; PEM files\n"
          "  --self-bench N  hand N jobs to a client inside, report, exit: the most it can serve\n"
-         "Commands on standard input: reset [JOBS], report, quit.");
+         "Commands on standard input: reset [JOBS], more JOBS, stop, report, quit.");
 }
 
 static void read_options(int argc, char **argv)

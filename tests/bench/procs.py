@@ -74,6 +74,13 @@ class Platform:
     def until(self, event, timeout_s):
         return self.lines.until(event, timeout_s)
 
+    def next(self, timeout_s):
+        """The next event, whatever it is."""
+        found = self.lines.read(timeout_s)
+        if found is None:
+            raise BenchError("platform: ended")
+        return found
+
     def report(self):
         self.command("report")
         return self.lines.until("report", 10)

@@ -32,10 +32,13 @@ WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wformat=2", "-Werror")
 PROGRAMS = {
     "platform": (("platform.c", "desk.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
     "launch": (("launch.c",), ("-Wl,-z,now",)),
+    "eventserver": (("eventserver.c",), ("-pthread",)),
 }
 # What a measurement wants besides an ordinary build, and how ./build.sh makes it.
 MORE_BUILDS = {
     "big": ("handlers/big", "handler", "tests/bench/big.c"),
+    "stream": ("handlers/stream", "handler", "tests/bench/stream.c"),
+    "stop": ("handlers/stop", "handler", "tests/bench/stop.c"),
     "size": ("image.tar", "image"),
 }
 
@@ -85,6 +88,10 @@ class Bench:
             self.transports[transport] = (roots, ("--tls", chain, key))
         return self.transports[transport]
 
+    def file(self, name):
+        """A path for a file of the measurements' own."""
+        return os.path.join(self.folder, name)
+
     def big_input(self):
         """A file with the input of the large job: a string of base64, as images are sent."""
         path = os.path.join(self.folder, "big.json")
@@ -94,13 +101,14 @@ class Bench:
             f.write('{"data":"' + text.ljust(figures.BIG_INPUT, "A") + '"}')
         return path
 
-    def command(self, side, handler):
+    def command(self, side, handler, concurrency):
         if side == "sdk":
-            return [sys.executable, os.path.join(HERE, "sdk_handler.py"), handler]
+            script = os.path.join(HERE, "sdk_handler.py")
+            return [sys.executable, script, handler, str(concurrency)]
         path = self.build(f"handlers/{handler}")
         if not os.access(path, os.X_OK):
             raise BenchError(f"{path} is not built")
-        return [path]
+        return [path, "--concurrency", str(concurrency)] if concurrency > 1 else [path]
 
     def environment(self, port, roots):
         """What the platform gives a worker. The fitness checks are skipped on both sides: they
@@ -126,10 +134,10 @@ class Bench:
             env.update(SSL_CERT_FILE=roots, REQUESTS_CA_BUNDLE=roots)
         return env
 
-    def worker(self, side, handler, port, roots=None, netns=False):
+    def worker(self, side, handler, port, roots=None, netns=False, concurrency=1):
         env = self.environment(port, roots)
         log = os.path.join(self.folder, f"{side}.log")
-        return Worker(self.launcher, self.command(side, handler), env, log, netns)
+        return Worker(self.launcher, self.command(side, handler, concurrency), env, log, netns)
 
 
 def build_more(bench, product, *arguments):

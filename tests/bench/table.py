@@ -50,7 +50,9 @@ class Row:
             return ""
         if ours is None:
             return "MISS" if "ours" in self.errors else "not run"
-        met = ours >= self.limit if self.more_is_better else ours <= self.limit
+        met = self.limit is None or (
+            ours >= self.limit if self.more_is_better else ours <= self.limit
+        )
         if self.min_ratio is not None and ratio is not None:
             met = met and ratio >= self.min_ratio
         return "pass" if met else "MISS"

@@ -14,6 +14,7 @@ from witness import Witness
 from workerproc import Worker, run_local
 
 LONG_POLL = pytest.StashKey()
+TEST_S = 180  # no test may stand still for longer; where every thread stood is then in its report
 
 
 def pytest_configure(config):
@@ -140,6 +141,9 @@ def local(tmp_path):
 def pytest_collection_modifyitems(items):
     """It comes last, so that nobody waits for it."""
     items.sort(key=lambda item: item.get_closest_marker("long_poll") is not None)
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_S))
 
 
 @pytest.hookimpl(trylast=True)

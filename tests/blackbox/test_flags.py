@@ -70,13 +70,6 @@ def test_serve_api_is_refused_for_now(local):
     assert done.returncode == 2 and "not supported by this version" in done.stdout and "rp_serve_api" in done.stdout
 
 
-def test_realtime_is_not_quietly_ignored(local, platform):
-    """RUNPOD_REALTIME_PORT asks for a server that this version does not have: better no worker than a wrong one."""
-    done = local(env=platform.env(RUNPOD_REALTIME_PORT="8000"))
-    assert done.returncode == 2 and "RUNPOD_REALTIME_PORT" in done.stdout
-    assert not platform.connections
-
-
 @pytest.mark.parametrize("name", ["RUNPOD_LOG_LEVEL", "RUNPOD_DEBUG_LEVEL"])
 def test_bad_log_level_in_the_environment_is_named(local, name):
     done = local("--test_input", JOB, env={name: "LOUD"})

@@ -60,9 +60,11 @@ class Worker:
 
     def _read(self):
         pipe = self.process.stdout.fileno()
+        readable = select.poll()  # not select(): that ends with an exception at descriptor 1024
+        readable.register(pipe, select.POLLIN)
         chunk = True
         while chunk:
-            select.select([pipe], [], [])
+            readable.poll()
             with self.witness.changed:  # read and noted in one step, see output()
                 chunk = os.read(pipe, 1 << 16)
                 self._output += chunk
@@ -80,7 +82,7 @@ class Worker:
     def output(self):
         """All that it has printed up to now, what is still in the pipe included."""
         with self.witness.changed:
-            while not self.ended and not self.process.stdout.closed and _bytes_in(self.process.stdout):
+            while self._reader.is_alive() and not self.process.stdout.closed and _bytes_in(self.process.stdout):
                 self.witness.changed.wait(1)
             return bytes(self._output)
 
@@ -141,7 +143,18 @@ class Worker:
         self.process.stdout.close()
 
     def leftovers(self):
-        """Processes of its session that are still there."""
+        """Processes of its session that are still there. After a kill, the kernel is given the time it takes to end
+        them; a worker that ends by itself has to have done so before."""
+        for entry in self._session() if self.killed else ():
+            try:
+                ended = os.pidfd_open(int(entry.split()[0]))
+            except ProcessLookupError:
+                continue
+            select.select([ended], [], [], PATIENCE_S)
+            os.close(ended)
+        return self._session()
+
+    def _session(self):
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:

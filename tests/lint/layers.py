@@ -26,8 +26,10 @@ ROWS = {
     "net/resolve": 2,
     "net/tcp": 2,
     "net/tls": 2,
+    "net/digest": 2,
     "net/http": 3,
     "net/proxy": 3,
+    "net/server": 3,
     "gpu/": 3,
     "job/": 4,
     "app/": 5,
@@ -37,7 +39,7 @@ ROWS = {
 
 # Header of a vendor: the modules that may include it.
 VENDOR_USERS = {
-    "bearssl": ("net/tls",),
+    "bearssl": ("net/tls", "net/digest"),
     "jsmn": ("codec/json",),
 }
 

@@ -26,7 +26,31 @@ static int record_progress(struct outlet *outlet, const struct job *job, slice j
     return 0;
 }
 
-static const struct source_ops recording_ops = { .progress = record_progress };
+static char parts_sent[1000];
+static int stream_error; /* what the source answers to a part */
+
+static int record_part(struct outlet *outlet, struct job *job, slice json, struct err *err)
+{
+    (void)outlet;
+    (void)job;
+    strncat(parts_sent, json.ptr, json.len);
+    strncat(parts_sent, ";", 1);
+    return stream_error == 0 ? 0 : err_set(err, stream_error, "the platform answered 413");
+}
+
+static const struct source_ops recording_ops = { .progress = record_progress,
+                                                 .stream = record_part };
+
+/* The handler of now, as a slot would call it. */
+static rp_handler *current;
+
+static int run_current(rp_job *job, void *state)
+{
+    return current(job, state);
+}
+
+static const struct handler_ops current_ops = { .run = run_current };
+static const struct handler current_handler = { .ops = &current_ops };
 
 struct bench {
     struct config config;
@@ -45,7 +69,8 @@ static int set_up(void **state)
     bench.outlet.source = &bench.source;
     rp_job_init(&bench.job, &bench.config, &bench.outlet);
     result_init(&bench.result, bench.config.result_max_bytes);
-    progress_sent[0] = '\0';
+    progress_sent[0] = parts_sent[0] = '\0';
+    stream_error = 0;
     *state = &bench;
     return 0;
 }
@@ -72,7 +97,8 @@ static struct job *run(struct bench *bench, rp_handler *handler, const char *inp
     assert_int_equal(buf_add_text(&delivery->body, "}", &err), 0);
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
-    rp_job_run(&bench->job, job, handler, bench, &bench->result);
+    current = handler;
+    rp_job_run(&bench->job, job, &current_handler, bench, &bench->result);
     return job;
 }
 
@@ -303,6 +329,59 @@ static void refresh_and_progress(void **state)
     assert_string_equal(progress_sent, "{\"step\": 1};\"half\";");
 }
 
+static int yield_all(rp_job *job, void *user)
+{
+    (void)user;
+    for (rp_iter it = rp_each(rp_input(job)); rp_next(&it);) {
+        rp_str json = rp_json(it.value);
+        if (rp_yield(job, "%J", &json) != RP_OK)
+            return RP_FAILED;
+    }
+    return RP_OK;
+}
+
+static int yield_and_fail(rp_job *job, void *user)
+{
+    yield_all(job, user);
+    return rp_fail(job, "in the middle");
+}
+
+static int yield_and_return(rp_job *job, void *user)
+{
+    yield_all(job, user);
+    return rp_return(job, "\"last\"");
+}
+
+static void streams_end_in_a_list(void **state)
+{
+    struct bench *bench = *state;
+    bench->config.stream = true;
+    assert_result(bench, yield_all, "[1, \"a\", {\"x\": [2]}]", "{\"output\": []}");
+    assert_string_equal(parts_sent, "1;\"a\";{\"x\": [2]};");
+    assert_true(bench->result.is_stream);
+    assert_result(bench, yield_all, "[]", "{\"output\": []}");
+    assert_true(bench->result.is_stream);
+    bench->config.aggregate_stream = true;
+    assert_result(bench, yield_all, "[1, \"a\"]", "{\"output\": [1, \"a\"]}");
+    assert_result(bench, yield_all, "[]", "{\"output\": []}");
+    assert_result(bench, yield_and_return, "[1]", "{\"output\": [1, \"last\"]}");
+}
+
+static void streams_end_in_an_error(void **state)
+{
+    struct bench *bench = *state;
+    bench->config.aggregate_stream = true;
+    assert_result(bench, yield_all, "[1, {\"error\": \"bad\"}, 3]", "{\"error\": \"bad\"}");
+    assert_string_equal(parts_sent, "1;");
+    assert_true(bench->result.is_stream);
+    assert_result(bench, yield_all, "[{\"error\": {\"code\": 1}}]",
+                  "{\"error\": \"{\\\"code\\\": 1}\"}");
+    assert_failure(bench, yield_and_fail, "[1, 2]", "in the middle");
+    assert_true(bench->result.is_stream);
+    stream_error = ERR_PEER;
+    assert_failure(bench, yield_all, "[1, 2, 3]", "413");
+}
+
 static void a_job_without_input_is_answered(void **state)
 {
     struct bench *bench = *state;
@@ -314,7 +393,7 @@ static void a_job_without_input_is_answered(void **state)
     assert_int_equal(buf_add_text(&delivery->body, "{\"id\": \"x\"}", &err), 0);
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
-    rp_job_run(&bench->job, job, return_nothing, NULL, &bench->result);
+    rp_job_run(&bench->job, job, &current_handler, NULL, &bench->result);
     assert_true(json_equal(body_of(bench, &joined),
                            slice_from("{\"error\": \"Job has missing field(s): input.\"}")));
     buf_free(&joined);
@@ -329,6 +408,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(input_can_be_returned_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_outcomes_are_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refresh_and_progress, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_end_in_a_list, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_end_in_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_without_input_is_answered, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -142,6 +142,14 @@ static struct job *read_all(const char *body)
     return jobs;
 }
 
+/* How many more jobs may be taken now. */
+static size_t room_of(struct job_table *table, size_t slots)
+{
+    size_t room;
+    assert_true(job_table_wait_room(table, slots, clock_now_ms() - 1, &room));
+    return room;
+}
+
 static void assert_ids(struct job_table *table, const char *expected)
 {
     struct buf ids;
@@ -158,10 +166,12 @@ static void jobs_are_held_until_settled(void **state)
     (void)state;
     job_table_init(&table);
     assert_false(job_table_is_busy(&table));
-    assert_int_equal(job_table_wait_room(&table, 3), 3);
+    assert_int_equal(room_of(&table, 3), 3);
     job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
     assert_true(job_table_is_busy(&table));
-    assert_int_equal(job_table_wait_room(&table, 3), 1);
+    assert_int_equal(room_of(&table, 3), 1);
+    assert_int_equal(room_of(&table, 2), 0);
+    assert_int_equal(room_of(&table, 1), 0);
     struct job *a = job_table_next(&table), *b = job_table_next(&table);
     assert_true(slice_is(a->id, "a"));
     assert_true(slice_is(b->id, "b"));
@@ -216,7 +226,8 @@ static void a_closed_table_runs_what_it_holds(void **state)
     job_table_init(&table);
     job_table_add(&table, read_all("{\"id\":\"a\",\"input\":1}"));
     job_table_close(&table);
-    assert_int_equal(job_table_wait_room(&table, 5), 0);
+    size_t room;
+    assert_false(job_table_wait_room(&table, 5, DEADLINE_NEVER, &room));
     /* What was read just before the end is run too. */
     job_table_add(&table, read_all("{\"id\":\"late\",\"input\":1}"));
     job_table_end(&table);

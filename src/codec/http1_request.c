@@ -1,0 +1,150 @@
+#include <string.h>
+
+#include "codec/chars.h"
+#include "codec/http1_head.h"
+
+static const struct http1_kind request_kind = { .name = "request", .lf_ends_lines = false };
+
+/* What follows the target; v: minor version. */
+static const char line_tail[] = " HTTP/1.v\r\n";
+#define TAIL_VERSION_AT 8
+
+static int refuse_line(slice head, struct err *err)
+{
+    return err_set(err, ERR_PEER,
+                   "the request does not start with \"METHOD target HTTP/1.1\": "
+                   "\"%.*s\"",
+                   SLICE_ARG(http1_excerpt(head)));
+}
+
+/* Refuses what cannot become a request line, however little of it is there. */
+static int check_start(slice head, struct err *err)
+{
+    slice rest = head;
+    if (rest.len > HTTP1_HEAD_MAX_BYTES)
+        rest.len = HTTP1_HEAD_MAX_BYTES;
+    size_t method_len = chars_span(rest, CHARS_TOKEN);
+    rest = slice_skip(rest, method_len);
+    if (rest.len == 0)
+        return 0;
+    if (method_len == 0 || rest.ptr[0] != ' ')
+        return refuse_line(head, err);
+    rest = slice_skip(rest, 1);
+    size_t target_len = chars_span(rest, CHARS_VISIBLE);
+    rest = slice_skip(rest, target_len);
+    if (rest.len > 0 && target_len == 0)
+        return refuse_line(head, err);
+    for (size_t i = 0; i < rest.len && line_tail[i] != '\0'; i++) {
+        char c = rest.ptr[i];
+        if (line_tail[i] == 'v' ? c != '0' && c != '1' : c != line_tail[i])
+            return refuse_line(head, err);
+    }
+    return 0;
+}
+
+/* Where the path starts in a target; its end where there is none (RFC 9112, section 3.2). */
+static size_t find_path(slice method, slice target)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+    if (target.ptr[0] == '/')
+        return 0;
+    if (slice_is(target, "*") && slice_is(method, "OPTIONS"))
+        return 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t len = strlen(schemes[i]);
+        if (target.len <= len || strncasecmp(target.ptr, schemes[i], len) != 0)
+            continue;
+        size_t host_len = chars_until(slice_skip(target, len), "/?");
+        if (host_len > 0)
+            return len + host_len;
+    }
+    return target.len;
+}
+
+static int read_target(struct http1_request *request, struct err *err)
+{
+    slice target = request->target;
+    slice rest = slice_skip(target, find_path(request->method, target));
+    size_t path_len = chars_until(rest, "?");
+    if (path_len == 0 || memchr(target.ptr, '#', target.len) != NULL)
+        return err_set(err, ERR_PEER, "the request's target has no path: \"%.*s\"",
+                       SLICE_ARG(http1_excerpt(target)));
+    request->path = (slice){ rest.ptr, path_len };
+    request->query = path_len < rest.len ? slice_skip(rest, path_len + 1) : (slice){ 0 };
+    return 0;
+}
+
+/* The line is known to be well formed. */
+static int read_request_line(slice line, struct http1_request *request, struct err *err)
+{
+    size_t method_len = chars_span(line, CHARS_TOKEN);
+    slice rest = slice_skip(line, method_len + 1);
+    size_t target_len = chars_span(rest, CHARS_VISIBLE);
+    request->method = (slice){ line.ptr, method_len };
+    request->target = (slice){ rest.ptr, target_len };
+    request->minor_version = rest.ptr[target_len + TAIL_VERSION_AT] - '0';
+    return read_target(request, err);
+}
+
+/* Exactly one Host in HTTP/1.1 (RFC 9112, section 3.2), at most one in HTTP/1.0. */
+static int check_host(const struct http1_request *request, struct err *err)
+{
+    size_t hosts = 0;
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (!slice_is_nocase(request->fields[i].name, "Host"))
+            continue;
+        slice host = request->fields[i].value;
+        if (chars_span(host, CHARS_VISIBLE) != host.len)
+            return err_set(err, ERR_PEER, "the request's Host is none");
+        hosts++;
+    }
+    if (hosts > 1 || (hosts == 0 && request->minor_version == 1))
+        return err_set(err, ERR_PEER, "the request has %s Host",
+                       hosts == 0 ? "no" : "more than one");
+    return 0;
+}
+
+static void settle(struct http1_request *request, const struct http1_framing *framing)
+{
+    slice expected;
+    request->body = HTTP1_BODY_NONE;
+    if (framing->chunked)
+        request->body = HTTP1_BODY_CHUNKED;
+    else if (framing->has_length)
+        request->body = HTTP1_BODY_LENGTH;
+    request->content_length = framing->length;
+    request->keep_alive = http1_persists(framing, request->minor_version);
+    request->expects_continue = request->minor_version == 1 &&
+                                http1_request_field(request, "Expect", &expected) &&
+                                slice_is_nocase(expected, "100-continue");
+}
+
+ptrdiff_t http1_parse_request(const char *bytes, size_t len, struct http1_request *request,
+                              struct err *err)
+{
+    slice head = { bytes, len };
+    struct http1_framing framing = { 0 };
+    size_t blank = len > 0 && bytes[0] == '\r' ? 2 : 0; /* an empty line before the request */
+    if (blank > 0 && len < 2)
+        return 0;
+    if (blank > 0 && bytes[1] != '\n')
+        return refuse_line(head, err);
+    head = slice_skip(head, blank);
+    int rc = check_start(head, err);
+    ptrdiff_t size = rc != 0 ? rc : http1_head_end(&request_kind, head, err);
+    if (size <= 0)
+        return size;
+    head.len = (size_t)size;
+    rc = read_request_line(http1_next_line(&head), request, err);
+    if (rc == 0)
+        rc = http1_read_fields(&request_kind, head, request->fields, &request->field_count,
+                               &framing, err);
+    if (rc == 0)
+        rc = http1_check_framing(&request_kind, &framing, request->minor_version, err);
+    if (rc == 0)
+        rc = check_host(request, err);
+    if (rc != 0)
+        return rc;
+    settle(request, &framing);
+    return size + (ptrdiff_t)blank;
+}

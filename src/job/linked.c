@@ -1,0 +1,33 @@
+#include "job/linked.h"
+
+static int linked_open(const void *setting, void **state, struct err *err)
+{
+    const struct linked_setting *linked = setting;
+    const rp_config *config = linked->config;
+    int status = 0;
+    pthread_mutex_lock(linked->lock);
+    if (config->setup != NULL && !*linked->is_set_up)
+        status = config->setup(config->user);
+    *linked->is_set_up = true;
+    pthread_mutex_unlock(linked->lock);
+    *state = (void *)(uintptr_t)config;
+    return status == 0 ? 0
+                       : err_set(err, ERR_CONFIG, "The handler's setup failed with %d.", status);
+}
+
+static int linked_run(rp_job *job, void *state)
+{
+    const rp_config *config = state;
+    return config->handler(job, config->user);
+}
+
+static void linked_close(void *state)
+{
+    (void)state;
+}
+
+const struct handler_ops linked_ops = {
+    .open = linked_open,
+    .run = linked_run,
+    .close = linked_close,
+};

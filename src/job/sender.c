@@ -1,0 +1,229 @@
+#include "job/sender.h"
+
+#include <stdlib.h>
+
+#include "base/flag.h"
+#include "base/limits.h"
+#include "base/thread.h"
+
+struct message {
+    struct message *next;
+    bool is_progress;
+    size_t len;
+    char json[];
+};
+
+static slice json_of(const struct message *message)
+{
+    return (slice){ message->json, message->len };
+}
+
+void sender_init(struct sender *sender, struct outlet *outlet)
+{
+    *sender = (struct sender){ .outlet = outlet };
+    sender->end = &sender->first;
+    pthread_mutex_init(&sender->lock, NULL);
+    flag_cond_init(&sender->changed);
+}
+
+/* --- the queue; under the lock -------------------------------------------------------------- */
+
+static void account(struct sender *sender, const struct message *message, bool comes)
+{
+    size_t *count = message->is_progress ? &sender->waiting_updates : &sender->waiting_bytes;
+    size_t amount = message->is_progress ? 1 : message->len;
+    *count = comes ? *count + amount : *count - amount;
+}
+
+static void append(struct sender *sender, struct message *message)
+{
+    *sender->end = message;
+    sender->end = &message->next;
+    account(sender, message, true);
+    pthread_cond_broadcast(&sender->changed);
+}
+
+static struct message *remove_at(struct sender *sender, struct message **link)
+{
+    struct message *message = *link;
+    *link = message->next;
+    if (message->next == NULL)
+        sender->end = link;
+    account(sender, message, false);
+    return message;
+}
+
+/* Takes out the newest update that waits, or all of them. */
+static void drop_updates(struct sender *sender, bool all)
+{
+    struct message **newest = NULL;
+    for (struct message **link = &sender->first; *link != NULL;) {
+        if ((*link)->is_progress && all) {
+            free(remove_at(sender, link));
+            continue;
+        }
+        if ((*link)->is_progress)
+            newest = link;
+        link = &(*link)->next;
+    }
+    if (newest != NULL)
+        free(remove_at(sender, newest));
+}
+
+/* After a part that cannot be delivered the rest of the stream has no meaning. */
+static void drop_all(struct sender *sender)
+{
+    while (sender->first != NULL)
+        free(remove_at(sender, &sender->first));
+}
+
+/* --- the thread that sends ------------------------------------------------------------------ */
+
+static int send_message(struct sender *sender, struct job *job, const struct message *message,
+                        struct err *err)
+{
+    const struct source_ops *ops = sender->outlet->source->ops;
+    if (!message->is_progress)
+        return ops->stream(sender->outlet, job, json_of(message), err);
+    const struct log_tag tag = job_tag(job);
+    if (ops->progress(sender->outlet, job, json_of(message), err) != 0)
+        log_write(LOG_WARN, &tag, "Progress was not sent: %s", err->text);
+    return 0; /* an update that is lost harms nobody */
+}
+
+static void send_first(struct sender *sender)
+{
+    struct err err = { 0 };
+    struct message *message = remove_at(sender, &sender->first);
+    struct job *job = sender->job;
+    if (job_is_stopped(job)) {
+        free(message);
+        drop_all(sender);
+        pthread_cond_broadcast(&sender->changed);
+        return;
+    }
+    sender->sending = true;
+    pthread_cond_broadcast(&sender->changed); /* there is room for one more */
+    pthread_mutex_unlock(&sender->lock);
+    int rc = send_message(sender, job, message, &err);
+    free(message);
+    pthread_mutex_lock(&sender->lock);
+    sender->sending = false;
+    if (rc != 0) {
+        sender->failure = err;
+        drop_all(sender);
+    }
+    pthread_cond_broadcast(&sender->changed);
+}
+
+static void *sender_main(void *argument)
+{
+    struct sender *sender = argument;
+    pthread_mutex_lock(&sender->lock);
+    while (!sender->closing) {
+        if (sender->first != NULL)
+            send_first(sender);
+        else
+            pthread_cond_wait(&sender->changed, &sender->lock);
+    }
+    sender->started = false;
+    pthread_cond_broadcast(&sender->changed);
+    pthread_mutex_unlock(&sender->lock);
+    return NULL;
+}
+
+void sender_close(struct sender *sender)
+{
+    pthread_mutex_lock(&sender->lock);
+    sender->closing = true;
+    pthread_cond_broadcast(&sender->changed);
+    while (sender->started)
+        pthread_cond_wait(&sender->changed, &sender->lock);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+/* --- the slot's side -------------------------------------------------------------------------- */
+
+static struct message *make_message(slice json, bool is_progress, struct err *err)
+{
+    struct message *message = malloc(sizeof *message + json.len);
+    if (message == NULL) {
+        err_set(err, ERR_MEMORY, "no memory for %zu bytes to send", json.len);
+        return NULL;
+    }
+    *message = (struct message){ .is_progress = is_progress, .len = json.len };
+    memcpy(message->json, json.ptr, json.len);
+    return message;
+}
+
+static int ensure_started(struct sender *sender, struct err *err)
+{
+    if (sender->started)
+        return 0;
+    int rc = thread_start(sender_main, sender, LIMIT_STACK_SERVICE_BYTES, err);
+    sender->started = rc == 0;
+    return rc;
+}
+
+int sender_stream(struct sender *sender, struct job *job, slice json, struct err *err)
+{
+    struct message *message = make_message(json, false, err);
+    if (message == NULL)
+        return ERR_MEMORY;
+    pthread_mutex_lock(&sender->lock);
+    int rc = ensure_started(sender, err);
+    while (rc == 0 && sender->failure.code == 0 && sender->waiting_bytes > 0 &&
+           sender->waiting_bytes + json.len > LIMIT_STREAM_BYTES)
+        pthread_cond_wait(&sender->changed, &sender->lock);
+    if (rc == 0 && job_is_stopped(job))
+        rc = err_set(err, ERR_CANCELLED, "the job was stopped");
+    if (rc == 0 && sender->failure.code != 0) {
+        *err = sender->failure;
+        rc = err->code;
+    }
+    if (rc == 0) {
+        sender->job = job;
+        append(sender, message);
+    }
+    pthread_mutex_unlock(&sender->lock);
+    if (rc != 0)
+        free(message);
+    return rc;
+}
+
+int sender_progress(struct sender *sender, struct job *job, slice json, struct err *err)
+{
+    struct message *message = make_message(json, true, err);
+    if (message == NULL)
+        return ERR_MEMORY;
+    pthread_mutex_lock(&sender->lock);
+    int rc = ensure_started(sender, err);
+    if (rc == 0) {
+        if (sender->waiting_updates == LIMIT_PROGRESS_WAITING)
+            drop_updates(sender, false);
+        sender->job = job;
+        append(sender, message);
+    }
+    pthread_mutex_unlock(&sender->lock);
+    if (rc != 0)
+        free(message);
+    return rc;
+}
+
+int sender_finish(struct sender *sender, struct err *err)
+{
+    pthread_mutex_lock(&sender->lock);
+    deadline_ms patience = clock_deadline(LIMIT_PROGRESS_LAST_MS);
+    while (sender->first != NULL || sender->sending) {
+        if (sender->waiting_updates > 0 && clock_left_ms(patience) == 0)
+            drop_updates(sender, true);
+        else
+            flag_cond_wait(&sender->changed, &sender->lock,
+                           sender->waiting_updates > 0 ? patience : DEADLINE_NEVER);
+    }
+    *err = sender->failure;
+    sender->failure = (struct err){ 0 };
+    sender->job = NULL;
+    pthread_mutex_unlock(&sender->lock);
+    return err->code;
+}

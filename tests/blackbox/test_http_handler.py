@@ -1,0 +1,785 @@
+"""HTTP handlers: from a job's input to a request, from the answer to an output; being ready, time-outs, restarts."""
+
+import base64
+import json
+import os
+import re
+import threading
+
+import pytest
+
+from actions import answer, close, reset
+from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
+from httphandler import error_of, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
+from servers import free_port, tool
+
+CHAT = "/v1/chat/completions"
+HELLO = [{"role": "user", "content": "héllo"}]
+PICTURE = b"\x89PNG\r\n\x1a\n\0\xff" * 50
+
+
+@pytest.fixture
+def echoing(server, serve, platform):
+    """A worker in front of a server that gives back each request."""
+    for path in (CHAT, "/v1/completions", "/v1/embeddings", "/generate", "/", "/items/7", "/a%20b", "/a..b/c"):
+        server.pages[path] = echo
+    serve(platform, server)
+    return server
+
+
+def ask(platform, **input):
+    result = platform.run(input)
+    assert set(result) == {"output"}, result
+    return result["output"]
+
+
+# ---- from input to request ----
+
+
+def test_openai_route(platform, echoing):
+    """The route of the platform's OpenAI proxy, with a body."""
+    got = ask(platform, openai_route=CHAT, openai_input={"model": "m", "messages": HELLO, "temperature": 0.5})
+    assert (got["method"], got["target"]) == ("POST", CHAT)
+    assert got["body"] == {"model": "m", "messages": HELLO, "temperature": 0.5}
+    assert got["headers"]["content-type"].startswith("application/json")
+
+
+def test_openai_input_without_a_route_is_a_chat(platform, echoing):
+    assert ask(platform, openai_input={"model": "m", "messages": HELLO})["target"] == CHAT
+
+
+def test_openai_route_alone_is_a_get(platform, echoing):
+    assert ask(platform, openai_route="/v1/models")["data"][0]["id"] == MODEL
+    assert echoing.of("/v1/models")[-1].method == "GET" and not echoing.of("/v1/models")[-1].body
+
+
+@pytest.mark.parametrize(
+    "input, method",
+    [
+        ({"route": "/items/7"}, "GET"),
+        ({"route": "/items/7", "body": {"a": None}}, "POST"),
+        ({"route": "/items/7", "body": ["x", 1.5], "method": "PUT"}, "PUT"),
+        ({"route": "/items/7", "method": "DELETE"}, "DELETE"),
+        ({"route": "/items/7?a=1&b=%20"}, "GET"),
+        ({"route": "/a%20b"}, "GET"),
+        ({"route": "/a..b/c"}, "GET"),
+    ],
+)
+def test_route_body_method(platform, echoing, input, method):
+    got = ask(platform, **input)
+    assert (got["method"], got["target"], got["body"]) == (method, input["route"], input.get("body"))
+
+
+@pytest.mark.parametrize(
+    "what, route", [({"messages": HELLO}, CHAT), ({"prompt": "Once upon"}, "/v1/completions")], ids=["chat", "prompt"]
+)
+def test_shorthand(platform, echoing, what, route):
+    got = ask(platform, **what, sampling_params={"max_tokens": 7, "stop": ["\n"]}, stream=False)
+    assert (got["method"], got["target"]) == ("POST", route)
+    body = got["body"]
+    assert body.pop("model") == MODEL
+    assert body.pop("stream", False) is False
+    assert body == {**what, "max_tokens": 7, "stop": ["\n"]}
+
+
+@pytest.mark.parametrize("path", ["/generate", "/", ""])
+@pytest.mark.parametrize("input", [{"text": "ž", "n": 1e3}, [1, 2], "just text", {"body": {"a": 1}}, None], ids=str)
+def test_anything_else_goes_to_the_path_of_the_url(platform, server, serve, path, input):
+    server.pages[path or "/"] = echo
+    serve(platform, server.url + path)
+    got = platform.run(input)["output"]
+    assert (got["method"], got["target"], got["body"]) == ("POST", path or "/", input)
+
+
+def test_forms_are_tried_in_order(platform, echoing):
+    """openai_route before route before messages."""
+    got = ask(platform, openai_route="/v1/embeddings", openai_input={"model": "m"}, route="/items/7", messages=HELLO)
+    assert got["target"] == "/v1/embeddings" and got["body"] == {"model": "m"}
+    assert ask(platform, route="/items/7", messages=HELLO)["target"] == "/items/7"
+
+
+def test_job_id_is_the_request_id(platform, echoing):
+    job = platform.give({"id": "job/7 ü", "input": {"messages": HELLO}})
+    platform.result(job)
+    seen = echoing.of(CHAT)[0]
+    assert seen.header("X-Request-ID") and "job" in seen.header("X-Request-ID")
+    platform.run({"messages": HELLO})
+    assert echoing.of(CHAT)[1].header("X-Request-ID") == "job-1"
+
+
+def test_the_key_stays_with_the_platform(platform, echoing):
+    ask(platform, messages=HELLO)
+    assert all(platform.key.encode() not in talk.head + talk.body for talk in echoing.requests)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "http://other.test/x",
+        "https://127.0.0.1/x",
+        "//other.test/x",
+        "/\\other.test/x",
+        "v1/models",
+        "",
+        "/a/../../etc/passwd",
+        "/..",
+        "/a/..",
+        "/a/%2e%2e/b",
+        "/a/.%2E/b",
+        "/a\r\nX-Evil: 1",
+        "/a\nb",
+        "/a%0d%0aX-Evil:%201",
+        "/a b",
+        "/a\0b",
+        "@other.test/",
+        "*",
+        7,
+        None,
+        ["/a"],
+    ],
+)
+@pytest.mark.parametrize("member", ["route", "openai_route"])
+def test_routes_that_are_refused(platform, server, serve, member, route):
+    serve(platform, server)
+    details = error_of(platform.run({member: route, "openai_input" if member == "openai_route" else "body": {}}))
+    assert "route" in details["message"] and details["code"] == 400
+    assert not [talk for talk in server.requests if talk.path not in ("/health", "/v1/models")]
+
+
+@pytest.mark.parametrize("method", ["GET\r\nX: y", "", "GE T", 5, "CONNECT"])
+def test_methods_that_are_refused(platform, server, serve, method):
+    server.pages["/x"] = echo
+    serve(platform, server)
+    assert "method" in error_of(platform.run({"route": "/x", "method": method}))["message"]
+    assert not server.of("/x")
+
+
+# ---- the model's name ----
+
+
+def test_model_is_asked_for_once(platform, echoing):
+    names = [ask(platform, messages=HELLO)["body"]["model"] for _ in range(3)]
+    names.append(ask(platform, openai_route="/v1/embeddings", openai_input={"input": "x"})["body"]["model"])
+    assert names == [MODEL] * 4 and len(echoing.of("/v1/models")) == 1
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_served_model(platform, server, serve, how):
+    server.pages[CHAT] = echo
+    if how == "flag":
+        serve(platform, server, "--served-model", 'my "model"')
+    else:
+        serve(platform, server, env={"RP_SERVED_MODEL": 'my "model"'})
+    assert ask(platform, messages=HELLO)["body"]["model"] == 'my "model"'
+    assert ask(platform, messages=HELLO, sampling_params={"model": "own"})["body"]["model"] == "own"
+    assert not server.of("/v1/models")
+
+
+def test_no_model_to_be_had(platform, server, serve):
+    """The server has no such route: the request goes out as it is."""
+    server.pages |= {CHAT: echo, "/v1/models": plain(404)}
+    serve(platform, server)
+    assert "model" not in ask(platform, messages=HELLO)["body"]
+
+
+# ---- from answer to output ----
+
+
+@pytest.mark.parametrize("value", [{"a": [1, "ž"]}, [1, 2], "text", 1.5, None, {}, []], ids=str)
+def test_json(platform, server, serve, value):
+    server.pages["/x"] = lambda talk: talk.reply(200, json.dumps(value).encode(), content_type="application/json")
+    serve(platform, server)
+    expected = {} if value == {} else {"output": value}  # an empty object is left out, as with every handler
+    assert platform.run({"route": "/x"}) in (expected, {"output": value})
+
+
+def test_json_numbers_are_not_touched(platform, server, serve):
+    server.pages["/x"] = plain(200, b'{"n": 12345678901234567890.10, "m": 1e400}', "application/problem+json; charset=utf-8")
+    serve(platform, server)
+    job = platform.give(input={"route": "/x"})
+    platform.result(job)
+    assert b"12345678901234567890.10" in platform.finals(job)[0].body and b"1e400" in platform.finals(job)[0].body
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/html; charset=utf-8", "application/xml"])
+def test_other_text_is_a_string(platform, server, serve, kind):
+    server.pages["/x"] = plain(200, 'line "one"\nžluť 🦊\n'.encode(), kind)
+    serve(platform, server)
+    assert platform.run({"route": "/x"}) == {"output": 'line "one"\nžluť 🦊\n'}
+
+
+def test_no_content(platform, server, serve):
+    server.pages["/x"] = lambda talk: talk.reply(204)
+    serve(platform, server)
+    assert platform.run({"route": "/x", "method": "DELETE"}) in ({"output": None}, {"output": ""}, {})
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_bytes_where_they_are_allowed(platform, server, serve, how):
+    server.pages["/x"] = plain(200, PICTURE, "image/png")
+    serve(platform, server, *(["--handler-binary"] if how == "flag" else []), env={"RP_HANDLER_BINARY": "1"} if how != "flag" else {})
+    output = ask(platform, route="/x")
+    assert "image/png" in output.values()
+    assert base64.b64encode(PICTURE).decode() in output.values()
+
+
+def test_bytes_where_they_are_not(platform, server, serve):
+    server.pages["/x"] = plain(200, PICTURE, "image/png")
+    serve(platform, server)
+    message = error_of(platform.run({"route": "/x"}))["message"]
+    assert "--handler-binary" in message and "image/png" in message
+
+
+# ---- errors of the server ----
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 422, 429, 500, 503])
+def test_error_of_an_openai_server(platform, server, serve, status):
+    inner = {"message": "the model `x` does not exist", "type": "NotFoundError", "param": None, "code": status}
+    server.pages[CHAT] = lambda talk: talk.reply(status, {"error": inner})
+    serve(platform, server)
+    details = error_of(platform.run({"messages": HELLO}))
+    assert "the model `x` does not exist" in details["message"] and details["code"] == status
+    assert isinstance(details["type"], str) and details["type"]
+    assert len(server.of(CHAT)) == 1, "a request that was answered is not asked again"
+
+
+@pytest.mark.parametrize("body", [b"", b"plain <b>words</b>", "žluť".encode(), b"\xff\xfe\0 bytes"], ids=repr)
+def test_error_with_any_body(platform, server, serve, body):
+    server.pages["/x"] = plain(502, body, "text/html")
+    serve(platform, server)
+    details = error_of(platform.run({"route": "/x"}))
+    assert details["code"] == 502
+    if body.isascii():
+        assert body.decode() in details["message"]
+
+
+def test_error_with_a_large_body(platform, server, serve):
+    server.pages["/x"] = plain(500, b"The start matters. " + b"x" * 3_000_000)
+    serve(platform, server)
+    details = error_of(platform.run({"route": "/x"}))
+    assert "The start matters. " in details["message"] and len(details["message"]) < 10_000
+
+
+# ---- streams ----
+
+
+def stream_of(*texts):
+    return [f"data: {text}\n\n".encode() for text in texts]
+
+
+def test_stream(platform, server, serve):
+    pieces = stream_of('{"t": "ž"}', '{"t": "b"}', "[DONE]")
+    server.pages[CHAT] = events(*pieces)
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    assert platform.result(job) == {"output": []}
+    assert server.of(CHAT)[0].json()["stream"] is True
+    assert platform.finals(job)[0].param("isStream") == "true"
+    assert "".join(parts(platform, job)).encode() == b"".join(pieces)
+
+
+def test_stream_that_was_not_asked_for(platform, server, serve):
+    """The answer's type is enough."""
+    server.pages["/x"] = events(b"data: 1\n\n")
+    serve(platform, server)
+    job = platform.give(input={"route": "/x"})
+    assert platform.result(job) == {"output": []} and parts(platform, job) == ["data: 1\n\n"]
+
+
+def test_stream_that_was_refused_is_an_error(platform, server, serve):
+    server.pages[CHAT] = lambda talk: talk.reply(400, {"error": {"message": "too long", "type": "x", "code": 400}})
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    assert "too long" in error_of(platform.result(job))["message"] and not parts(platform, job)
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_aggregate(platform, server, serve, how):
+    pieces = stream_of("1", "2", "[DONE]")
+    server.pages[CHAT] = events(*pieces)
+    serve(
+        platform,
+        server,
+        *(["--aggregate-stream"] if how == "flag" else []),
+        env={"RP_AGGREGATE_STREAM": "1"} if how != "flag" else {},
+    )
+    assert whole(ask(platform, messages=HELLO, stream=True)).encode() == b"".join(pieces)
+
+
+def test_first_part_goes_at_once(platform, server, serve):
+    """The second event is held back by the test until the first has arrived, however long the interval."""
+    gate = Gate(*stream_of("1", "2", "3"))
+    server.pages[CHAT] = gate
+    serve(platform, server, "--stream-interval", "100")
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    gate.next()
+    platform.wait_for(lambda: parts(platform, job) == ["data: 1\n\n"], "the first part")
+    gate.next()
+    platform.wait_for(lambda: parts(platform, job)[1:] == ["data: 2\n\n"], "the second, though nothing follows it")
+    gate.next(2)
+    assert platform.result(job) == {"output": []}
+    assert "".join(parts(platform, job)) == "data: 1\n\ndata: 2\n\ndata: 3\n\n"
+
+
+def test_events_are_gathered(platform, server, serve):
+    """1,000 events at once: far fewer posts, cut at the events' borders."""
+    pieces = stream_of(*map(str, range(1000)))
+    server.pages[CHAT] = events(*pieces)
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    assert platform.result(job) == {"output": []}
+    texts = parts(platform, job)
+    assert "".join(texts).encode() == b"".join(pieces)
+    assert len(texts) <= 20
+    assert all(text.endswith("\n\n") for text in texts), "cut at the events' borders"
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_stream_interval(platform, server, serve, how):
+    """Events further apart than the default's 50 ms: a long interval makes one part of all behind the first."""
+    pieces, arrived = stream_of(*map(str, range(8))), threading.Event()
+
+    def page(talk):
+        talk.start()
+        talk.chunk(pieces[0])
+        assert arrived.wait(30)
+        for piece in pieces[1:]:
+            threading.Event().wait(0.1)  # the pace of the model; nothing is waited for
+            talk.chunk(piece)
+        talk.end()
+
+    server.pages[CHAT] = page
+    flags = ["--stream-interval", "10000"] if how == "flag" else []
+    serve(platform, server, *flags, env={"RP_STREAM_INTERVAL": "10000"} if how != "flag" else {})
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.wait_for(lambda: parts(platform, job), "the first part")
+    arrived.set()
+    assert platform.result(job) == {"output": []}
+    assert [text.encode() for text in parts(platform, job)] == [pieces[0], b"".join(pieces[1:])]
+
+
+# ---- ends and time-outs ----
+
+
+def test_stopped_job_closes_its_connection(platform, server, serve):
+    gate = Gate(*stream_of(*"1234"))
+    server.pages[CHAT] = lambda talk: (talk.start(), talk.chunk(b"data: 1\n\n"), talk.wait_gone())
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.wait_for(lambda: parts(platform, job), "the first part")
+    platform.stop_jobs(job)
+    server.wait_closed(server.of(CHAT)[0])
+    server.pages[CHAT] = gate
+    gate.next(5)
+    assert platform.result(platform.give(input={"messages": HELLO, "stream": True})) == {"output": []}
+    assert not platform.requests("done", job)
+
+
+def test_stopped_job_before_the_answer(platform, server, serve):
+    server.pages[CHAT] = lambda talk: talk.wait_gone()
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO})
+    server.wait(CHAT)
+    platform.stop_jobs(job)
+    server.wait_closed(server.of(CHAT)[0])
+    server.pages[CHAT] = echo
+    ask(platform, messages=HELLO)
+    assert not platform.requests("done", job)
+
+
+STALLS = {
+    "first-byte": (lambda talk: talk.wait_gone(), "--handler-first-byte-timeout"),
+    "idle": (lambda talk: (talk.start(), talk.chunk(b"data: 1\n\n"), talk.wait_gone()), "--handler-idle-timeout"),
+    "idle-in-a-body": (
+        raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{", then="hang"),
+        "--handler-idle-timeout",
+    ),
+    "total": (lambda talk: drip(talk), "--execution-timeout"),
+}
+
+
+def drip(talk):
+    """Events for ever, each well before any idle time-out."""
+    talk.start()
+    pause = threading.Event()
+    while not pause.wait(0.05):
+        talk.chunk(b"data: tick\n\n")
+
+
+@pytest.mark.parametrize("name", STALLS)
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_timeout(platform, server, serve, name, how):
+    page, flag = STALLS[name]
+    server.pages[CHAT] = page
+    variable = "RP_" + flag.removeprefix("--").replace("-", "_").upper()
+    flags, env = ([flag, "1"], {}) if how == "flag" else ([], {variable: "1"})
+    serve(platform, server, *flags, env=env)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    result = platform.result(job)
+    assert re.search(r"(?i)time|1 s\b|1000 ms", result["error"])
+    if name != "total":
+        assert flag in result["error"]
+    server.wait_closed(server.of(CHAT)[0])
+    server.pages[CHAT] = echo
+    assert ask(platform, messages=HELLO)["target"] == CHAT
+
+
+def test_connect_timeout(witness, platform, serve):
+    """A server that accepts no more: a new connection gets no answer."""
+    server = BadServer(witness, backlog=0)
+
+    def last_health(talk):
+        talk.reply(200, {}, [("Connection", "close")])
+        talk.close()
+
+    server.pages["/health"] = last_health
+    fillers = []
+    try:
+        process = serve(platform, server, "--served-model", "m", "--handler-connect-timeout", "1")
+        platform.wait_request("take")
+        fillers = server.deafen()
+        # Waited for less long than the default of 10 s: the flag is what ends it.
+        message = error_of(platform.run({"messages": HELLO}, timeout_s=8))["message"]
+        assert "connect" in message and "--handler-connect-timeout" in message
+        assert process.process.poll() is None
+    finally:
+        for one in fillers:
+            one.close()
+        server.stop()
+
+
+# ---- connections ----
+
+
+def test_connections_are_kept(platform, echoing):
+    for _ in range(5):
+        ask(platform, messages=HELLO)
+    assert len({talk.connection for talk in echoing.of(CHAT)}) == 1
+
+
+def test_connection_closed_while_idle(platform, server, serve):
+    """No failure for the client: it is opened again."""
+    server.pages[CHAT] = lambda talk: (echo(talk), talk.close())
+    serve(platform, server)
+    for _ in range(4):
+        ask(platform, messages=HELLO)
+    assert len({talk.connection for talk in server.of(CHAT)}) == 4 == len(server.of(CHAT))
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_jobs_at_the_same_time(platform, server, serve, how):
+    """Four requests are open at once, each on a connection of its own, and then these are kept."""
+    barrier = threading.Barrier(4)
+    server.pages[CHAT] = lambda talk: (barrier.wait(30), echo(talk))
+    flags = ["--concurrency", "4"] if how == "flag" else []
+    serve(platform, server, *flags, env={"RP_CONCURRENCY": "4"} if how != "flag" else {})
+    jobs = [platform.give(input={"messages": HELLO, "sampling_params": {"n": n}}) for n in range(8)]
+    for n, job in enumerate(jobs):
+        assert platform.result(job)["output"]["body"]["n"] == n
+    assert len({talk.connection for talk in server.of(CHAT)}) == 4
+    ids = sorted(talk.header("X-Request-ID") for talk in server.of(CHAT))
+    assert ids == sorted(jobs)
+
+
+# ---- unix sockets ----
+
+
+def test_unix_socket(witness, platform, serve, tmp_path):
+    server = BadServer(witness, path=tmp_path / "s.sock")
+    server.pages |= {CHAT: echo, "/": echo}
+    serve(platform, server)
+    try:
+        assert ask(platform, messages=HELLO)["target"] == CHAT
+        assert platform.run([1])["output"]["body"] == [1]
+        assert not server.complaints
+    finally:
+        server.stop()
+
+
+def test_unix_socket_that_is_not_there(platform, serve, tmp_path):
+    process = serve(platform, f"http+unix:{tmp_path}/none.sock", "--handler-ready-timeout", "1")
+    assert process.wait() != 0
+    assert "none.sock" in process.log
+
+
+# ---- readiness ----
+
+
+@pytest.mark.parametrize("how", ["default", "flag", "variable"])
+def test_no_job_before_the_server_is_ready(platform, server, serve, how):
+    path = "/health" if how == "default" else "/up?x=1"
+    ready = threading.Event()
+    server.pages[path.partition("?")[0]] = lambda talk: talk.reply(200 if ready.is_set() else 503, b"loading")
+    server.pages["/x"] = echo
+    process = serve(
+        platform,
+        server,
+        *(["--handler-ready", path] if how == "flag" else []),
+        env={"RP_HANDLER_READY": path} if how == "variable" else {},
+    )
+    job = platform.give(input={"route": "/x"})
+    server.wait(path.partition("?")[0], 4)
+    assert not platform.requests("take") and not server.of("/x")
+    ready.set()
+    assert "output" in platform.result(job)
+    assert all(talk.target == path and talk.method == "GET" for talk in server.of(path.partition("?")[0]))
+    assert process.lines(r"(?i)ready.*\d+(\.\d+)? ?m?s\b|\d+(\.\d+)? ?m?s\b.*ready")
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_server_that_never_gets_ready(platform, server, serve, how):
+    server.pages["/health"] = plain(503, b"still loading")
+    flags = ["--handler-ready-timeout", "1"] if how == "flag" else []
+    process = serve(platform, server, *flags, env={"RP_HANDLER_READY_TIMEOUT": "1"} if how != "flag" else {})
+    assert process.wait() not in (0, 2)
+    assert "503" in process.log and "--handler-ready-timeout" in process.log
+    assert not platform.requests("take")
+
+
+def test_sigterm_while_waiting(platform, server, serve):
+    server.pages["/health"] = plain(503)
+    process = serve(platform, server)
+    server.wait("/health", 2)
+    process.terminate()
+    assert process.wait() == 0
+    assert not platform.requests("take")
+
+
+# ---- a server of the worker's own ----
+
+
+@pytest.fixture
+def own(worker, platform):
+    """own(options, *flags) -> a worker that starts ownserver.py, and its port."""
+
+    def start(*options, flags=(), env=None):
+        port = free_port()
+        command = ["--handler", own_server(port, *options), "--handler-http", f"http://127.0.0.1:{port}", *flags]
+        return worker(platform, *command, handler="worker", env=env)
+
+    return start
+
+
+def test_server_is_started_and_ended(platform, own):
+    process = own()
+    got = ask(platform, route="/echo", body={"a": 1})
+    assert got["body"] == {"a": 1}
+    assert process.lines("own server: starting"), "its output is in the log"
+    process.terminate()
+    assert process.wait() == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(got["pid"], 0)
+
+
+def test_server_that_ignores_sigterm_is_killed(platform, own):
+    process = own("slow-term", flags=["--kill-grace", "1"])
+    ask(platform, route="/echo", body={})
+    process.terminate()
+    assert process.wait() == 0
+
+
+def test_variables(platform, worker):
+    port = free_port()
+    env = {"RP_HANDLER": own_server(port), "RP_HANDLER_HTTP": f"http://127.0.0.1:{port}"}
+    worker(platform, handler="worker", env=env)
+    assert ask(platform, route="/echo", body=3)["body"] == 3
+
+
+def test_the_server_does_not_see_the_key(platform, own):
+    own()
+    seen = ask(platform, route="/environment")
+    assert not [name for name, value in seen.items() if value == platform.key or name == "RUNPOD_AI_API_KEY"]
+
+
+def test_server_that_dies_in_a_job_is_restarted(platform, own):
+    own()
+    first = ask(platform, route="/echo", body={})["pid"]
+    details = error_of(platform.run({"route": "/exit", "body": {"status": 9}}))
+    assert "9" in details["message"] and "these are my last words" in details["message"]
+    assert ask(platform, route="/echo", body={})["pid"] != first
+
+
+def test_no_job_while_it_restarts(platform, own, tmp_path):
+    """The dead server's successor is not ready: the next job is not taken before it is."""
+    ready = tmp_path / "ready"
+    ready.touch()
+    process = own(f"ready={ready}")
+    ask(platform, route="/echo", body={})
+    ready.unlink()
+    error_of(platform.run({"route": "/exit", "body": {"status": 1}}))
+    job = platform.give(input={"route": "/echo", "body": 5})
+    process.wait_log("own server: starting", 2)
+    assert not platform.finals(job)
+    ready.touch()
+    assert platform.result(job)["output"]["body"] == 5
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_server_that_dies_at_its_start(platform, own, tmp_path, how):
+    """Out of memory: after so many starts in a row the worker goes too, and says with what words the server went."""
+    starts = tmp_path / "starts"
+    flags = ["--handler-deaths", "3"] if how == "flag" else []
+    process = own("dies=137", f"starts={starts}", flags=flags, env={"RP_HANDLER_DEATHS": "3"} if how != "flag" else {})
+    assert process.wait() not in (0, 2)
+    assert len(starts.read_text().splitlines()) == 3
+    assert "cannot allocate memory for the model" in process.log and "137" in process.log
+    assert not platform.requests("take")
+
+
+def test_program_that_is_not_there(platform, worker):
+    process = worker(platform, "--handler", "/no/such/server", "--handler-http", "http://127.0.0.1:9", handler="worker")
+    assert process.wait() != 0 and "/no/such/server" in process.log
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:80", "ftp://127.0.0.1/", "http://", "http://127.0.0.1:99999", "http+unix:", "http+unix:relative", ""]
+)
+def test_urls_that_cannot_be_used(local, url):
+    done = local("--handler-http", url, handler="worker")
+    assert done.returncode == 2 and "--handler-http" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [
+        ("--handler-ready", "health"),
+        ("--handler-ready", "http://x/"),
+        ("--handler-ready-timeout", "soon"),
+        ("--stream-interval", "-1"),
+        ("--handler-idle-timeout", "0"),
+        ("--handler-connect-timeout", "x"),
+        ("--handler-first-byte-timeout", ""),
+    ],
+)
+def test_values_that_cannot_be_used(local, flag, value):
+    done = local("--handler-http", "http://127.0.0.1:9", flag, value, handler="worker")
+    assert done.returncode == 2 and flag in done.stdout
+
+
+def test_local_test(local, server):
+    server.pages[CHAT] = echo
+    job = {"input": {"messages": HELLO}}
+    done = local("--handler-http", server.url, "--test_input", json.dumps(job), handler="worker")
+    assert done.returncode == 0, done.stdout
+    assert json.loads(re.search("Job result: (.*)", done.stdout)[1])["output"]["target"] == CHAT
+    done = local("--handler-http", server.url, "--test_input", '{"input": {"route": "/none"}}', handler="worker")
+    assert done.returncode == 1 and "404" in done.stdout
+
+
+# ---- servers that others wrote ----
+
+NGINX = """
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+{user}
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    types {{ text/plain txt; image/png png; application/json json; }}
+    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
+    uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+    server {{ listen {listen}; root {folder}/files; location = /health {{ return 204; }} }}
+}}
+"""
+
+
+@pytest.mark.parametrize("where", ["port", "unix"])
+def test_nginx_serves_files(platform, worker, tmp_path, where):
+    """nginx, started by the worker, as a handler for files."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "hello.txt").write_text("hello, ž\n")
+    (files / "data.json").write_text('{"a": [1]}')
+    (files / "picture.png").write_bytes(PICTURE)
+    (files / "large.txt").write_text("0123456789abcde\n" * 100_000)
+    port = free_port()
+    listen, url = f"127.0.0.1:{port}", f"http://127.0.0.1:{port}"
+    if where == "unix":
+        listen, url = f"unix:{tmp_path}/nginx.sock", f"http+unix:{tmp_path}/nginx.sock"
+    user = "user root;" if os.geteuid() == 0 else ""
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, listen=listen, user=user))
+    command = f"{tool('nginx', 'nginx-light')} -p {tmp_path} -c {tmp_path}/nginx.conf -e stderr"
+    process = worker(platform, "--handler", command, "--handler-http", url, "--handler-binary", handler="worker")
+    assert ask(platform, route="/hello.txt") == "hello, ž\n"
+    assert ask(platform, route="/data.json") == {"a": [1]}
+    assert base64.b64encode(PICTURE).decode() in ask(platform, route="/picture.png").values()
+    assert ask(platform, route="/large.txt") == "0123456789abcde\n" * 100_000
+    assert error_of(platform.run({"route": "/none.txt"}))["code"] == 404
+    assert error_of(platform.run({"route": "/hello.txt", "body": {}}))["code"] == 405
+    process.terminate()
+    assert process.wait() == 0  # nginx's own children go with it: a killed worker could not see to that
+
+
+SCRIPT = """#!/bin/sh
+body=$(head -c "${CONTENT_LENGTH:-0}")
+printf 'Content-Type: application/json\\r\\n\\r\\n'
+printf '{"method": "%s", "query": "%s", "body": %s}' "$REQUEST_METHOD" "$QUERY_STRING" "${body:-null}"
+"""
+LINES = """#!/bin/sh
+printf 'Content-Type: application/x-ndjson\\r\\n\\r\\n'
+for n in 1 2 3; do printf '{"n": %s}\\n' $n; done
+"""
+
+
+def test_shell_script_behind_busybox(platform, worker, tmp_path):
+    """A shell script as a handler, by way of CGI: HTTP/1.0 manners, a connection for each request."""
+    scripts = tmp_path / "cgi-bin"
+    scripts.mkdir()
+    for name, text in {"job": SCRIPT, "lines": LINES}.items():
+        (scripts / name).write_text(text)
+        (scripts / name).chmod(0o755)
+    (tmp_path / "up.txt").write_text("up")
+    port = free_port()
+    command = f"{tool('busybox', 'busybox-static')} httpd -f -p 127.0.0.1:{port} -h {tmp_path}"
+    worker(
+        platform,
+        "--handler",
+        command,
+        "--handler-http",
+        f"http://127.0.0.1:{port}/cgi-bin/job",
+        "--handler-ready",
+        "/up.txt",
+        handler="worker",
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert platform.run({"text": "ž"})["output"] == {"method": "POST", "query": "", "body": {"text": "ž"}}
+    assert ask(platform, route="/cgi-bin/job?a=1")["query"] == "a=1"
+    assert ask(platform, route="/up.txt") == "up"
+    job = platform.give(input={"route": "/cgi-bin/lines"})
+    assert platform.result(job) == {"output": []}
+    assert "".join(parts(platform, job)) == '{"n": 1}\n{"n": 2}\n{"n": 3}\n'
+    assert error_of(platform.run({"route": "/cgi-bin/none"}))["code"] == 404
+
+
+# ---- faults on both sides ----
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_faults_on_both_sides(platform, server, serve, concurrency):
+    """Each third answer of the server is broken, so is each third of the platform's: every job gets its one end."""
+    lock, count = threading.Lock(), [0]
+
+    def page(talk):
+        with lock:
+            count[0] += 1
+            turn = count[0] % 6
+        if turn == 3:
+            return raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", then="close")(talk)
+        if turn == 5:
+            return talk.reset()
+        return echo(talk)
+
+    server.pages[CHAT] = page
+    for route in ("done", "take"):
+        platform.script(route, answer(503), close(), reset(), answer(500), reset(), answer(502))
+    serve(platform, server, "--concurrency", str(concurrency))
+    jobs = [platform.give(input={"messages": HELLO, "sampling_params": {"n": n}}) for n in range(24)]
+    results = [platform.result(job) for job in jobs]
+    good = [n for n, result in enumerate(results) if "output" in result]
+    assert all(results[n]["output"]["body"]["n"] == n for n in good)
+    for n in set(range(24)) - set(good):
+        error_of(results[n])
+    assert 8 <= len(good) < 24

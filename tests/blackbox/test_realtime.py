@@ -1,0 +1,640 @@
+"""CONTRACT "Local runs", Realtime: POST /<endpoint id>/realtime is answered with the result object."""
+
+import http.client
+import json
+import os
+import re
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from servers import free_port
+from witness import PATIENCE_S
+from workerproc import BUILD
+
+PATH = "/ep-1/realtime"
+HEAD = f"POST {PATH} HTTP/1.1\r\nHost: a\r\n"
+WAITING_MAX = 100  # requests that wait for a slot
+SPARE = 32  # connections beyond those that run or wait
+MEMORY_TELLS = BUILD.name != "tsan"  # a sanitizer's own memory hides the worker's
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+
+
+class Service:
+    """A worker in realtime mode, and its clients."""
+
+    def __init__(self, process, port):
+        self.process, self.port = process, port
+        self.open = []
+
+    def client(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        self.open.append(connection)
+        return connection
+
+    def post(self, body, connection=None, headers=None, path=PATH):
+        """Status and JSON of the answer."""
+        connection = connection or self.client()
+        data = body if isinstance(body, (bytes, str)) else json.dumps(body)
+        connection.request("POST", path, data, headers or {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        self.last = answer
+        return answer.status, json.loads(answer.read())
+
+    def later(self, body):
+        """The same on a thread of its own; wait() on what comes back gives the answer."""
+        return Later(lambda: self.post(body))
+
+    def dial(self, data=b""):
+        """A bare connection that has said this."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        self.open.append(connection)
+        connection.sendall(data.encode() if isinstance(data, str) else data)
+        return connection
+
+    def threads(self):
+        return int(re.search(r"Threads:\s*(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1])
+
+    def wait_threads(self, count):
+        """Until so many connections are there (each has a thread): nobody announces that."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.threads() != count:
+            assert time.monotonic() < deadline, f"{self.threads()} threads, not {count}"
+            time.sleep(0.01)
+
+
+class Later:
+    def __init__(self, function):
+        self.value = self.error = None
+        self.function = function
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.value = self.function()
+        except Exception as error:  # pylint: disable=broad-except
+            self.error = error
+
+    def wait(self):
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive(), "no answer"
+        if self.error:
+            raise self.error
+        return self.value
+
+
+def hear(connection):
+    """All that comes until the other end closes; b"" stands for that, a reset included."""
+    data = b""
+    try:
+        while chunk := connection.recv(65536):
+            data += chunk
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def hear_head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(1)
+        assert chunk, data
+        data += chunk
+    return data.decode()
+
+
+@pytest.fixture
+def realtime(worker):
+    """realtime(*flags, handler="mock", env={...}) -> Service, ready for requests."""
+    services = []
+
+    def start(*args, handler="mock", env=None, concurrency=None):
+        port = free_port()
+        variables = {"RUNPOD_REALTIME_PORT": str(port), "RUNPOD_ENDPOINT_ID": "ep-1", **(env or {})}
+        if concurrency is not None:
+            variables["RUNPOD_REALTIME_CONCURRENCY"] = str(concurrency)
+        process = worker(None, *args, handler=handler, env=variables)
+        process.wait_log("Serving POST")
+        services.append(Service(process, port))
+        return services[-1]
+
+    yield start
+    for service in services:
+        for connection in service.open:
+            connection.close()
+
+
+# ---- the answers ----
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": [1, {"b": None}]}, [], "text ž 🦊", 0, -1.5, True, False, {}], ids=lambda value: json.dumps(value)
+)
+def test_input_comes_back(realtime, value):
+    """{} is left out of a result as an empty object is everywhere."""
+    service = realtime(handler="echo")
+    wanted = {} if value == {} else {"output": value}
+    assert service.post({"id": "a", "input": value}) == (200, wanted)
+    assert service.last.headers["Content-Type"] == "application/json"
+
+
+def test_failure_is_a_result(realtime):
+    """Status 200, as with the SDK: the request itself was served."""
+    status, result = realtime().post({"id": "a", "input": {"mock_error": True}})
+    assert status == 200 and set(result) == {"error"}
+    assert json.loads(result["error"])["error_message"] == "Mock error"
+
+
+def test_refresh_is_told_and_the_worker_serves_on(realtime):
+    service = realtime()
+    assert service.post({"id": "a", "input": {"mock_refresh": True, "mock_return": 1}}) == (
+        200,
+        {"output": {"mock_return": 1}, "stopPod": True},
+    )
+    assert service.post({"id": "b", "input": {"mock_return": 2}}) == (200, {"output": 2})
+
+
+def test_worker_that_is_to_be_refreshed_ends_after_its_answer(realtime):
+    service = realtime("--refresh-worker")
+    assert service.post({"id": "a", "input": {"mock_return": 1}}) == (200, {"output": 1, "stopPod": True})
+    assert service.process.wait() == 0
+
+
+def test_parts_of_a_stream_are_collected(realtime):
+    """What a generator gives in the SDK's realtime mode, too."""
+    assert realtime("--stream").post({"id": "a", "input": {"mock_return": 7}}) == (200, {"output": [7]})
+
+
+def test_progress_goes_nowhere(realtime):
+    service = realtime()
+    body = {"id": "a", "input": {"mock_progress": {"updates": 3}, "mock_return": 1}}
+    assert service.post(body) == (200, {"output": 1})
+
+
+def test_id_names_the_job(realtime):
+    service = realtime()
+    for job_id, named in [("mine", "mine"), (17, "17"), ("same", "same"), ("same", "same")]:
+        service.post({"id": job_id, "input": {}})
+        assert service.process.wait_log(rf'"{named}".*Finished')
+
+
+def test_job_without_an_id_gets_one(realtime):
+    service = realtime(handler="echo")
+    assert service.post({"input": [1]}) == (200, {"output": [1]})
+    assert service.post('  {"webhook": "x",\n "input": [2]}  ') == (200, {"output": [2]})
+    assert service.process.wait_log(rf'"{UUID}".*Finished', 2)
+
+
+def test_same_id_twice_at_a_time(realtime):
+    """Clients choose their ids; each gets its own result."""
+    service = realtime(concurrency=2)
+    first = service.later({"id": "x", "input": {"mock_delay": 0.5, "mock_return": 1}})
+    service.process.wait_log(r"Started\.")
+    second = service.later({"id": "x", "input": {"mock_delay": 0.1, "mock_return": 2}})
+    assert first.wait() == (200, {"output": 1}) and second.wait() == (200, {"output": 2})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b" ", b"x", b'{"id": "a"', b'{"id": "a", "input": 1} x', b"[]", b'"a"', b"null", b"1", b"{}",
+     b'{"id": "a"}', b'{"id": "a", "input": null}', b'{"id": {}, "input": 1}', b'{"id": "", "input": 1}',
+     b'{"id": null, "input": 1}', b'[{"id": "a", "input": 1}]', b'{"id": "\xff", "input": 1}',
+     b'{"id": "' + b"x" * 513 + b'", "input": 1}'],
+    ids=lambda body: repr(body[:30]),
+)  # fmt: skip
+def test_unusable_jobs_are_refused(realtime, body):
+    """And the connection stays: the request was well-formed HTTP."""
+    service = realtime(handler="echo")
+    client = service.client()
+    status, answer = service.post(body, client)
+    assert status == 400 and set(answer) == {"error"} and answer["error"]
+    assert service.post({"id": "b", "input": 1}, client) == (200, {"output": 1})
+    assert len(service.process.lines("Started")) == 1
+
+
+def test_large_bodies_both_ways(realtime):
+    service = realtime(handler="echo")
+    client = service.client()
+    text = "0123456789abcdef" * 640_000  # 10 MB
+    assert service.post({"id": "a", "input": text}, client) == (200, {"output": text})
+    assert service.post({"id": "a", "input": text[:9_000_000]}, client)[0] == 200
+    assert service.process.peak_kib() < 50_000 or not MEMORY_TELLS
+
+
+def test_body_over_the_limit(realtime):
+    service = realtime(handler="echo")
+    peer = service.dial(HEAD + f"Content-Length: {64 * 2**20 + 1}\r\n\r\n" + '{"id"')
+    assert hear(peer).startswith(b"HTTP/1.1 413 ")
+
+
+def test_result_over_the_limit_is_a_failure(realtime):
+    service = realtime(handler="echo", env={"RP_MAX_RESULT_MB": "1"})
+    status, result = service.post({"id": "a", "input": "x" * 1_100_000})
+    assert status == 200 and set(result) == {"error"}
+
+
+# ---- concurrency ----
+
+
+def test_one_at_a_time_is_the_default(realtime):
+    service = realtime()
+    answers = [service.later({"id": f"j{n}", "input": {"mock_delay": 0.1, "mock_return": n}}) for n in range(4)]
+    assert sorted(answer.wait()[1]["output"] for answer in answers) == [0, 1, 2, 3]
+    events = [("Started" in line) for line in service.process.lines(r"Started\.|Finished\.")]
+    assert events == [True, False] * 4
+
+
+@pytest.mark.parametrize("how", ["variable", "flag"])
+def test_several_at_a_time(realtime, how):
+    """Four jobs that end only when the last of them has begun would hang with less."""
+    service = realtime(concurrency=4) if how == "variable" else realtime("--concurrency", "4")
+    answers = [service.later({"id": f"j{n}", "input": {"mock_delay": 1.5}}) for n in range(4)]
+    service.process.wait_log(r"Started\.", 4)
+    assert not service.process.lines(r"Finished\.")
+    assert all(answer.wait()[0] == 200 for answer in answers)
+
+
+def test_requests_beyond_the_queue_are_refused(realtime):
+    """One runs, a hundred wait, three are told to come again; the hundred leave with their clients."""
+    service = realtime()
+    body = '{"id": "q", "input": {"mock_delay": 600}}'
+    request = HEAD + f"Content-Length: {len(body)}\r\n\r\n{body}"
+    running = service.dial(request)
+    service.process.wait_log(r"Started\.")
+    waiting = [service.dial(request) for _ in range(WAITING_MAX + 3)]
+    refused = []
+    while len(refused) < 3:
+        answered, _, _ = select.select(waiting, [], [], PATIENCE_S)
+        assert answered, f"only {len(refused)} answers"
+        for peer in answered:
+            waiting.remove(peer)
+            refused.append(hear_head(peer))
+    assert len(refused) == 3
+    assert all(head.startswith("HTTP/1.1 503 ") and "\r\nRetry-After: 1\r\n" in head for head in refused)
+    for peer in waiting:
+        peer.close()
+    service.process.wait_log("The client has gone", WAITING_MAX)
+    running.close()
+    service.process.wait_log(r"Job stopped\.")
+    assert service.post({"id": "after", "input": {"mock_return": 1}}) == (200, {"output": 1})
+    assert len(service.process.lines(r"Started\.")) == 2
+
+
+# ---- connections ----
+
+
+def test_connection_is_kept(realtime):
+    service = realtime(handler="echo")
+    client = service.client()
+    for number in range(50):
+        assert service.post({"id": str(number), "input": number}, client) == (200, {"output": number})
+        assert client.sock is not None, "closed"
+
+
+def test_http_10(realtime):
+    service = realtime(handler="echo")
+    body = '{"id": "a", "input": 1}'
+    head = f"POST {PATH} HTTP/1.0\r\nContent-Length: {len(body)}\r\n"
+    answer = hear(service.dial(f"{head}\r\n{body}"))
+    assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b'{"output": 1}')
+    peer = service.dial(f"{head}Connection: keep-alive\r\n\r\n{body}")
+    assert "\r\nConnection: keep-alive\r\n" in hear_head(peer)
+
+
+def test_pipelined_requests(realtime):
+    service = realtime(handler="echo")
+    bodies = [f'{{"id": "{n}", "input": {n}}}' for n in range(5)]
+    requests = "".join(f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}" for body in bodies)
+    peer = service.dial(requests + HEAD + "Connection: close\r\n\r\n")
+    assert re.findall(rb'\{"output": (\d)\}', hear(peer)) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_chunked_request_in_single_bytes(realtime):
+    service = realtime(handler="echo")
+    peer = service.dial()
+    chunks = '9\r\n{"id": 1,\r\nc;x=y\r\n "input": 5}\r\n0\r\nA: b\r\n\r\n'
+    for byte in (HEAD + "Transfer-Encoding: chunked\r\n\r\n" + chunks).encode():
+        peer.sendall(bytes([byte]))
+    assert hear_head(peer).startswith("HTTP/1.1 200 ")
+
+
+def test_expectation_of_a_continue(realtime):
+    service = realtime(handler="echo")
+    body = '{"id": "a", "input": 1}'
+    peer = service.dial(HEAD + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n")
+    assert hear_head(peer) == "HTTP/1.1 100 Continue\r\n\r\n"
+    peer.sendall(body.encode())
+    assert hear_head(peer).startswith("HTTP/1.1 200 ")
+
+
+def test_over_ipv6(realtime):
+    service = realtime(handler="echo")
+    try:
+        client = http.client.HTTPConnection("::1", service.port, timeout=PATIENCE_S)
+        client.connect()
+    except OSError as error:
+        pytest.skip(f"NO IPv6 ON THIS MACHINE, IT WAS NOT TESTED: {error}")
+    service.open.append(client)
+    assert service.post({"id": "a", "input": 1}, client) == (200, {"output": 1})
+
+
+@pytest.mark.parametrize(
+    "method, path, status, allow",
+    [
+        ("GET", PATH, 405, "POST"),
+        ("HEAD", PATH, 405, "POST"),
+        ("OPTIONS", PATH, 405, "POST"),
+        ("PUT", PATH, 405, "POST"),
+        ("post", PATH, 405, "POST"),
+        ("BREW", PATH, 405, "POST"),
+        ("POST", "/", 404, None),
+        ("POST", "/ep-1/realtime/", 404, None),
+        ("POST", "/other/realtime", 404, None),
+        ("POST", "/ep-1/run", 404, None),
+        ("GET", "/etc/passwd", 404, None),
+        ("GET", "/../../etc/passwd", 404, None),
+    ],
+)
+def test_other_methods_and_paths(realtime, method, path, status, allow):
+    service = realtime(handler="echo")
+    client = service.client()
+    client.request(method, path)
+    answer = client.getresponse()
+    body = answer.read()
+    assert answer.status == status and answer.headers["Allow"] == allow
+    assert body == b"" if method == "HEAD" else "error" in json.loads(body)
+    assert service.post({"id": "a", "input": 1}, client, path=PATH + "?x=y") == (200, {"output": 1})
+
+
+# ---- hostile ones ----
+
+BODY = '{"id": "a", "input": 1}'
+LENGTH = f"Content-Length: {len(BODY)}\r\n"
+
+
+@pytest.mark.parametrize(
+    "data, status",
+    [
+        (f"{HEAD}{LENGTH}Transfer-Encoding: chunked\r\n\r\n{BODY}", 400),
+        (f"{HEAD}{LENGTH}Content-Length: 5\r\n\r\n{BODY}", 400),
+        (f"{HEAD}Transfer-Encoding: gzip, chunked\r\n\r\n", 400),
+        (f"{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (f"{HEAD}Transfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+        (f"{HEAD}Content-Length: -1\r\n\r\n", 400),
+        (f"{HEAD}{LENGTH}Host: b\r\n\r\n{BODY}", 400),
+        (f"POST {PATH} HTTP/1.1\r\n{LENGTH}\r\n{BODY}", 400),
+        (f"POST {PATH} HTTP/1.1\nHost: a\n\n", 400),
+        (f"POST {PATH} HTTP/2.0\r\nHost: a\r\n\r\n", 400),
+        (f"{HEAD}A: b\r\n c: d\r\n\r\n", 400),
+        (f"{HEAD}A\x00: b\r\n\r\n", 400),
+        ("\x16\x03\x01\x02\x00\x01", 400),
+        (f"{HEAD}A: {'x' * 20000}\r\n\r\n", 431),
+        (HEAD + "a: b\r\n" * 100 + "\r\n", 431),
+        (f"POST /{'x' * 20000} HTTP/1.1\r\nHost: a\r\n\r\n", 431),
+        (f"{HEAD}Content-Encoding: gzip\r\n{LENGTH}\r\n{BODY}", 415),
+        (f"{HEAD}Content-Length: 99999999999\r\n\r\n", 413),
+        (f"{HEAD}Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (f"{HEAD}Expect: a-miracle\r\n{LENGTH}\r\n{BODY}", 417),
+        ("CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ],
+    ids=lambda value: repr(value[-40:]) if isinstance(value, str) else None,
+)
+def test_requests_that_are_refused(realtime, data, status):
+    """With an answer, which arrives although more may have been sent; then the connection is closed."""
+    service = realtime(handler="echo")
+    answer = hear(service.dial(data))
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"\r\nConnection: close\r\n" in answer
+    assert not service.process.lines("Started")
+    assert service.post({"id": "a", "input": 1}) == (200, {"output": 1})
+
+
+def test_refusal_arrives_while_a_large_body_is_sent(realtime):
+    """As RFC 9112, section 9.6, asks: the answer is not lost to a reset."""
+    service = realtime(handler="echo")
+    peer = service.dial("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + "x" * 500000)
+    assert hear(peer).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize(
+    "data", ["", "P", HEAD, f"{HEAD}{LENGTH}\r\n", f"{HEAD}{LENGTH}\r\n{BODY[:-1]}",
+             f"{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
+)  # fmt: skip
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_clients_that_stop_midway(realtime, data, how):
+    service = realtime(handler="echo")
+    resting = service.threads()
+    for _ in range(5):
+        peer = service.dial(data)
+        if how == "reset":
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        peer.close()
+    assert service.post({"id": "a", "input": 1}) == (200, {"output": 1})
+    assert len(service.process.lines("Started")) == 1
+    service.open.pop().close()  # that last one's
+    service.wait_threads(resting)
+
+
+def test_slow_head_is_given_up(realtime):
+    """After ten seconds in all, however steadily its bytes come."""
+    service = realtime(handler="echo")
+    peer = service.dial(HEAD)
+    peer.settimeout(0.2)
+    answer = b""
+    deadline = time.monotonic() + PATIENCE_S
+    while not answer and time.monotonic() < deadline:
+        peer.sendall(b"a")
+        try:
+            answer = peer.recv(65536)
+        except TimeoutError:
+            continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_client_that_does_not_read_its_answer_holds_up_nobody(realtime):
+    service = realtime(handler="echo")
+    body = '{"id": "slow", "input": "' + "x" * 15_000_000 + '"}'
+    peer = service.dial(HEAD + f"Content-Length: {len(body)}\r\n\r\n" + body)
+    service.process.wait_log('"slow".*Finished')
+    assert service.post({"id": "a", "input": 1}) == (200, {"output": 1})
+    assert hear_head(peer).startswith("HTTP/1.1 200 ")
+
+
+def test_client_that_goes_stops_its_job(realtime):
+    service = realtime()
+    body = '{"id": "gone", "input": {"mock_delay": 600}}'
+    peer = service.dial(HEAD + f"Content-Length: {len(body)}\r\n\r\n" + body)
+    service.process.wait_log(r"Started\.")
+    peer.close()
+    service.process.wait_log(r"Job stopped\.")
+    assert service.post({"id": "next", "input": {"mock_return": 1}}) == (200, {"output": 1})
+
+
+def test_connections_beyond_the_limit_are_told_so(realtime):
+    service = realtime(handler="echo")
+    resting = service.threads()
+    peers = [service.dial() for _ in range(1 + WAITING_MAX + SPARE)]
+    service.wait_threads(resting + len(peers))
+    refused = hear(service.dial())
+    assert refused.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in refused
+    peers[0].sendall(f"{HEAD}{LENGTH}\r\n{BODY}".encode())
+    assert hear_head(peers[0]).startswith("HTTP/1.1 200 ")
+    for peer in peers:
+        peer.close()
+    service.wait_threads(resting)
+    assert service.post({"id": "a", "input": 1}) == (200, {"output": 1})
+
+
+def test_nothing_is_left_of_many_connections(realtime):
+    """Descriptors and memory after hundreds of connections are those after a few."""
+    service = realtime(handler="echo")
+
+    def use():
+        for _ in range(100):
+            service.post({"id": "a", "input": 1})
+            service.open.pop().close()
+
+    use()
+    folder = f"/proc/{service.process.pid}/fd"
+    before, peak = len(os.listdir(folder)), service.process.peak_kib()
+    for _ in range(4):
+        use()
+    assert len(os.listdir(folder)) <= before + 1
+    assert service.process.peak_kib() <= peak + 1024 or not MEMORY_TELLS
+
+
+# ---- signals ----
+
+
+def test_idle_worker_ends_at_once(realtime):
+    service = realtime()
+    client = service.client()
+    service.post({"id": "a", "input": {}}, client)
+    idle = service.dial()
+    service.process.terminate()
+    assert service.process.wait() == 0
+    assert hear(idle) == b""
+
+
+def test_running_jobs_are_answered_first(realtime):
+    """Those that wait are told to go elsewhere, new ones find nobody."""
+    service = realtime()
+    running = service.later({"id": "runs", "input": {"mock_delay": 2, "mock_return": "done"}})
+    service.process.wait_log(r"Started\.")
+    resting = service.threads()
+    waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
+    service.wait_threads(resting + 1)
+    service.process.terminate()
+    refused = hear(waiting)
+    assert refused.startswith(b"HTTP/1.1 503 ") and b"shutting down" in refused
+    try:
+        assert hear(service.dial()) == b""
+    except OSError:
+        pass
+    assert running.wait() == (200, {"output": "done"})
+    assert service.process.wait() == 0
+
+
+def test_large_answer_is_sent_to_its_end_first(realtime):
+    """The job has long finished when the client reads."""
+    service = realtime(handler="echo")
+    text = "x" * 15_000_000
+    body = f'{{"id": "big", "input": "{text}"}}'
+    peer = service.dial(HEAD + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n" + body)
+    service.process.wait_log('"big".*Finished')
+    service.process.terminate()
+    service.process.wait_log("Shutting down")
+    answer = hear(peer)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"output": text}
+    assert service.process.wait() == 0
+
+
+def test_grace_is_bounded(realtime):
+    """A handler that listens ends then, and its client is told why."""
+    service = realtime(env={"RP_SHUTDOWN_GRACE_S": "1"})
+    answer = service.later({"id": "endless", "input": {"mock_delay": 600}})
+    service.process.wait_log(r"Started\.")
+    service.process.terminate()
+    assert service.process.wait() == 1
+    status, result = answer.wait()
+    assert status == 200 and "ShutdownError" in result["error"]
+
+
+def test_execution_timeout(realtime):
+    service = realtime("--execution-timeout", "1")
+    status, result = service.post({"id": "long", "input": {"mock_delay": 600}})
+    assert status == 200 and "TimeoutError" in result["error"]
+
+
+def test_half_a_request_does_not_hold_up_the_end(realtime):
+    service = realtime()
+    peer = service.dial(f"{HEAD}{LENGTH}\r\n{{")
+    service.post({"id": "a", "input": {}})
+    service.process.terminate()
+    assert hear(peer).startswith(b"HTTP/1.1 503 ")
+    assert service.process.wait() == 0
+
+
+# ---- beside it ----
+
+
+def test_pings_but_no_polls(platform, realtime):
+    """As with the SDK: the heartbeat names the jobs, nothing is taken or posted."""
+    service = realtime(env=platform.env(RUNPOD_PING_INTERVAL="100"))
+    answer = service.later({"id": "seen", "input": {"mock_delay": 1.5, "mock_return": 1}})
+    platform.wait_for(
+        lambda: any(ping.param("job_id") == "seen" for ping in platform.requests("ping")), "a ping with the id"
+    )
+    assert answer.wait() == (200, {"output": 1})
+    platform.wait_more("ping", 2)
+    assert platform.requests("ping")[-1].param("job_id") is None
+    assert not any(platform.requests(route) for route in ("take", "stop", "done"))
+
+
+def test_port_that_is_taken(worker):
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        process = worker(None, env={"RUNPOD_REALTIME_PORT": str(port), "RUNPOD_ENDPOINT_ID": "ep-1"})
+        assert process.wait() == 1
+        assert process.lines(rf"RUNPOD_REALTIME_PORT.*{port}.*in use")
+
+
+@pytest.mark.parametrize(
+    "env, name",
+    [
+        ({"RUNPOD_REALTIME_PORT": "70000", "RUNPOD_ENDPOINT_ID": "e"}, "RUNPOD_REALTIME_PORT"),
+        ({"RUNPOD_REALTIME_PORT": "x", "RUNPOD_ENDPOINT_ID": "e"}, "RUNPOD_REALTIME_PORT"),
+        ({"RUNPOD_REALTIME_PORT": "8000"}, "RUNPOD_ENDPOINT_ID"),
+        (
+            {"RUNPOD_REALTIME_PORT": "8000", "RUNPOD_ENDPOINT_ID": "e", "RUNPOD_REALTIME_CONCURRENCY": "0"},
+            "RUNPOD_REALTIME_CONCURRENCY",
+        ),
+    ],
+)
+def test_unusable_settings_are_named(local, env, name):
+    done = local(env=env)
+    assert done.returncode == 2 and name in done.stdout
+
+
+def test_port_zero_is_none(local, platform):
+    done = local("--test_input", '{"input": 1}', env={"RUNPOD_REALTIME_PORT": "0"})
+    assert done.returncode == 0
+
+
+def test_local_test_wins(local):
+    env = {"RUNPOD_REALTIME_PORT": str(free_port()), "RUNPOD_ENDPOINT_ID": "e"}
+    done = local("--test_input", '{"input": 1}', env=env)
+    assert done.returncode == 0 and "Serving" not in done.stdout
+
+
+def test_setup_comes_before_listening(realtime):
+    """The port is closed until the handler is ready, so that nobody sends what cannot be answered yet."""
+    service = realtime(handler="echo")
+    assert service.process.log.index("Starting Serverless Worker") < service.process.log.index("Serving POST")
