@@ -23,7 +23,8 @@ struct worker {
     const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag opened;   /* a slot's handler is ready */
+    struct flag opened;   /* the handler is ready */
+    atomic_size_t to_open; /* slots that are to be ready before it is */
     struct flag ready;    /* and the machine is fit: jobs may be taken */
     struct wake taking;   /* signalled: give up the open job-take */
     struct wake finished; /* signalled: main is to end the worker */
@@ -31,7 +32,7 @@ struct worker {
     atomic_int undelivered; /* results that nobody has taken */
     atomic_bool draining;   /* a thread of drain_main is there */
     struct slot_context slots;
-    size_t slots_started; /* by main first, then by the taker alone */
+    size_t slots_started; /* set by main, then the taker's alone */
     struct heartbeat heartbeat;
     struct stop_channel stop_channel;
 };
@@ -74,6 +75,14 @@ static void end_after_jobs(void *owner)
         finish(worker, 0);
 }
 
+static void end_for_good(void *owner)
+{
+    struct worker *worker = owner;
+    log_write(LOG_ERROR, NULL, "No handler is left. Ending the worker, so that it is replaced.");
+    atomic_store(&worker->exit_status, 1);
+    end_after_jobs(worker);
+}
+
 static void count_undelivered(void *owner)
 {
     struct worker *worker = owner;
@@ -83,7 +92,8 @@ static void count_undelivered(void *owner)
 static void slot_opened(void *owner)
 {
     struct worker *worker = owner;
-    flag_raise(&worker->opened);
+    if (atomic_fetch_sub(&worker->to_open, 1) == 1)
+        flag_raise(&worker->opened);
 }
 
 /* --- the taker ----------------------------------------------------------------------------- */
@@ -207,7 +217,7 @@ static int start_threads(struct worker *worker, struct err *err)
     const size_t stack = LIMIT_STACK_SERVICE_BYTES;
     bool remote = !config_is_local(worker->config);
     int rc = thread_start(taker_main, worker, stack, err);
-    if (rc == 0)
+    for (size_t i = 0; rc == 0 && i < worker->slots_started; i++)
         rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
         rc = thread_start(heartbeat_main, worker, stack, err);
@@ -324,8 +334,10 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .stop_taking = goes_on ? NULL : stop_taking,
                                            .undelivered = count_undelivered,
                                            .end_after_jobs = end_after_jobs,
-                                           .finish = finish };
-    worker->slots_started = 1;
+                                           .finish = finish,
+                                           .lost = end_for_good };
+    worker->slots_started = handler->opens_all && !config_is_local(config) ? (size_t)config->concurrency : 1;
+    atomic_init(&worker->to_open, worker->slots_started);
     job_table_init(&worker->table);
     flag_init(&worker->opened);
     flag_init(&worker->ready);

@@ -56,6 +56,8 @@ static void run_job(struct slot *slot, struct job *job)
     }
     log_write(LOG_INFO, &tag, "Started.");
     rp_job_run(&slot->job, job, context->handler, slot->state, &slot->result);
+    if (slot->job.handler_lost)
+        context->lost(context->owner);
     if (job_is_stopped(job))
         log_write(LOG_INFO, &tag, "Job stopped.");
     else

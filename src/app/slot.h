@@ -27,6 +27,7 @@ struct slot_context {
     void (*undelivered)(void *owner);    /* a result could not be delivered */
     void (*end_after_jobs)(void *owner); /* the same, and the worker is to end with its jobs */
     void (*finish)(void *owner, int exit_status); /* the worker is to end */
+    void (*lost)(void *owner); /* the handler is (HANDLER_LOST): end with status 1 after the jobs */
 };
 
 /* Starts a slot. It ends when the table is closed and empty. ERR_MEMORY. */

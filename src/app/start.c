@@ -9,6 +9,8 @@
 #include "app/loop.h"
 #include "base/limits.h"
 #include "base/version.h"
+#include "job/child.h"
+#include "job/child_side.h"
 #include "job/environment.h"
 #include "job/linked.h"
 
@@ -33,6 +35,7 @@ static void prepare_signals(void)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGCHLD); /* for job/child_watch.c */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -71,14 +74,56 @@ static void add_program(struct config *config, const rp_config *program)
     config->refresh_worker |= program->refresh_worker;
 }
 
+/* A program, or the linked function in a process of its own. */
+static int choose_child(const struct config *config, char **argv, struct child_setting *child,
+                        struct err *err)
+{
+    const char *program = config->handler.program;
+    bool once = config->handler.once != NULL;
+    if (once && program != NULL)
+        return err_set(err, ERR_CONFIG, "--handler and --handler-once are both given");
+    if (config->handler.ready != NULL && strcmp(config->handler.ready, "line") != 0)
+        return err_set(err, ERR_CONFIG, "--handler-ready is \"%.64s\"; it must be line",
+                       config->handler.ready);
+    *child = (struct child_setting){
+        .program = once ? config->handler.once : program,
+        .mode = once ? CHILD_ONCE : CHILD_LINES,
+        .ready = config->handler.ready != NULL,
+        .pass_api_key = config->handler.pass_api_key,
+        .ready_timeout_ms = config->handler.ready_timeout_ms,
+        .kill_grace_ms = config->handler.kill_grace_ms,
+        .max_deaths = (unsigned)config->handler.deaths,
+        .output_max_bytes = (size_t)config->result_max_bytes,
+    };
+    return child->program != NULL ? child_prepare(child, err)
+                                  : child_prepare_isolated(child, argv, err);
+}
+
+/* The handler that was asked for. */
+static int choose_handler(const struct config *config, const rp_config *program, char **argv,
+                          struct handler *handler, struct err *err)
+{
+    static struct child_setting child;
+    static struct linked_setting linked;
+    static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool is_set_up;
+    bool has_program = config->handler.program != NULL || config->handler.once != NULL;
+    if (!has_program && program->handler == NULL)
+        return err_set(err, ERR_CONFIG, "rp_config.handler is not set");
+    if (has_program || config->handler.isolate) {
+        *handler = (struct handler){ &child_ops, &child, true };
+        return choose_child(config, argv, &child, err);
+    }
+    linked = (struct linked_setting){ program, &setup_lock, &is_set_up };
+    *handler = (struct handler){ &linked_ops, &linked, false };
+    return 0;
+}
+
 int rp_start(int argc, char **argv, const rp_config *program)
 {
     /* Threads refer to these until the process ends. */
     static struct config config;
     static struct http_net net;
-    static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
-    static bool is_set_up;
-    static struct linked_setting linked;
     static struct handler handler;
     struct err err = { 0 };
     enum cli_action action = CLI_RUN;
@@ -89,8 +134,10 @@ int rp_start(int argc, char **argv, const rp_config *program)
         return 0;
     if (rc == 0)
         rc = config_check(&config, &err);
-    if (rc == 0 && program->handler == NULL)
-        rc = err_set(&err, ERR_CONFIG, "rp_config.handler is not set");
+    if (rc == 0 && child_side_wanted())
+        return child_side_run(&config, program);
+    if (rc == 0)
+        rc = choose_handler(&config, program, argv, &handler, &err);
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     add_program(&config, program);
@@ -101,8 +148,8 @@ int rp_start(int argc, char **argv, const rp_config *program)
     greet();
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
-    linked = (struct linked_setting){ program, &setup_lock, &is_set_up };
-    handler = (struct handler){ &linked_ops, &linked };
     int status = worker_run(&config, &net, program, &handler, &err);
+    if (handler.ops == &child_ops)
+        child_end_all(handler.setting);
     return err.code != 0 && status != 0 ? fail(&err, EXIT_STATUS_FAILED) : status;
 }

@@ -61,6 +61,7 @@
 #define LIMIT_ABANDON_MS 2000      /* after the grace: for keeping results and naming jobs */
 #define LIMIT_CLAIM_S 900          /* a kept result claimed longer ago belongs to nobody */
 #define LIMIT_TAKER_MS 200         /* a taker that is told to stop, and has no answer to read */
+#define LIMIT_PARTING_MS 150       /* ... and asks for one that is on its way; under LIMIT_TAKER_MS */
 #define LIMIT_ANSWER_MS 5000       /* an answer half read at a shutdown: then it is dropped */
 #define LIMIT_PING_MS 10000        /* default of RUNPOD_PING_INTERVAL */
 
@@ -76,11 +77,28 @@
 #define LIMIT_SERVER_PAUSE_MS 100 /* before accepting again when the system is out of descriptors */
 #define LIMIT_SERVER_BACKLOG 128  /* connections the kernel holds for us */
 
+/* Child processes, in ms unless named otherwise. */
+#define LIMIT_CHILD_READY_S 600          /* default: from its start to "ready" */
+#define LIMIT_CHILD_GRACE_S 5            /* default: from SIGTERM to SIGKILL */
+#define LIMIT_CHILD_DEATHS 5             /* default: in a row, before the worker ends */
+#define LIMIT_CHILD_RESTART_MS 250       /* pause before a second restart in a row, doubling, */
+#define LIMIT_CHILD_RESTART_MAX_MS 10000 /* up to this */
+#define LIMIT_CHILD_EXIT_MS 2000         /* from the end of its output to its exit */
+#define LIMIT_CHILD_KILL_MS 5000    /* from SIGKILL to its end; longer only stuck in a driver */
+#define LIMIT_CHILD_LOOK_MS 100     /* between looks at one where the kernel has no pidfd */
+#define LIMIT_CHILD_LOOKS 100       /* at /proc for what has left its group */
+#define LIMIT_CHILD_TAIL_BYTES 1536 /* of its last words that an error shows */
+#define LIMIT_CHILD_TEXT_BYTES (64u * 1024u) /* a line of its standard error; longer ones are cut */
+#define LIMIT_CHILD_ENVELOPE_BYTES (64u * 1024u) /* of a line, over the largest result */
+#define LIMIT_CHILD_DROP_BYTES (256u * 1024u)    /* input that is given back once it was sent */
+#define LIMIT_CHILD_WORDS 256                    /* of a command line */
+
 /* Memory kept between jobs, in bytes: what is larger goes back to the system. */
 #define LIMIT_KEEP_BYTES (64u * 1024u)
 
 /* Stacks, in bytes of address space; only what is touched costs memory. */
 #define LIMIT_STACK_SERVICE_BYTES (256u * 1024u) /* taker, heartbeat, stop channel: TLS, resolver */
+#define LIMIT_STACK_WATCH_BYTES (128u * 1024u)   /* of the thread that watches idle children */
 #define LIMIT_STACK_HANDLER_BYTES (8u * LIMIT_MIB) /* a handler's: what glibc would give it */
 
 #endif

@@ -134,3 +134,11 @@ void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     log_format((enum log_level)level, &tag, format, args);
     va_end(args);
 }
+
+int rp_return_lines(rp_job *job, struct lines *lines, slice json, struct err *err)
+{
+    int rc = lines_give(lines, &job->output, err);
+    if (rc == 0)
+        link_output(job, json, true);
+    return rc;
+}

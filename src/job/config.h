@@ -36,9 +36,20 @@ struct config {
     bool aggregate_stream;
     bool refresh_worker;
     bool debugger;
+    struct {
+        const char *program; /* NULL: the linked handler */
+        const char *once;    /* NULL, or instead of program: one process a job */
+        const char *ready;   /* NULL, or how it says that it is ready: "line" */
+        int64_t ready_timeout_ms;
+        int64_t deaths; /* in a row, then the worker ends */
+        int64_t kill_grace_ms;
+        bool isolate; /* the linked handler runs in a child process */
+        bool pass_api_key;
+    } handler;
     int64_t execution_timeout_ms; /* 0: none */
     struct {
         bool skip;
+        const char *program; /* NULL: none beside the built-in checks */
         int64_t min_memory_milli_gib;
         int64_t min_disk_milli_percent;
         int64_t network_timeout_ms;

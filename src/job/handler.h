@@ -5,6 +5,8 @@
 #ifndef JOB_HANDLER_H
 #define JOB_HANDLER_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "worker.h"
 
@@ -15,17 +17,27 @@ struct handler_ops {
      */
     int (*open)(const void *setting, void **state, struct err *err);
 
-    /* Runs one job to its end through worker.h; returns as an rp_handler does. Blocks. */
+    /*
+     * Runs one job to its end through worker.h; returns as an rp_handler does, or HANDLER_LOST.
+     * Blocks.
+     */
     int (*run)(rp_job *job, void *state);
 
     /* Ends what open has made. Blocks until it is gone. */
     void (*close)(void *state);
 };
 
+/*
+ * From run: the job has failed, and so would every other one. The worker takes no more, delivers
+ * what it has, and ends with a status that is not 0, so that the platform replaces it.
+ */
+enum { HANDLER_LOST = -100 };
+
 /* A handler and what it was told; linked, must outlive the slots. */
 struct handler {
     const struct handler_ops *ops;
     const void *setting;
+    bool opens_all; /* every slot is opened before the first job is taken */
 };
 
 #endif

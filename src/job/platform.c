@@ -25,6 +25,7 @@ int platform_get(struct http_client *client, const struct config *config, slice 
         .body_ms = LIMIT_BODY_MS,
         .wake = patience.wake,
         .answering = patience.answering,
+        .parts_gently = patience.answering != NULL,
     };
     return http_exchange(client, &request, answer, body, err);
 }

@@ -4,6 +4,8 @@
 
 #include "base/limits.h"
 
+const char rp_timeout_error[] = "TimeoutError";
+
 void rp_job_init(struct rp_job *self, const struct config *config, struct outlet *outlet)
 {
     size_t max_bytes = (size_t)config->result_max_bytes;
@@ -32,7 +34,7 @@ void rp_job_free(struct rp_job *self)
     buf_free(&self->parts);
 }
 
-static void rp_job_begin(struct rp_job *self, struct job *job)
+void rp_job_begin(struct rp_job *self, struct job *job)
 {
     self->job = job;
     self->linked = (slice){ 0 };
@@ -213,7 +215,7 @@ static void close_stream(struct rp_job *self)
 }
 
 /* Nothing of the job may be under way when its result is posted. */
-static void finish_sending(struct rp_job *self)
+void rp_job_finish_sending(struct rp_job *self)
 {
     struct err err = { 0 };
     if (sender_finish(&self->sender, &err) != 0)
@@ -227,13 +229,15 @@ static void fail_if_cut_short(struct rp_job *self)
     int why = atomic_load(&self->job->why);
     if (why != JOB_TIMED_OUT && why != JOB_ABANDONED)
         return;
+    if (self->has_failed && self->failure_type == rp_timeout_error)
+        return; /* a program's, with its last words */
     if (why == JOB_TIMED_OUT)
-        snprintf(text, sizeof text, "The job ran longer than the execution timeout of %lld s.",
-                 (long long)self->config->execution_timeout_ms / 1000);
+        snprintf(text, sizeof text, RP_TIMEOUT_FORMAT,
+                 (double)self->config->execution_timeout_ms / 1000);
     else
         snprintf(text, sizeof text, "The worker was ended while the job ran.");
     self->has_failed = false;
-    rp_fail_text(self, why == JOB_TIMED_OUT ? "TimeoutError" : "ShutdownError", slice_from(text),
+    rp_fail_text(self, why == JOB_TIMED_OUT ? rp_timeout_error : "ShutdownError", slice_from(text),
                  (slice){ 0 });
 }
 
@@ -249,6 +253,7 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     int status = handler->ops->run(self, state);
     debugger_stop(&self->debugger, "handler");
     fail_if_cut_short(self);
+    self->handler_lost = status == HANDLER_LOST;
     if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);
@@ -256,7 +261,7 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     }
     if (self->is_stream)
         close_stream(self);
-    finish_sending(self);
+    rp_job_finish_sending(self);
     if (job_is_stopped(job))
         return; /* nobody waits for a result, nor for the log of one */
     if (self->has_failed)

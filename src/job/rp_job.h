@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "codec/json.h"
+#include "codec/lines.h"
 #include "job/config.h"
 #include "job/debugger.h"
 #include "job/handler.h"
@@ -40,6 +41,7 @@ struct rp_job {
     const char *failure_type; /* linked: a constant; NULL: the message stands alone */
     char traceback[256];
     bool refresh;
+    bool handler_lost; /* the slot's handler cannot run another job (HANDLER_LOST) */
     struct debugger debugger;
     int64_t ready_delay_ms; /* from the process's start until this slot was ready */
     bool is_stream;         /* the handler yields parts; always so with config->stream */
@@ -71,6 +73,14 @@ int rp_job_fail(struct rp_job *self, const char *text);
 /* Makes self->scratch, where there is none yet. Blocks; errors as scratch_new. */
 int rp_job_scratch(struct rp_job *self, struct err *err);
 
+/*
+ * The parts of rp_job_run, for a process that runs the handler and seals nothing (child_side.h):
+ * makes ready for a job; waits until all that the handler said along the way has been sent, and
+ * fails the job where a part of its stream could not be.
+ */
+void rp_job_begin(struct rp_job *self, struct job *job);
+void rp_job_finish_sending(struct rp_job *self);
+
 /* Ends everything that belongs to the job of now. */
 void rp_job_end(struct rp_job *self);
 
@@ -82,9 +92,19 @@ int rp_yield_json(struct rp_job *self, slice json, struct err *err);
 int rp_progress_json(struct rp_job *self, slice json, struct err *err);
 
 /*
+ * Returns JSON that lies inside the memory of `lines`, which the job takes over, giving its own in
+ * exchange (lines_give): no copy, and the reader is free again. ERR_MEMORY.
+ */
+int rp_return_lines(struct rp_job *self, struct lines *lines, slice json, struct err *err);
+
+/*
  * Fails the job, unless it has failed already. Texts are copied, cut where they are too long; type
  * is linked. Without a type the client gets the message alone instead of the error object.
  */
 void rp_fail_text(struct rp_job *self, const char *type, slice message, slice traceback);
+
+/* What a job that ran too long fails with: the type, and the text for its timeout in seconds. */
+extern const char rp_timeout_error[];
+#define RP_TIMEOUT_FORMAT "The job ran longer than the execution timeout of %g s."
 
 #endif

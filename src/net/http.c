@@ -234,6 +234,7 @@ static int attempt(struct http_client *client, const struct http_request *reques
     bool reused;
     connection->wake = request->wake;
     connection->answering = request->answering;
+    connection->parts_gently = request->parts_gently;
     connection->filter = request->filter;
     int64_t connect_ms = request->connect_ms != 0 ? request->connect_ms : LIMIT_CONNECT_MS;
     int rc = http_connection_open(connection, url, bounded(request, connect_ms), &reused, err);

@@ -74,6 +74,13 @@ struct http_request {
 
     atomic_bool *answering; /* NULL, or what is raised with the answer's first byte */
     bool wake_always;       /* ... but give it up after that too */
+
+    /*
+     * Where the wake-up comes while waiting for the answer: tell the peer so by closing our half of
+     * the connection, and take what it has sent by then. An answer that was on its way is not lost;
+     * ERR_CANCELLED once the peer closes too, or after LIMIT_PARTING_MS.
+     */
+    bool parts_gently;
     deadline_ms until;      /* over all of the limits; 0 for none */
 
     /*

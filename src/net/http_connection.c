@@ -11,6 +11,7 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->stream = NULL;
     connection->wake = NULL;
     connection->answering = NULL;
+    connection->parts_gently = false;
     connection->filter = connection->judged = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
@@ -70,11 +71,19 @@ static void compact(struct http_connection *connection)
     connection->rx_end = len;
 }
 
+/* The wake-up has come: the peer is told, and asked for what is on its way. */
+static void part(struct http_connection *connection)
+{
+    connection->wake = NULL;
+    connection->stream->ops->finish_writing(connection->stream);
+}
+
 static int read_one_head(struct http_connection *connection, bool to_head_request,
                          deadline_ms first, struct http1_response *response, struct err *err)
 {
     compact(connection);
     deadline_ms deadline = first;
+    bool parting = false;
     for (;;) {
         if (connection->rx_end > 0) {
             ptrdiff_t size = http1_parse_response(connection->rx, connection->rx_end,
@@ -88,6 +97,14 @@ static int read_one_head(struct http_connection *connection, bool to_head_reques
         }
         bool begun = connection->rx_end > 0;
         ptrdiff_t count = http_connection_fill(connection, deadline, err);
+        if (count == ERR_CANCELLED && !begun && connection->parts_gently && !parting) {
+            parting = true;
+            part(connection);
+            deadline = clock_deadline(LIMIT_PARTING_MS);
+            continue;
+        }
+        if (count <= 0 && parting && !begun)
+            return err_set(err, ERR_CANCELLED, "given up");
         if (count < 0)
             return err_wrap(err, begun ? "reading the answer" : "waiting for the answer");
         if (count == 0)

@@ -13,6 +13,7 @@ struct http_connection {
     const struct http_net *net;
     struct transport *stream; /* NULL while closed */
     const struct wake *wake;  /* looked at by the stream before every wait; NULL for none */
+    bool parts_gently;        /* see struct http_request */
     atomic_bool *answering;   /* raised when an answer begins; NULL for none */
     const struct address_filter *filter; /* for the stream to be opened; NULL allows all */
     const struct address_filter *judged; /* the filter that the open stream has passed */

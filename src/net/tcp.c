@@ -126,6 +126,11 @@ static bool tcp_usable(struct transport *self)
     return count < 0 && errno == EAGAIN;
 }
 
+static void tcp_finish_writing(struct transport *self)
+{
+    shutdown(tcp_of(self)->fd, SHUT_WR);
+}
+
 static void tcp_close(struct transport *self)
 {
     struct tcp *tcp = tcp_of(self);
@@ -137,6 +142,7 @@ static const struct transport_ops tcp_ops = {
     .read = tcp_read,
     .write = tcp_write,
     .usable = tcp_usable,
+    .finish_writing = tcp_finish_writing,
     .close = tcp_close,
 };
 

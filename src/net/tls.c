@@ -74,6 +74,12 @@ static bool tls_usable(struct transport *self)
     return tls_engine_usable(&tls_of(self)->engine);
 }
 
+static void tls_finish_writing(struct transport *self)
+{
+    struct transport *under = tls_of(self)->engine.under;
+    under->ops->finish_writing(under);
+}
+
 /* Keys and the last plain bytes go with the memory. */
 static void discard(struct tls *tls)
 {
@@ -94,6 +100,7 @@ static const struct transport_ops tls_ops = {
     .read = tls_read,
     .write = tls_write,
     .usable = tls_usable,
+    .finish_writing = tls_finish_writing,
     .close = tls_close,
 };
 

@@ -35,6 +35,12 @@ struct transport_ops {
      */
     bool (*usable)(struct transport *self);
 
+    /*
+     * Tells the peer that nothing more will be written, below TLS: its close_notify would have what
+     * still comes thrown away. Reading goes on. Never blocks.
+     */
+    void (*finish_writing)(struct transport *self);
+
     /* Ends the stream at once (best-effort close_notify over TLS) and frees everything. */
     void (*close)(struct transport *self);
 };

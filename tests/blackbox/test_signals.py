@@ -187,6 +187,25 @@ def test_job_on_the_open_take_after_the_signal(platform, worker, round_number):
         assert platform.pending()
 
 
+def test_job_that_is_on_its_way_when_the_signal_comes(platform, worker):
+    """The worker closes its half of the open take; what the platform had sent by then is still taken, and run."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2/ep/job-take/$ID?gpu=L4"
+        process = worker(platform, env={"RUNPOD_WEBHOOK_GET_JOB": url})
+        polls = {}
+        while set(polls) != {b"job-take", b"job-stop"}:
+            connection, _ = listener.accept()
+            polls[connection.recv(4096).split(b"/")[3]] = connection
+        process.terminate()
+        take = polls[b"job-take"]
+        assert take.recv(1) == b"", "the end of the worker's half"
+        take.sendall(encode(200, {"id": "late", "input": "late"}))
+        assert platform.result("late") == {"output": "late"}
+        assert process.wait() == 0
+        for connection in polls.values():
+            connection.close()
+
+
 def queues(local_port, remote_port):
     """(bytes not yet received by the peer, bytes not yet read here) of one end of a connection, as /proc tells it."""
     for line in Path("/proc/net/tcp").read_text().splitlines():

@@ -141,7 +141,18 @@ class Worker:
         self.process.stdout.close()
 
     def leftovers(self):
-        """Processes of its session that are still there."""
+        """Processes of its session that are still there. After a kill, the kernel is given the time it takes to end
+        them; a worker that ends by itself has to have done so before."""
+        for entry in self._session() if self.killed else ():
+            try:
+                ended = os.pidfd_open(int(entry.split()[0]))
+            except ProcessLookupError:
+                continue
+            select.select([ended], [], [], PATIENCE_S)
+            os.close(ended)
+        return self._session()
+
+    def _session(self):
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:

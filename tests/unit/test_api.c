@@ -50,7 +50,7 @@ static int run_current(rp_job *job, void *state)
 }
 
 static const struct handler_ops current_ops = { .run = run_current };
-static const struct handler current_handler = { &current_ops, NULL };
+static const struct handler current_handler = { .ops = &current_ops };
 
 struct bench {
     struct config config;

@@ -118,7 +118,7 @@ static struct job *run(struct bench *bench, const char *input)
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
     static const struct handler_ops ops = { .run = validate };
-    static const struct handler handler = { &ops, NULL };
+    static const struct handler handler = { .ops = &ops };
     rp_job_run(&bench->job, job, &handler, bench, &bench->result);
     return job;
 }

@@ -1,0 +1,341 @@
+"""Handlers that are programs: a job a line."""
+
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import actions
+from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program  # noqa: F401
+
+CRASHES = {
+    "exit": (do(("error", "the last word"), ("exit", 3)), "exited with status 3.*standard error:\nthe last word"),
+    "exit 0": (do(("exit", 0)), "exited with status 0"),
+    "segfault": (do(("signal", signal.SIGSEGV)), "killed by signal 11 \\(SIGSEGV\\)"),
+    "killed": (do(("signal", signal.SIGKILL)), "killed by signal 9 \\(SIGKILL"),
+    "half an answer": (do(("raw", '{"output": 1'), ("exit", 0)), "not valid JSON|exited with status 0"),
+    "closed pipe": (do(("close", 1), ("sleep", 600)), "closed its standard output"),
+    "too much": (do(("raw", "x", 1500000), ("sleep", 600)), "wrote too much.*limit"),
+}
+
+
+@pytest.mark.parametrize("name", CRASHES)
+def test_what_a_child_does_costs_its_own_job(name, actor, platform, tmp_path):
+    acts, told = CRASHES[name]
+    process = actor(env={"RP_MAX_RESULT_MB": "1"})
+    first = pid_of(platform)
+    error = failure(platform.run(acts))
+    assert re.search(told, error["error_message"], re.S)
+    assert error["error_type"] in ("HandlerCrashed", "ResultError")
+    second = pid_of(platform)
+    assert second != first and not is_alive(first)
+    assert not [state for state in children_of(process.pid).values() if state == "Z"]
+
+
+def test_one_process_answers_job_after_job(actor, platform):
+    actor()
+    assert len({pid_of(platform) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("value", [None, True, 0, "x\n\"ä\u2028", [1, {"a": []}], {"": {}}], ids=repr)
+def test_outputs_arrive_as_they_are(value, actor, platform):
+    actor()
+    expected = {} if value == {} else {"output": value}
+    assert platform.run(do(("output", value))) == expected
+
+
+def test_a_job_of_many_lines_arrives_on_one(worker, platform):
+    worker(platform, "--handler", program("echo.py"), handler="worker")
+    job = {"id": "pretty", "input": {"text": "a\nb\r\n", "list": [1, 2]}, "webhook": None}
+    platform.script("take", actions.answer(200, json.dumps(job, indent=3).replace("\n", "\r\n").encode()))
+    assert platform.result("pretty") == {"output": job["input"]}
+
+
+def test_what_else_it_says_is_in_the_log_under_the_job(actor, platform):
+    process = actor()
+    job = platform.give(input=do(
+        ("raw", "plain text\n[1]\n{\"no\": \"message\"}\n\n{broken\n"),
+        ("error", "an error line"),
+        ("say", {"log": "a warning", "level": "WARN"}),
+        ("say", {"log": {"structured": 1}}),
+        ("say", {"log": "python's", "level": "warning"}),
+        ("output", "done"),
+    ))
+    assert platform.result(job) == {"output": "done"}
+    for line in ("INFO .*plain text", "INFO .*\\[1\\]", 'INFO .*{"no": "message"}', "INFO .*{broken", "INFO .*an error line",
+                 "WARN .*a warning", 'INFO .*{"structured": 1}', "WARN .*python's"):
+        assert job in process.wait_log(line)
+
+
+def test_an_answer_that_is_no_json_fails_at_once(actor, platform):
+    actor()
+    pid = pid_of(platform)
+    error = failure(platform.run(do(("raw", '{"output": NaN}\n'))))
+    assert error["error_type"] == "ResultError" and "not valid JSON" in error["error_message"]
+    assert pid_of(platform) == pid
+
+
+def test_errors_are_told_with_what_comes_with_them(actor, platform):
+    actor()
+    error = failure(platform.run(do(("say", {"error": "no \"luck\"", "error_type": "Luck", "traceback": "line 7"}))))
+    assert (error["error_message"], error["error_type"], error["error_traceback"]) == ('no "luck"', "Luck", "line 7")
+    error = failure(platform.run(do(("say", {"error": {"code": 7}}))))
+    assert json.loads(error["error_message"]) == {"code": 7} and error["error_type"] == "HandlerError"
+    assert platform.run(do(("say", {"error": None, "output": 1}))) == {"output": 1}
+
+
+def test_a_message_for_another_job_is_not_taken_for_the_answer(actor, platform):
+    process = actor()
+    job = platform.give(id="j\u00e4", input=do(
+        ("say", {"id": "other", "output": "wrong"}), ("raw", '{"id": "j\\u00e4", "output": "right"}\n')))
+    assert platform.result(job) == {"output": "right"}
+    process.wait_log("spoke of another job")
+
+
+def test_progress_is_posted_before_the_result(actor, platform):
+    actor()
+    job = platform.give(input=do(("say", {"progress": {"at": 1}}), ("output", 2)))
+    assert platform.result(job) == {"output": 2}
+    posts = [post.json() for post in platform.requests("done", job)]
+    assert posts[0] == {"status": "IN_PROGRESS", "output": {"at": 1}}
+
+
+def test_refresh_worker_ends_the_taking(actor, platform):
+    actor()
+    assert platform.run(do(("say", {"output": 1, "refresh_worker": True}))) == {"output": 1, "stopPod": True}
+
+
+# ---- time ----
+
+
+def test_silence_beyond_the_timeout(actor, platform):
+    actor("--execution-timeout", "0.3", "--handler-grace", "5")
+    first = pid_of(platform)
+    error = failure(platform.run(do(("sleep", 600))))
+    assert error["error_type"] == "TimeoutError" and "execution timeout of 0.3 s" in error["error_message"]
+    assert pid_of(platform) != first and not is_alive(first)
+
+
+def test_a_stopped_child_that_ends_the_job_lives_on(actor, platform):
+    process = actor()
+    pid = pid_of(platform)
+    job = platform.give(input=do(("on_term", "answer"), ("say", {"log": "it runs"}), ("sleep", 600)))
+    process.wait_log("it runs")
+    platform.stop_jobs(job)
+    assert pid_of(platform) == pid
+    assert not platform.finals(job)
+
+
+@pytest.mark.parametrize("act", ["die", "ignore"])
+def test_a_stopped_child_that_does_not_is_killed(act, actor, platform):
+    process = actor("--handler-grace", "0.3")
+    pid = pid_of(platform)
+    acts = [("on_term", act)] if act == "ignore" else []
+    job = platform.give(input=do(*acts, ("say", {"log": "it runs"}), ("sleep", 600)))
+    process.wait_log("it runs")
+    platform.stop_jobs(job)
+    assert pid_of(platform) != pid and not is_alive(pid)
+    assert not platform.finals(job)
+
+
+# ---- deaths ----
+
+
+def test_after_five_deaths_in_a_row_the_worker_ends(actor, platform):
+    process = actor()
+    for _ in range(4):
+        failure(platform.run(do(("exit", 7))))
+    assert platform.run(do(("output", 1))) == {"output": 1}
+    jobs = [platform.give(input=do(("exit", 7))) for _ in range(5)]
+    for job in jobs:
+        assert "status 7" in failure(platform.result(job))["error_message"]
+    assert process.wait() == 1
+    process.wait_log("5 times in a row")
+
+
+def test_a_program_that_cannot_be_started_is_told_at_once(local):
+    for command, told in (("/nowhere/to/be", "/nowhere/to/be"), ("not-there-at-all", "PATH"), ("'open", "quote"),
+                          ("", "empty"), ("/etc/passwd", "can be run")):
+        ended = local("--handler", command, "--test_input", '{"input": 1}', handler="worker")
+        assert ended.returncode == 2 and told in ended.stdout, ended.stdout
+
+
+def test_a_file_that_is_no_program(local, tmp_path):
+    file = tmp_path / "script"
+    file.write_text("no interpreter is named\n")
+    file.chmod(0o755)
+    ended = local("--handler", str(file), "--test_input", '{"input": 1}', handler="worker")
+    assert ended.returncode == 1 and "cannot run" in ended.stdout
+
+
+def test_a_child_that_dies_between_jobs_is_replaced(actor, platform):
+    process = actor()
+    pid = pid_of(platform)
+    os.kill(pid, signal.SIGKILL)
+    process.wait_log("SIGKILL.* while it had no job")
+    assert pid_of(platform) not in (pid, None)
+
+
+def test_what_an_idle_child_says_is_logged(actor, platform):
+    process = actor(env={"AT_START": json.dumps([["error", "loading"], ["say", {"log": "loaded"}], ["raw", "stray\n"]])})
+    for line in ("loading", "loaded", "stray"):
+        process.wait_log(f"INFO .*{line}")
+    assert pid_of(platform)
+
+
+# ---- ready ----
+
+
+def test_no_job_is_taken_before_it_is_ready(actor, platform, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    process = actor("--handler-ready", "line", env={
+        "AT_START": json.dumps([["error", "loading"], ["touch", str(gate)], ["say", {"ready": True}]])})
+    process.wait_log("loading")
+    assert not platform.requests("take")
+    gate.read_bytes()  # lets it go on
+    assert platform.run(do(("output", 1))) == {"output": 1}
+
+
+def test_a_child_that_is_never_ready(actor, platform):
+    process = actor("--handler-ready", "line", "--handler-ready-timeout", "0.05")
+    assert process.wait() == 1
+    assert process.lines("5 times in a row.*took too long before it was ready")
+    assert not platform.requests("take")
+
+
+def test_a_child_that_dies_while_it_loads(actor, platform):
+    process = actor("--handler-ready", "line", env={"AT_START": '[["exit", 4]]'})
+    assert process.wait() == 1
+    assert process.lines("exited with status 4 before it was ready")
+    assert not platform.requests("take")
+
+
+# ---- nothing is left ----
+
+
+@pytest.mark.parametrize("how", ["group", "session"])
+def test_children_of_children_go_too(how, actor, platform, tmp_path):
+    process = actor()
+    name = tmp_path / "helper"
+    error = failure(platform.run(do(("start", how, str(name)), ("exit", 1))))
+    assert "exited with status 1" in error["error_message"]
+    assert not is_alive(int(name.read_text()))
+    assert not [state for state in children_of(process.pid).values() if state == "Z"]
+
+
+def test_orphans_are_reaped(actor, platform):
+    process = actor()
+    platform.run(do(("lost_child",), ("output", 1)))
+    platform.wait_for(lambda: len(children_of(process.pid)) == 1 or None, "orphans reaped")
+
+
+def test_no_descriptor_is_lost(actor, platform):
+    process = actor()
+    pid_of(platform)
+    before = descriptors(process.pid)
+    for acts in [do(("exit", 1)), do(("close", 1), ("exit", 0)), do(("signal", 11))]:
+        platform.run(acts)
+        fds = platform.run(do(("about", "fds")))["output"]
+        assert sorted(fds) == ["0", "1", "2"]
+    platform.wait_idle()
+    platform.wait_for(lambda: descriptors(process.pid) <= before or None, "descriptors closed")
+
+
+def test_its_signals_are_at_their_defaults(actor, platform):
+    actor()
+    status = platform.run(do(("about", "status")))["output"]
+    masks = dict(re.findall(r"Sig(Blk|Ign):\s*(\w+)", status))
+    assert int(masks["Blk"], 16) == 0
+    assert not int(masks["Ign"], 16) & ~(1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))  # Python's own
+
+
+def test_the_key_stays_with_the_worker(actor, platform):
+    actor()
+    env = platform.run(do(("about", "env")))["output"]
+    assert "RUNPOD_AI_API_KEY" not in env and env["RUNPOD_POD_ID"] == platform.worker_id
+
+
+def test_the_key_is_passed_when_asked_for(actor, platform):
+    actor("--pass-api-key")
+    env = platform.run(do(("about", "env")))["output"]
+    assert env.pop("RUNPOD_AI_API_KEY") == platform.key
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_goes_takes_its_child_along(number, actor, platform):
+    process = actor()
+    pid = pid_of(platform)
+    process.killed = number == signal.SIGKILL
+    process.signal(number)
+    assert process.wait() == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+    platform.wait_for(lambda: not is_alive(pid) or None, "the child's end", 10)
+
+
+def test_a_running_job_is_finished_at_the_worker_s_end(actor, platform):
+    process = actor()
+    job = platform.give(input=do(("say", {"log": "it runs"}), ("sleep", 0.3), ("output", "finished")))
+    process.wait_log("it runs")
+    process.terminate()
+    assert platform.result(job) == {"output": "finished"}
+    assert process.wait() == 0
+
+
+# ---- large ----
+
+
+@pytest.mark.parametrize("wanted", ["later", "never"])
+def test_an_answer_before_the_job_is_read(wanted, worker, platform):
+    process = worker(platform, "--handler", program("deaf.py", wanted), "--handler-grace", "0.5", handler="worker")
+    for _ in range(3):
+        assert platform.run({"first": 1, "rest": "x" * 3000000}) == {"output": "early"}
+    if wanted == "later":
+        process.wait_log("read it all", 3)
+
+
+def test_ten_megabytes_each_way_cost_little_more_than_themselves(worker, platform):
+    process = worker(platform, "--handler", "/bin/sh -c 'while IFS= read -r job; do :; done'", handler="worker")
+    process.end()
+    process = worker(platform, "--handler", program("echo.py"), handler="worker")
+    platform.run("warm")
+    payload = "y" * (10 * 1000 * 1000 - 200)
+    before = process.peak_kib()
+    assert platform.run(payload) == {"output": payload}
+    grown = process.peak_kib() - before
+    print(f"resident memory: {before} KiB, {grown} KiB more for 10 MB in and out")
+    assert grown * 1024 <= len(payload) + 4 * 1024 * 1024
+    for _ in range(2):
+        platform.run(payload)
+    assert process.peak_kib() - before <= grown + 1024
+
+
+# ---- examples ----
+
+
+@pytest.mark.parametrize("name", ["echo.sh", "echo.py", "echo.go"])
+def test_the_examples_work(name, worker, platform, tmp_path):
+    command = program(name)
+    if name.endswith(".go"):
+        folders = [os.environ.get("PATH", ""), "/usr/local/go/bin", *glob.glob("/usr/lib/go*/bin")]
+        go = shutil.which("go", path=":".join(folders))
+        if go is None:
+            pytest.skip("NO GO TOOLCHAIN: the Go example was not tried (apt-get install golang-go)")
+        command = str(tmp_path / "echo")
+        env = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+        subprocess.run([go, "build", "-o", command, str(PROGRAMS / name)], check=True, env=env, cwd=tmp_path)
+    worker(platform, "--handler", command, handler="worker")
+    for value in ({"a": "ä <b> \\ \"q\""}, [1, 2.5], "x" * 200000):
+        output = platform.run(value)["output"]
+        assert (output["input"] if name == "echo.sh" else output) == value
+
+
+def test_the_readme_shows_the_examples_as_they_are():
+    text = (Path(__file__).parents[2] / "src/handlers/README.md").read_text()
+    for name in ("echo.sh", "echo.py", "echo.go"):
+        assert (PROGRAMS / name).read_text() in text, f"{name} differs from src/handlers/README.md"
