@@ -23,11 +23,11 @@ struct worker {
     const struct http_net *net;
     struct source *source;
     struct job_table table;
-    struct flag opened;   /* the handler is ready */
+    struct flag opened;    /* the handler is ready */
     atomic_size_t to_open; /* slots that are to be ready before it is */
-    struct flag ready;    /* and the machine is fit: jobs may be taken */
-    struct wake taking;   /* signalled: give up the open job-take */
-    struct wake finished; /* signalled: main is to end the worker */
+    struct flag ready;     /* and the machine is fit: jobs may be taken */
+    struct wake taking;    /* signalled: give up the open job-take */
+    struct wake finished;  /* signalled: main is to end the worker */
     atomic_int exit_status;
     atomic_int undelivered; /* results that nobody has taken */
     atomic_bool draining;   /* a thread of drain_main is there */
@@ -319,7 +319,6 @@ static void fill_in(struct worker *worker, const struct config *config, const st
 {
     /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
     bool goes_on = config_is_realtime(config) && !config->refresh_worker;
-    size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
     worker->config = config;
     worker->program = program;
     worker->net = net;
@@ -328,7 +327,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
     worker->slots = (struct slot_context){ .config = config,
                                            .table = &worker->table,
                                            .handler = handler,
-                                           .stack_bytes = stack,
+                                           .stack_bytes = config_stack_bytes(program),
                                            .owner = worker,
                                            .opened = slot_opened,
                                            .stop_taking = goes_on ? NULL : stop_taking,
@@ -336,7 +335,9 @@ static void fill_in(struct worker *worker, const struct config *config, const st
                                            .end_after_jobs = end_after_jobs,
                                            .finish = finish,
                                            .lost = end_for_good };
-    worker->slots_started = handler->opens_all && !config_is_local(config) ? (size_t)config->concurrency : 1;
+    worker->slots_started = handler->opens_all && !config_is_local(config)
+                                ? (size_t)config->concurrency
+                                : 1;
     atomic_init(&worker->to_open, worker->slots_started);
     job_table_init(&worker->table);
     flag_init(&worker->opened);
