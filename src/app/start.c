@@ -126,7 +126,7 @@ static int print_gpu_info(const struct config *config, const rp_config *program)
     if (program->gpu != NULL)
         return program->gpu->info(config);
     dprintf(STDERR_FILENO, "worker: --gpu-info: this program does not use a GPU "
-                           "(rp_config.gpu is not set)\n");
+                           "(rp_config.gpu is not set); build/worker-gpu does\n");
     return EXIT_STATUS_USAGE;
 }
 
