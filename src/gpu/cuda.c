@@ -65,9 +65,11 @@ static int bind_calls(struct cuda *cuda, struct loader_lib *lib, struct err *err
     take_pointer(&getter.get, loader_symbol(lib, "cuGetProcAddress"));
     for (size_t i = 0; i < CALL_COUNT; i++) {
         void *address = get_address(&getter, &calls[i]);
-        if (address == NULL && calls[i].needed)
-            return err_set(err, ERR_PEER, "%s has no %s: no CUDA driver, or one that is too old",
-                           cuda->path, calls[i].symbol);
+        if (address == NULL && calls[i].needed) {
+            err_set(err, ERR_PEER, "%s has no %s: no CUDA driver, or one that is too old",
+                    cuda->path, calls[i].symbol);
+            return ERR_PEER;
+        }
         take_pointer((char *)cuda + calls[i].offset, address);
     }
     return 0;

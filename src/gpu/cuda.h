@@ -112,6 +112,7 @@ struct cuda {
     int version;      /* 12020 is CUDA 12.2: the newest that the driver knows; 0 if not known */
     int device_count;
     int64_t find_us, load_us, init_us; /* how long these steps took */
+    // NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration
 #define CUDA_DECLARE(field, name, symbol, needed, parameters) int(*field) parameters;
     CUDA_CALLS(CUDA_DECLARE)
 #undef CUDA_DECLARE

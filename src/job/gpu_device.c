@@ -86,8 +86,10 @@ const struct cuda *gpu_cuda(void)
 
 int gpu_driver(const struct cuda **cuda)
 {
-    if (the_config == NULL)
-        return gpu_complain(RP_FAILED, "rp_config.gpu is not set to &rp_gpu_part (see rp_gpu.h)");
+    if (the_config == NULL) {
+        gpu_complain(RP_FAILED, "rp_config.gpu is not set to &rp_gpu_part (see rp_gpu.h)");
+        return RP_FAILED;
+    }
     int rc = cuda_open(the_config->gpu.libcuda, cuda, &thread_error);
     if (rc != 0)
         return RP_MISSING;

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "rp_gpu.h"
 #include "worker.h"
@@ -115,13 +116,42 @@ static int do_copies(rp_job *job)
     return rc;
 }
 
+static double now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* For tests/bench/gpu_api.py: a launch with nothing waiting, and one that is waited for, in us. */
+static int do_launches(rp_job *job)
+{
+    enum { LAUNCHES = 1000 };
+    rp_gpu_ptr at;
+    uint32_t value = 1;
+    double times[2];
+    int rc = rp_gpu_alloc(gpu, job, sizeof value, &at);
+    for (int way = 0; rc == RP_OK && way < 2; way++) {
+        times[way] = now_us();
+        for (int i = 0; rc == RP_OK && i < LAUNCHES; i++) {
+            rc = rp_gpu_launch(poke, RP_GPU_DIM(1), RP_GPU_DIM(1), 0, RP_GPU_ARGS(&at, &value));
+            if (rc == RP_OK && way == 1)
+                rc = rp_gpu_wait(gpu);
+        }
+        if (rc == RP_OK)
+            rc = rp_gpu_wait(gpu);
+        times[way] = (now_us() - times[way]) / LAUNCHES;
+    }
+    return rc != RP_OK ? rp_gpu_fail(job) : rp_return(job, "[%.3f, %.3f]", times[0], times[1]);
+}
+
 static const struct {
     const char *name;
     int (*run)(rp_job *job);
 } deeds[] = {
-    { "poke", do_poke },     { "illegal", do_illegal }, { "fill_up", do_fill_up },
-    { "load", do_load },     { "find", do_find },       { "memory", do_memory },
-    { "copies", do_copies },
+    { "poke", do_poke },     { "illegal", do_illegal },   { "fill_up", do_fill_up },
+    { "load", do_load },     { "find", do_find },         { "memory", do_memory },
+    { "copies", do_copies }, { "launches", do_launches },
 };
 
 static int run(rp_job *job, void *user)
@@ -137,9 +167,7 @@ static int run(rp_job *job, void *user)
 
 int main(int argc, char **argv)
 {
-    return rp_start(argc, argv,
-                    &(rp_config){ .handler = run,
-                                  .setup = setup,
-                                  .gpu = &rp_gpu_part,
-                                  .gpu_required = true });
+    return rp_start(
+        argc, argv,
+        &(rp_config){ .handler = run, .setup = setup, .gpu = &rp_gpu_part, .gpu_required = true });
 }
