@@ -4,13 +4,13 @@
  * A static musl binary has no dynamic linker, and an empty image has no glibc. This loader maps an
  * ELF64 library made for glibc and what it needs, relocates and binds them, and runs their
  * constructors. The names of glibc that they import are answered from a table of our own
- * (gpu/libc_names.h): musl's functions, and wrappers where musl's contract differs. A NEEDED or a
+ * (gpu/libc_names.def): musl's functions, and wrappers where musl's contract differs. A NEEDED or a
  * dlopen of a libc-family name (libc.so.6, libm.so.6, libpthread.so.0, ...) is that table, and no
  * file. Everything is bound at once; versions of symbols are ignored.
  *
  * Limits: x86-64 and 64-bit ARM little-endian, each its own. A library once loaded is never
- * unmapped, not by the driver's own dlclose either. The libraries' TLS is LOADER_TLS_BYTES for all
- * of them together. glibc's names that the table lacks: a function aborts when it is called, with
+ * unmapped, not by the driver's own dlclose either. The libraries' TLS is TLS_BYTES (gpu/tls.h) for
+ * all of them together. glibc's names that the table lacks: a function aborts when it is called, with
  * its name on standard error; data fails the load; the driver's dlsym gets NULL, logged at debug
  * level. Debuggers see no link map, LD_PRELOAD does nothing, and pthread objects shared with glibc
  * processes (MPS) do not work.
@@ -33,7 +33,6 @@
 #include "base/err.h"
 
 #define LOADER_STACK_BYTES (8u << 20) /* what glibc gives a thread; 128 KiB of musl overflow */
-#define LOADER_TLS_BYTES 4096u        /* of address space per thread; the drivers seen use 32 */
 #define LOADER_PATH_BYTES 4096u       /* a path with its NUL: PATH_MAX */
 
 /* A loaded library. Belongs to the loader, for as long as the process lives. */
