@@ -123,6 +123,7 @@ static int choose_handler(const struct config *config, const rp_config *program,
 /* Exit status: 0 with devices; 1, 3 or 4 as the option's help says; 2 in a program without. */
 static int print_gpu_info(const struct config *config, const rp_config *program)
 {
+    log_init(LOG_NOTSET, false); /* standard output is for the answer alone */
     if (program->gpu != NULL)
         return program->gpu->info(config);
     dprintf(STDERR_FILENO, "worker: --gpu-info: this program does not use a GPU "

@@ -1,14 +1,19 @@
 """The GPU, with a fake libcuda that has devices: --gpu-info, handlers, fitness, and a device that fails for good."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from actions import hand_out
 from fakecuda import fake_cuda
 from own_handlers import own
-from workerproc import RUNNER
+from workerproc import ROOT, RUNNER, binary
 
 pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the fake libcuda is built for this machine")
 
@@ -344,3 +349,67 @@ def test_value_that_cannot_be_used(platform, worker, name, value):
     process = worker(platform, handler="worker-gpu", env={**REAL, name: value})
     assert process.wait() == 2
     assert process.lines(name) and not platform.record
+
+
+# ---- the real driver, on a machine without a device ----
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """The folder of the real libraries that tests/driver.sh has fetched."""
+    folder = ROOT / "build" / "driver" / "lib"
+    if not (folder / "libcuda.so.1").exists():
+        pytest.skip(f"NO REAL DRIVER: {folder} IS NOT THERE (tests/driver.sh fetches it)")
+    if os.path.exists("/dev/nvidiactl"):
+        pytest.skip("a machine with a GPU: tests/gpu.sh is for it")
+    return folder
+
+
+def as_nobody():
+    """As root, libcuda would make device nodes."""
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+def run_as_nobody(tmp_path, name, *args):
+    """A copy where everybody may read it: the checkout may be closed to others."""
+    os.chmod(tmp_path, 0o755)
+    copy = shutil.copy(binary(name), tmp_path)
+    return subprocess.run(
+        [*as_nobody(), copy, *args], env={}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def public_copy(driver):
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    shutil.copytree(driver, folder / "lib", symlinks=True)
+    os.chmod(folder, 0o755)
+    return folder / "lib"
+
+
+@pytest.fixture(scope="module")
+def public_driver(driver):
+    folder = public_copy(driver)
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+@pytest.fixture
+def public_path():
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_real_driver_says_no_device(public_driver, public_path):
+    done = run_as_nobody(public_path, "worker-gpu", "--gpu-info", "--json", "--libcuda", str(public_driver))
+    assert done.returncode == 4, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert "CUDA_ERROR_NO_DEVICE (100)" in found["error"] and found["driver"]["cuda_version"] >= 11000
+    assert re.fullmatch(r"[\d.]+", found["driver"]["version"]) and not found["devices"]
+
+
+def test_handler_goes_on_with_the_real_driver(public_driver, public_path):
+    job = json.dumps({"input": {"a": [1, 2], "b": [3, 4]}})
+    done = run_as_nobody(public_path, "vector_add", "--libcuda", str(public_driver), "--test_input", job)
+    assert done.returncode == 0, done.stdout
+    assert result_of(done)["output"]["device"] == "CPU" and "NO_DEVICE" in result_of(done)["output"]["no_gpu"]
