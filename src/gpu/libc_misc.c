@@ -126,7 +126,8 @@ void libc_backtrace_symbols_fd(void *const *frames, int size, int fd)
 
 cpu_set_t *libc_cpualloc(size_t count)
 {
-    return malloc(CPU_ALLOC_SIZE(count));
+    size_t bytes = CPU_ALLOC_SIZE(count);
+    return calloc(1, bytes);
 }
 
 void *libc_rawmemchr(const void *bytes, int byte)
@@ -172,13 +173,13 @@ int libc_fxstatat(int version, int fd, const char *path, struct stat *info, int 
     return fstatat(fd, path, info, flags);
 }
 
-int libc_xmknod(int version, const char *path, mode_t mode, dev_t *device)
+int libc_xmknod(int version, const char *path, mode_t mode, const dev_t *device)
 {
     (void)version;
     return mknod(path, mode, *device);
 }
 
-int libc_xmknodat(int version, int fd, const char *path, mode_t mode, dev_t *device)
+int libc_xmknodat(int version, int fd, const char *path, mode_t mode, const dev_t *device)
 {
     (void)version;
     return mknodat(fd, path, mode, *device);

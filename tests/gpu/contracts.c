@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #define CHECK(name) __attribute__((visibility("default"))) const char *name(void)
-#define NEED(condition) \
-    do { \
-        if (!(condition)) \
+#define NEED(condition)        \
+    do {                       \
+        if (!(condition))      \
             return #condition; \
     } while (0)
 

@@ -82,11 +82,11 @@ static library *open_library(const char *path)
 }
 
 /* Puts a symbol's address into a function pointer of any type. */
-#define WANT(lib, name, function) \
-    do { \
-        void *at = symbol(lib, name); \
-        if (at == NULL) \
-            die("no " name); \
+#define WANT(lib, name, function)            \
+    do {                                     \
+        void *at = symbol(lib, name);        \
+        if (at == NULL)                      \
+            die("no " name);                 \
         memcpy(&(function), &at, sizeof at); \
     } while (0)
 
@@ -141,9 +141,11 @@ static void *call_driver(void *quiet)
     rc[7] = cuda.alloc(&memory, 4096);
     rc[8] = cuda.destroy(NULL);
     char line[512];
-    snprintf(line, sizeof line, "init %d version %d %d count %d device %d entry %d %s name %d %s context %d alloc %d destroy %d",
-             rc[0], rc[1], version, rc[2], rc[3], rc[4], address != NULL ? "found" : "none", rc[5],
-             name, rc[6], rc[7], rc[8]);
+    snprintf(
+        line, sizeof line,
+        "init %d version %d %d count %d device %d entry %d %s name %d %s context %d alloc %d destroy %d",
+        rc[0], rc[1], version, rc[2], rc[3], rc[4], address != NULL ? "found" : "none", rc[5], name,
+        rc[6], rc[7], rc[8]);
     if (quiet == NULL || strcmp(quiet, line) != 0)
         printf("%s\n", line);
     return quiet == NULL ? strdup(line) : NULL;
@@ -390,9 +392,10 @@ static int measure(const char *path, const char *name)
         rc = init(0);
         ready = loaded + now_ms() - from;
     }
-    printf("{\"load_ms\": %.3f, \"ready_ms\": %.3f, \"result\": %d, \"rss_before_kb\": %ld, \"rss_loaded_kb\": %ld, "
-           "\"rss_ready_kb\": %ld}\n",
-           loaded - start, ready - start, rc, before, after_load, resident_kb());
+    printf(
+        "{\"load_ms\": %.3f, \"ready_ms\": %.3f, \"result\": %d, \"rss_before_kb\": %ld, \"rss_loaded_kb\": %ld, "
+        "\"rss_ready_kb\": %ld}\n",
+        loaded - start, ready - start, rc, before, after_load, resident_kb());
     return 0;
 }
 

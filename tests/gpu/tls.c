@@ -6,8 +6,8 @@
 #include <stddef.h>
 
 __attribute__((visibility("default"))) _Thread_local int shared = 11; /* general dynamic */
-static _Thread_local int own = 22, zero;                               /* local dynamic */
-static _Thread_local const char *text = "text";                       /* the image needs relocation */
+static _Thread_local int own = 22, zero;                              /* local dynamic */
+static _Thread_local const char *text = "text"; /* the image needs relocation */
 static _Thread_local _Alignas(64) char line[64];
 
 __attribute__((visibility("default"))) const char *starts_afresh(void);
