@@ -122,6 +122,39 @@ void libc_backtrace_symbols_fd(void *const *frames, int size, int fd)
     (void)fd;
 }
 
+/* --- conversions of character sets: none -------------------------------------------------------- */
+
+/*
+ * Drivers' copies of libstdc++ import iconv for streams in foreign encodings. musl's tables of them
+ * would be a fifth of the whole binary: all a caller learns is that there is no such conversion.
+ */
+void *libc_iconv_open(const char *to, const char *from)
+{
+    (void)to;
+    (void)from;
+    errno = EINVAL;
+    return (void *)-1; // NOLINT(performance-no-int-to-ptr): iconv_open(3)'s error
+}
+
+// NOLINTNEXTLINE(readability-non-const-parameter): as iconv(3) is declared
+size_t libc_iconv(void *conversion, char **from, size_t *from_bytes, char **to, size_t *to_bytes)
+{
+    (void)conversion;
+    (void)from;
+    (void)from_bytes;
+    (void)to;
+    (void)to_bytes;
+    errno = EBADF;
+    return (size_t)-1;
+}
+
+int libc_iconv_close(void *conversion)
+{
+    (void)conversion;
+    errno = EBADF;
+    return -1;
+}
+
 /* --- macros of glibc's headers --------------------------------------------------------------------- */
 
 cpu_set_t *libc_cpualloc(size_t count)
