@@ -12,6 +12,7 @@ import sysconfig
 import tarfile
 import time
 
+import gpu
 from procs import BenchError, Platform, Worker, wait_for
 from table import Row
 
@@ -521,4 +522,5 @@ MEASUREMENTS = {
     "refused": lambda bench: failing(bench, "connections refused", _refused_once),
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
     "size": sizes,
+    "gpu-load": gpu.load,
 }
