@@ -27,6 +27,7 @@ struct load {
     struct loader_lib *bound[LOADER_LIBS_MAX]; /* the same: what is needed before who needs it */
     size_t bound_count;
     unsigned tls_before;
+    size_t missing_before;
 };
 
 static bool is_file(const struct loader_lib *lib, const struct stat *info)
@@ -146,6 +147,7 @@ static int bind_all(struct load *load, struct err *err)
 static void undo(struct load *load)
 {
     tls_unreserve(load->tls_before);
+    loader_forget_missing(load->missing_before);
     for (size_t i = 0; i < load->count; i++) {
         loader_unmap(load->libs[i]);
         free(load->libs[i]);
@@ -245,6 +247,7 @@ static void make_global(struct loader_lib *lib)
 static int load_graph(struct load *load, const char *path, struct loader_lib **lib, struct err *err)
 {
     load->tls_before = tls_count();
+    load->missing_before = loader_missing_count();
     int rc = register_stop(err);
     if (rc == 0)
         rc = add(load, path, lib, err);
@@ -302,8 +305,12 @@ void *loader_symbol(struct loader_lib *lib, const char *name)
     struct elf_name hashed = elf_name(name);
     struct loader_lib *owner;
     const Elf64_Sym *symbol = loader_find_symbol(lib, &hashed, &owner);
-    if (symbol == NULL || ELF64_ST_TYPE(symbol->st_info) == STT_TLS)
+    if (symbol == NULL)
         return NULL;
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_TLS) {
+        const uint64_t which[] = { owner->tls_id, symbol->st_value };
+        return owner->tls_id == 0 ? NULL : tls_get_addr(which);
+    }
     return loader_address(owner, symbol);
 }
 

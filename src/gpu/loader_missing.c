@@ -62,3 +62,13 @@ void *loader_missing(const char *name, const struct loader_lib *lib)
     memcpy(&address, &stubs[i], sizeof address);
     return address;
 }
+
+size_t loader_missing_count(void)
+{
+    return missing_count;
+}
+
+void loader_forget_missing(size_t count)
+{
+    missing_count = count;
+}

@@ -34,6 +34,12 @@ def test_tls(model):
     passes(f"libtls-{model}.so", "each_thread_has_its_own")
 
 
+@pytest.mark.parametrize("model", TLS)
+def test_tls_of_a_thread_older_than_the_library(model):
+    done = probe("early", gpu_folder() / f"libtls-{model}.so", "starts_afresh")
+    assert (done.returncode, done.stdout) == (0, "starts_afresh: good\n"), done
+
+
 def test_indirect_functions_and_tables_of_pointers():
     passes("libshapes.so", "pointers", "indirect", "weak_ones")
 

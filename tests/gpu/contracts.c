@@ -291,6 +291,19 @@ CHECK(names_that_musl_lacks)
 #define MALLOC_VERSION "GLIBC_2.17"
 #endif
 
+__attribute__((visibility("default"))) _Thread_local int contracts_number = 5;
+
+/* By name, the variable of the thread that asks. */
+CHECK(thread_local_by_name)
+{
+    Dl_info info;
+    NEED(dladdr((void *)&recursive, &info) != 0);
+    void *self = dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD);
+    NEED(self != NULL && dlsym(self, "contracts_number") == &contracts_number);
+    NEED(contracts_number == 5);
+    return NULL;
+}
+
 CHECK(symbols_by_name)
 {
     void *libc = dlopen("libc.so.6", RTLD_LAZY);

@@ -6,6 +6,7 @@
  *   probe nvml LIBNVIDIA-ML                   the management library's start
  *   probe ptx LIBPTXJIT FILE.ptx sm_NN OUT [THREADS]   compiles PTX to a cubin, by each thread
  *   probe check LIBRARY NAME...               calls "const char *NAME(void)": NULL is good
+ *   probe early LIBRARY NAME...               check, on a thread that was there before the library
  *   probe back LIBRARY                        a thread of the library calls back
  *   probe each LIBRARY...                     opens each in a process of its own
  *   probe time LIBRARY [NAME]                 loads, calls "int NAME(unsigned)" with 0, tells times and memory
@@ -309,6 +310,37 @@ static int check(library *lib, char **names)
     return failed;
 }
 
+static struct early {
+    pthread_barrier_t started, opened;
+    library *lib;
+    char **names;
+    int failed;
+} early;
+
+static void *check_early(void *unused)
+{
+    pthread_barrier_wait(&early.started);
+    pthread_barrier_wait(&early.opened);
+    enter();
+    early.failed = check(early.lib, early.names);
+    return unused;
+}
+
+static int check_on_early_thread(const char *path, char **names)
+{
+    pthread_t thread;
+    early.names = names;
+    pthread_barrier_init(&early.started, NULL, 2);
+    pthread_barrier_init(&early.opened, NULL, 2);
+    if (pthread_create(&thread, NULL, check_early, NULL) != 0)
+        die("no thread");
+    pthread_barrier_wait(&early.started);
+    early.lib = open_library(path);
+    pthread_barrier_wait(&early.opened);
+    pthread_join(thread, NULL);
+    return early.failed;
+}
+
 /* Code of this program, on a thread of the library: formats, allocates, and has room on the stack. */
 static void called_back(int number)
 {
@@ -410,6 +442,8 @@ static int run(int argc, char **argv)
         return ptx_check(argv[2], argv[3], argv[4], argv[5], thread_count(argv[6]));
     if (strcmp(verb, "check") == 0)
         return check(open_library(argv[2]), argv + 3);
+    if (strcmp(verb, "early") == 0)
+        return check_on_early_thread(argv[2], argv + 3);
     if (strcmp(verb, "back") == 0)
         return back(open_library(argv[2]));
     if (strcmp(verb, "each") == 0)

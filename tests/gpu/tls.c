@@ -1,6 +1,6 @@
 /*
  * Thread-local variables, as the compiler is told to reach them: built once for each TLS model.
- * Each thread starts with the first values, one that was there before the library included.
+ * Each thread starts with the first values, one that was there before the library (probe early) too.
  */
 #include <pthread.h>
 #include <stddef.h>
