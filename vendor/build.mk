@@ -81,8 +81,9 @@ BINARIES := $(WORKER) $(HANDLERS:%=$(OUT)/handlers/%)
 all: $(BINARIES)
 	@:
 
-# Loops over every byte of a payload: at -Oz they are what a large job waits for.
-HOT ?= src/codec/json_doc.c
+# Loops over every byte of a payload, or every relocation of a driver: at -Oz they are what a large
+# job, or the first one, waits for.
+HOT ?= src/codec/json_doc.c src/gpu/loader_bind.c
 hot = $(if $(filter $(HOT),$<),-O2)
 
 # A change of flags, tools or vendored sources (their files carry old dates) rebuilds what they made:

@@ -115,7 +115,7 @@ static const Elf64_Phdr *load_of(const struct elf_head *head, uint64_t address, 
 {
     for (size_t i = 0; i < head->part_count; i++) {
         const Elf64_Phdr *part = &head->parts[i];
-        if (part->p_type == PT_LOAD && address >= part->p_vaddr &&
+        if (part->p_type == PT_LOAD && part->p_memsz > 0 && address >= part->p_vaddr &&
             within(address - part->p_vaddr, size, in_file ? part->p_filesz : part->p_memsz))
             return part;
     }

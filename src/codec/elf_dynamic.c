@@ -127,7 +127,7 @@ static size_t room_at(const struct elf_image *image, uint64_t address, size_t si
 {
     for (size_t i = 0; i < image->head->part_count; i++) {
         const Elf64_Phdr *part = &image->head->parts[i];
-        if (part->p_type == PT_LOAD && address >= part->p_vaddr &&
+        if (part->p_type == PT_LOAD && part->p_memsz > 0 && address >= part->p_vaddr &&
             address - part->p_vaddr <= part->p_memsz)
             return (size_t)(part->p_memsz - (address - part->p_vaddr)) / size;
     }

@@ -242,14 +242,6 @@ int libc_vasprintf_chk(char **to, int flag, const char *format, va_list args)
     return vasprintf(to, format, args);
 }
 
-int libc_vswprintf_chk(wchar_t *to, size_t size, int flag, size_t room, const wchar_t *format,
-                       va_list args)
-{
-    (void)flag;
-    need(size, room);
-    return vswprintf(to, size, format, args);
-}
-
 void libc_vsyslog_chk(int priority, int flag, const char *format, va_list args)
 {
     (void)flag;
@@ -296,12 +288,6 @@ int libc_snprintf_chk(char *to, size_t size, int flag, size_t room, const char *
 int libc_asprintf_chk(char **to, int flag, const char *format, ...)
 {
     WITH_ARGS(int rc =, libc_vasprintf_chk(to, flag, format, args));
-    return rc;
-}
-
-int libc_swprintf_chk(wchar_t *to, size_t size, int flag, size_t room, const wchar_t *format, ...)
-{
-    WITH_ARGS(int rc =, libc_vswprintf_chk(to, size, flag, room, format, args));
     return rc;
 }
 

@@ -3,6 +3,7 @@
  * names. musl's struct is another one. The functions that take a locale ("..._l") are bound to
  * musl's without one, so all that is needed is one struct of glibc's shape, of the C locale.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>

@@ -122,11 +122,45 @@ void libc_backtrace_symbols_fd(void *const *frames, int size, int fd)
     (void)fd;
 }
 
+/* --- conversions of character sets: none -------------------------------------------------------- */
+
+/*
+ * Drivers' copies of libstdc++ import iconv for streams in foreign encodings. musl's tables of them
+ * would be a fifth of the whole binary: all a caller learns is that there is no such conversion.
+ */
+void *libc_iconv_open(const char *to, const char *from)
+{
+    (void)to;
+    (void)from;
+    errno = EINVAL;
+    return (void *)-1; // NOLINT(performance-no-int-to-ptr): iconv_open(3)'s error
+}
+
+// NOLINTNEXTLINE(readability-non-const-parameter): as iconv(3) is declared
+size_t libc_iconv(void *conversion, char **from, size_t *from_bytes, char **to, size_t *to_bytes)
+{
+    (void)conversion;
+    (void)from;
+    (void)from_bytes;
+    (void)to;
+    (void)to_bytes;
+    errno = EBADF;
+    return (size_t)-1;
+}
+
+int libc_iconv_close(void *conversion)
+{
+    (void)conversion;
+    errno = EBADF;
+    return -1;
+}
+
 /* --- macros of glibc's headers --------------------------------------------------------------------- */
 
 cpu_set_t *libc_cpualloc(size_t count)
 {
-    return malloc(CPU_ALLOC_SIZE(count));
+    size_t bytes = CPU_ALLOC_SIZE(count);
+    return calloc(1, bytes);
 }
 
 void *libc_rawmemchr(const void *bytes, int byte)
@@ -172,13 +206,13 @@ int libc_fxstatat(int version, int fd, const char *path, struct stat *info, int 
     return fstatat(fd, path, info, flags);
 }
 
-int libc_xmknod(int version, const char *path, mode_t mode, dev_t *device)
+int libc_xmknod(int version, const char *path, mode_t mode, const dev_t *device)
 {
     (void)version;
     return mknod(path, mode, *device);
 }
 
-int libc_xmknodat(int version, int fd, const char *path, mode_t mode, dev_t *device)
+int libc_xmknodat(int version, int fd, const char *path, mode_t mode, const dev_t *device)
 {
     (void)version;
     return mknodat(fd, path, mode, *device);

@@ -85,11 +85,14 @@ int libc_xstat(int version, const char *path, struct stat *info);
 int libc_fxstat(int version, int fd, struct stat *info);
 int libc_lxstat(int version, const char *path, struct stat *info);
 int libc_fxstatat(int version, int fd, const char *path, struct stat *info, int flags);
-int libc_xmknod(int version, const char *path, mode_t mode, dev_t *device);
-int libc_xmknodat(int version, int fd, const char *path, mode_t mode, dev_t *device);
+int libc_xmknod(int version, const char *path, mode_t mode, const dev_t *device);
+int libc_xmknodat(int version, int fd, const char *path, mode_t mode, const dev_t *device);
 int libc_statx(int fd, const char *path, int flags, unsigned mask, void *info);
 int libc_close_range(unsigned first, unsigned last, int flags);
 void libc_closefrom(int first);
+void *libc_iconv_open(const char *to, const char *from);
+size_t libc_iconv(void *conversion, char **from, size_t *from_bytes, char **to, size_t *to_bytes);
+int libc_iconv_close(void *conversion);
 int libc_tgkill(pid_t group, pid_t thread, int number);
 int libc_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
 int libc_pidfd_open(pid_t process, unsigned flags);
@@ -141,7 +144,6 @@ int libc_snprintf_chk(char *to, size_t size, int flag, size_t room, const char *
     __attribute__((format(printf, 5, 6)));
 int libc_asprintf_chk(char **to, int flag, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-int libc_swprintf_chk(wchar_t *to, size_t size, int flag, size_t room, const wchar_t *format, ...);
 void libc_syslog_chk(int priority, int flag, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int libc_vprintf_chk(int flag, const char *format, va_list args)
@@ -156,8 +158,6 @@ int libc_vsnprintf_chk(char *to, size_t size, int flag, size_t room, const char 
                        va_list args) __attribute__((format(printf, 5, 0)));
 int libc_vasprintf_chk(char **to, int flag, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
-int libc_vswprintf_chk(wchar_t *to, size_t size, int flag, size_t room, const wchar_t *format,
-                       va_list args);
 void libc_vsyslog_chk(int priority, int flag, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 

@@ -13,9 +13,7 @@
 #include <fcntl.h>
 #include <fenv.h>
 #include <getopt.h>
-#include <glob.h>
 #include <grp.h>
-#include <iconv.h>
 #include <ifaddrs.h>
 #include <inttypes.h>
 #include <langinfo.h>

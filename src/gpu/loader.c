@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gpu/loader_lib.h"
@@ -26,15 +27,24 @@ struct load {
     struct loader_lib *bound[LOADER_LIBS_MAX]; /* the same: what is needed before who needs it */
     size_t bound_count;
     unsigned tls_before;
+    size_t missing_before;
 };
 
-static struct loader_lib *known_file(const struct load *load, const struct loader_lib *file)
+static bool is_file(const struct loader_lib *lib, const struct stat *info)
 {
+    return lib->device == info->st_dev && lib->inode == info->st_ino;
+}
+
+static struct loader_lib *known_file(const struct load *load, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return NULL;
     for (struct loader_lib *lib = loader_libs; lib != NULL; lib = lib->next)
-        if (lib->device == file->device && lib->inode == file->inode)
+        if (is_file(lib, &info))
             return lib;
     for (size_t i = 0; i < load->count; i++)
-        if (load->libs[i]->device == file->device && load->libs[i]->inode == file->inode)
+        if (is_file(load->libs[i], &info))
             return load->libs[i];
     return NULL;
 }
@@ -42,6 +52,11 @@ static struct loader_lib *known_file(const struct load *load, const struct loade
 /* The library at path: a known one, or a new one mapped and added to the load. */
 static int add(struct load *load, const char *path, struct loader_lib **lib, struct err *err)
 {
+    *lib = known_file(load, path);
+    if (*lib != NULL)
+        return 0;
+    if (lib_count + load->count == LOADER_LIBS_MAX)
+        return err_set(err, ERR_LIMIT, "%s: more than %u libraries", path, LOADER_LIBS_MAX);
     struct loader_lib *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL)
         return err_set(err, ERR_MEMORY, "no memory for a library");
@@ -50,16 +65,8 @@ static int add(struct load *load, const char *path, struct loader_lib **lib, str
         free(fresh);
         return err_wrap(err, "%s", path);
     }
-    *lib = known_file(load, fresh);
-    if (*lib == NULL && lib_count + load->count < LOADER_LIBS_MAX) {
-        *lib = load->libs[load->count++] = fresh;
-        return 0;
-    }
-    loader_unmap(fresh);
-    free(fresh);
-    return *lib != NULL
-               ? 0
-               : err_set(err, ERR_LIMIT, "%s: more than %u libraries", path, LOADER_LIBS_MAX);
+    *lib = load->libs[load->count++] = fresh;
+    return 0;
 }
 
 static int add_needed(struct load *load, struct loader_lib *lib, const char *name, struct err *err)
@@ -112,28 +119,18 @@ static int reserve_tls(struct load *load, struct err *err)
     return 0;
 }
 
-static bool is_in(struct loader_lib *const *libs, size_t count, const struct loader_lib *lib)
+/* Adds lib to load->bound, after what it needs; as deep as a load has libraries. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static void order(struct load *load, struct loader_lib *lib, bool *visited)
 {
-    for (size_t i = 0; i < count; i++)
-        if (libs[i] == lib)
-            return true;
-    return false;
-}
-
-/* Adds lib to load->bound, after what it needs; depth is bounded by LOADER_LIBS_MAX. */
-static void order(struct load *load, struct loader_lib *lib,
-                  bool *visited) // NOLINT(misc-no-recursion)
-{
-    for (size_t i = 0; i < load->count; i++)
-        if (load->libs[i] == lib) {
-            if (visited[i])
-                return;
-            visited[i] = true;
-        }
-    if (!is_in(load->libs, load->count, lib))
-        return;
-    for (size_t i = 0; i < lib->needed_count; i++)
-        order(load, lib->needed[i], visited);
+    size_t i = 0;
+    while (i < load->count && load->libs[i] != lib)
+        i++;
+    if (i == load->count || visited[i])
+        return; /* bound by an earlier load, or on the way: a circle */
+    visited[i] = true;
+    for (size_t k = 0; k < lib->needed_count; k++)
+        order(load, lib->needed[k], visited);
     load->bound[load->bound_count++] = lib;
 }
 
@@ -150,6 +147,7 @@ static int bind_all(struct load *load, struct err *err)
 static void undo(struct load *load)
 {
     tls_unreserve(load->tls_before);
+    loader_forget_missing(load->missing_before);
     for (size_t i = 0; i < load->count; i++) {
         loader_unmap(load->libs[i]);
         free(load->libs[i]);
@@ -236,7 +234,8 @@ static int register_stop(struct err *err)
 /* --- opening -------------------------------------------------------------------------------- */
 
 /* A library that is there serves all from now on, and so does what it needs. */
-static void make_global(struct loader_lib *lib) // NOLINT(misc-no-recursion)
+// NOLINTNEXTLINE(misc-no-recursion)
+static void make_global(struct loader_lib *lib)
 {
     if (lib->is_global)
         return;
@@ -248,6 +247,7 @@ static void make_global(struct loader_lib *lib) // NOLINT(misc-no-recursion)
 static int load_graph(struct load *load, const char *path, struct loader_lib **lib, struct err *err)
 {
     load->tls_before = tls_count();
+    load->missing_before = loader_missing_count();
     int rc = register_stop(err);
     if (rc == 0)
         rc = add(load, path, lib, err);
@@ -305,8 +305,12 @@ void *loader_symbol(struct loader_lib *lib, const char *name)
     struct elf_name hashed = elf_name(name);
     struct loader_lib *owner;
     const Elf64_Sym *symbol = loader_find_symbol(lib, &hashed, &owner);
-    if (symbol == NULL || ELF64_ST_TYPE(symbol->st_info) == STT_TLS)
+    if (symbol == NULL)
         return NULL;
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_TLS) {
+        const uint64_t which[] = { owner->tls_id, symbol->st_value };
+        return owner->tls_id == 0 ? NULL : tls_get_addr(which);
+    }
     return loader_address(owner, symbol);
 }
 

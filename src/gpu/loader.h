@@ -67,8 +67,8 @@ int loader_open(const char *path, struct loader_lib **lib, struct err *err);
 
 /*
  * The address of a function or variable that lib, or a library that it needs, defines; NULL where
- * none does. Does not block (but for a load on another thread), allocates nothing. Not of the
- * libc table.
+ * none does. Of a thread-local variable: this thread's. Does not block, allocates
+ * nothing. Not of the libc table.
  */
 void *loader_symbol(struct loader_lib *lib, const char *name);
 

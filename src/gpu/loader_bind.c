@@ -288,14 +288,41 @@ static uint64_t *place_at(const struct loader_lib *lib, uint64_t address, uint64
     return elf_at(&lib->dynamic.image, address, words * sizeof(uint64_t), PF_W);
 }
 
-static int relocate_relative(struct loader_lib *lib, const Elf64_Rela *rela, struct err *err)
+/* The segment that the last place was in: tens of thousands of places follow each other in one. */
+struct area {
+    uint64_t from, last; /* addresses at which a word may begin; none where from > last */
+};
+
+static int find_area(const struct loader_lib *lib, uint64_t address, struct area *area,
+                     struct err *err)
 {
-    uint64_t *place = place_at(lib, rela->r_offset, 1);
-    if (place == NULL)
-        return err_set(err, ERR_INPUT, "its relocation at %#llx is of memory that is not its own",
-                       (ull)rela->r_offset);
-    put(place, (uint64_t)(uintptr_t)lib->base + (uint64_t)rela->r_addend);
-    return 0;
+    for (size_t i = 0; i < lib->head.part_count; i++) {
+        const Elf64_Phdr *part = &lib->head.parts[i];
+        uint64_t from = part->p_vaddr, last = from + part->p_memsz - sizeof(uint64_t);
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0 &&
+            part->p_memsz >= sizeof(uint64_t) && address >= from && address <= last) {
+            *area = (struct area){ from, last };
+            return 0;
+        }
+    }
+    return err_set(err, ERR_INPUT, "its relocation at %#llx is of memory that is not its own",
+                   (ull)address);
+}
+
+/* Relative relocations from index i on; returns the index of the first that is none, or an error. */
+static ptrdiff_t relocate_relative(const struct loader_lib *lib, const struct elf_table *table,
+                                   size_t i, struct err *err)
+{
+    const Elf64_Rela *rela = table->at;
+    struct area area = { 1, 0 };
+    for (; i < table->count && ELF64_R_TYPE(rela[i].r_info) == REL_RELATIVE; i++) {
+        uint64_t at = rela[i].r_offset;
+        if ((at < area.from || at > area.last) && find_area(lib, at, &area, err) != 0)
+            return ERR_INPUT;
+        put((uint64_t *)(void *)(lib->base + at),
+            (uint64_t)(uintptr_t)lib->base + (uint64_t)rela[i].r_addend);
+    }
+    return (ptrdiff_t)i;
 }
 
 /* Any but a relative one. *waiting: whether it was left for the pass of indirect functions. */
@@ -324,10 +351,14 @@ static int relocate_table(struct loader_lib *lib, const struct elf_table *table,
     int rc = 0;
     for (size_t i = 0; i < table->count && rc == 0; i++) {
         unsigned type = (unsigned)ELF64_R_TYPE(rela[i].r_info);
-        if (type == REL_RELATIVE && !indirect)
-            rc = relocate_relative(lib, &rela[i], err);
-        else if (type != REL_RELATIVE && type != REL_NONE)
+        if (type == REL_RELATIVE && !indirect) {
+            ptrdiff_t next = relocate_relative(lib, table, i, err);
+            if (next < 0)
+                return ERR_INPUT;
+            i = (size_t)next - 1;
+        } else if (type != REL_RELATIVE && type != REL_NONE) {
             rc = relocate_symbolic(lib, &rela[i], indirect, waiting, err);
+        }
     }
     return rc;
 }

@@ -51,26 +51,28 @@ static struct loader_lib *loaded_file(const char *path)
     return lib;
 }
 
+/* One that is loaded is opened again for what else that means: RTLD_GLOBAL. */
+static int open_path(const char *path, int mode, struct loader_lib **lib, struct err *err)
+{
+    if ((mode & RTLD_NOLOAD) != 0 && loaded_file(path) == NULL)
+        return err_set(err, ERR_CONFIG, "%s is not loaded", path);
+    return loader_load(path, (mode & RTLD_GLOBAL) != 0, lib, err);
+}
+
 static int open_library(const char *name, int mode, struct loader_lib **lib, struct err *err)
 {
-    char found[LOADER_PATH_BYTES];
-    const char *path = name;
-    *lib = NULL;
-    if (strchr(name, '/') == NULL) {
-        int rc = loader_resolve(name, NULL, lib, found, sizeof found, err);
-        if (rc != 0)
-            return rc;
-        path = *lib != NULL ? (*lib)->path : found;
-    }
-    if ((mode & RTLD_NOLOAD) != 0 && loaded_file(path) == NULL)
-        return err_set(err, ERR_CONFIG, "%s is not loaded", name);
-    /* One that is loaded is opened again for what else that means: RTLD_GLOBAL. */
-    return loader_load(path, (mode & RTLD_GLOBAL) != 0, lib, err);
+    if (strchr(name, '/') != NULL)
+        return open_path(name, mode, lib, err);
+    char path[LOADER_PATH_BYTES];
+    int rc = loader_resolve(name, NULL, lib, path, sizeof path, err);
+    if (rc != 0)
+        return rc;
+    return open_path(*lib != NULL ? (*lib)->path : path, mode, lib, err);
 }
 
 void *dl_open(const char *name, int mode)
 {
-    struct loader_lib *lib;
+    struct loader_lib *lib = NULL;
     struct err err;
     if (name == NULL || *name == '\0' || loader_is_libc(name))
         return &libc_handle;

@@ -69,4 +69,8 @@ void *loader_address(const struct loader_lib *owner, const Elf64_Sym *symbol);
 /* A function to bind to where nobody defines name: it says so and aborts. NULL: no more of them. */
 void *loader_missing(const char *name, const struct loader_lib *lib);
 
+/* How many there are; loader_forget_missing(count) drops those above, of a load that failed. */
+size_t loader_missing_count(void);
+void loader_forget_missing(size_t count);
+
 #endif

@@ -28,8 +28,8 @@ static uint64_t page_bytes(void)
 
 static int rights_of(const Elf64_Phdr *part)
 {
-    return (part->p_flags & PF_R ? PROT_READ : 0) | (part->p_flags & PF_W ? PROT_WRITE : 0) |
-           (part->p_flags & PF_X ? PROT_EXEC : 0);
+    return ((part->p_flags & PF_R) ? PROT_READ : 0) | ((part->p_flags & PF_W) ? PROT_WRITE : 0) |
+           ((part->p_flags & PF_X) ? PROT_EXEC : 0);
 }
 
 /* The address space of the whole library, unreadable, at the alignment it wants. */

@@ -31,24 +31,19 @@ static _Noreturn void give_up(size_t number)
     abort();
 }
 
-#define STUB(n)                \
-    static void stub_##n(void) \
-    {                          \
-        give_up(0##n);         \
-    }
-#define EIGHT(do, n) \
-    do               \
-    (n##0) do(n##1) do(n##2) do(n##3) do(n##4) do(n##5) do(n##6) do(n##7)
-#define ALL(do)                                                                                \
-    EIGHT(do, 0)                                                                               \
-    EIGHT(do, 1) EIGHT(do, 2) EIGHT(do, 3) EIGHT(do, 4) EIGHT(do, 5) EIGHT(do, 6) EIGHT(do, 7) \
-        EIGHT(do, 10) EIGHT(do, 11) EIGHT(do, 12) EIGHT(do, 13) EIGHT(do, 14) EIGHT(do, 15)    \
-            EIGHT(do, 16) EIGHT(do, 17)
-
+// clang-format off
 /* Numbers are octal: 0 to 0177. */
-ALL(STUB)
-
+#define STUB(n) static void stub_##n(void) { give_up(0##n); }
 #define ADDRESS(n) stub_##n,
+#define EIGHT(do, n) do(n##0) do(n##1) do(n##2) do(n##3) do(n##4) do(n##5) do(n##6) do(n##7)
+#define ALL(do) \
+    EIGHT(do, 0) EIGHT(do, 1) EIGHT(do, 2) EIGHT(do, 3) \
+    EIGHT(do, 4) EIGHT(do, 5) EIGHT(do, 6) EIGHT(do, 7) \
+    EIGHT(do, 10) EIGHT(do, 11) EIGHT(do, 12) EIGHT(do, 13) \
+    EIGHT(do, 14) EIGHT(do, 15) EIGHT(do, 16) EIGHT(do, 17)
+ALL(STUB)
+// clang-format on
+
 static void (*const stubs[])(void) = { ALL(ADDRESS) };
 
 _Static_assert(sizeof stubs / sizeof *stubs == LOADER_MISSING_MAX, "a stub for each");
@@ -66,4 +61,14 @@ void *loader_missing(const char *name, const struct loader_lib *lib)
         missing[missing_count++] = (struct missing){ name, lib->path };
     memcpy(&address, &stubs[i], sizeof address);
     return address;
+}
+
+size_t loader_missing_count(void)
+{
+    return missing_count;
+}
+
+void loader_forget_missing(size_t count)
+{
+    missing_count = count;
 }
