@@ -70,7 +70,8 @@ static int bad_progress(rp_job *job, rp_value value)
     return RP_OK;
 }
 
-/* Waits until the test opens the other end of this pipe. */
+/* Waits until the test has opened the other end of this pipe and closed it: the next gate on the
+ * same pipe must not be passed by the same opening. */
 static int gate(rp_job *job, rp_value path)
 {
     char name[4096];
@@ -80,6 +81,8 @@ static int gate(rp_job *job, rp_value path)
     int fd = open(name, O_RDONLY);
     if (fd < 0)
         return rp_fail(job, "cannot open %s", name);
+    char byte;
+    while (read(fd, &byte, 1) > 0) {}
     close(fd);
     return RP_OK;
 }
