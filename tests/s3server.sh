@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The real S3 server of the upload tests: s3s-fs, written in Rust, which checks every signature. Built from its
-# published source with the versions it was published with, unoptimised, which takes a third of the time:  tests/s3server.sh FOLDER OFFLINE(0|1)
+# published source with the versions it was published with, unoptimised, for the time that takes:  tests/s3server.sh FOLDER OFFLINE(0|1)
 # leaves FOLDER/bin/s3s-fs. Exit status 3 where it cannot be had: no cargo, no network, too old a compiler.
 set -euo pipefail
 

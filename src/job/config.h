@@ -56,7 +56,6 @@ struct config {
     int64_t execution_timeout_ms; /* 0: none */
     struct {
         bool skip;
-        const char *program; /* NULL: none beside the built-in checks */
         int64_t min_memory_milli_gib;
         int64_t min_disk_milli_percent;
         int64_t network_timeout_ms;
