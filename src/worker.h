@@ -97,8 +97,15 @@ typedef struct rp_config {
     bool stream;           /* the handler calls rp_yield; also --stream */
     bool aggregate_stream; /* its parts are also the job's output; also --aggregate-stream */
 
-    size_t stack_bytes;  /* of the handlers' threads; 0 for 8 MiB */
+    size_t stack_bytes;  /* of the handlers' threads; 0 for 8 MiB, the least with a GPU */
     bool refresh_worker; /* end the worker after one job and have it replaced by a fresh one */
+
+    /*
+     * &rp_gpu_part for a program that uses a GPU, see rp_gpu.h; it is linked with the driver's
+     * loader then. gpu_required: a machine without a GPU is not fit for its jobs.
+     */
+    const struct rp_gpu_part *gpu;
+    bool gpu_required;
 } rp_config;
 
 /*

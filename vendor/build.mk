@@ -74,15 +74,16 @@ LIBS := -Wl,--start-group $(MUSL_LIB)/libc.a $(LIBGCC) -Wl,--end-group
 CORE_OBJ := $(CORE_SRC:%.c=$B/%.o) $B/gen/roots.o
 BEARSSL_OBJ := $(BEARSSL_SRC:$(BEARSSL)/%.c=$B/bearssl/%.o) $B/vendor/bearssl_seed.o
 
-WORKER := $(if $(wildcard src/main.c),$(OUT)/worker)
+WORKER := $(if $(wildcard src/main.c),$(OUT)/worker $(OUT)/worker-gpu)
 BINARIES := $(WORKER) $(HANDLERS:%=$(OUT)/handlers/%)
 
 .PHONY: all
 all: $(BINARIES)
 	@:
 
-# Loops over every byte of a payload: at -Oz they are what a large job waits for.
-HOT ?= src/codec/json_doc.c
+# Loops over every byte of a payload, or every relocation of a driver: at -Oz they are what a large
+# job, or the first one, waits for.
+HOT ?= src/codec/json_doc.c src/gpu/loader_bind.c
 hot = $(if $(filter $(HOT),$<),-O2)
 
 # A change of flags, tools or vendored sources (their files carry old dates) rebuilds what they made:
@@ -125,6 +126,14 @@ LINKED := $(CORE_OBJ) $B/vendor/relro.o $B/libbearssl.a vendor/check-binary.sh v
 $(OUT)/worker: $B/src/main.o $(LINKED)
 	$(call link,$< $(CORE_OBJ))
 
+# The same with the GPU part, which is most of it; see src/main.c.
+$B/src/main_gpu.o: src/main.c $B/flags
+	@mkdir -p $(@D); echo 'CC  $< (GPU)'
+	@$(CC) $(CFLAGS) $(SAME) $(WARN) $(DEFS) -DWORKER_GPU $(INCLUDES) -MMD -MP -c $< -o $@
+
+$(OUT)/worker-gpu: $B/src/main_gpu.o $(LINKED)
+	$(call link,$< $(CORE_OBJ))
+
 $(OUT)/handlers/%: $B/src/handlers/%.o $(LINKED)
 	$(call link,$< $(CORE_OBJ))
 
@@ -159,4 +168,4 @@ build/gen/roots: $(ROOTS_SRC)
 build/gen/roots.c: build/gen/roots $(ROOT_CERTS)
 	@echo 'GEN $@'; build/gen/roots $@.part $(ROOT_CERTS) && mv $@.part $@
 
--include $(CORE_SRC:%.c=$B/%.d) $(HANDLERS:%=$B/src/handlers/%.d) $B/src/main.d $(BEARSSL_OBJ:.o=.d) $B/vendor/relro.d
+-include $(CORE_SRC:%.c=$B/%.d) $(HANDLERS:%=$B/src/handlers/%.d) $B/src/main.d $B/src/main_gpu.d $(BEARSSL_OBJ:.o=.d) $B/vendor/relro.d

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "app/heartbeat.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "codec/backoff.h"
 #include "codec/url.h"
+#include "job/gpu_part.h"
 #include "net/tcp.h"
 
 #define REASON_BYTES 257 /* the platform takes 256 characters */
@@ -136,6 +138,21 @@ static bool run_program_checks(const struct subject *subject, const rp_config *p
     return true;
 }
 
+/* Those of programs that are linked with the GPU. */
+static bool run_gpu_checks(const struct subject *subject, const rp_config *program)
+{
+    static struct gpu_verdict verdict;
+    if (program->gpu == NULL || subject->config->gpu.skip_check)
+        return true;
+    program->gpu->check(subject->config, program->gpu_required, &verdict);
+    if (verdict.fit)
+        return true;
+    fail(subject, verdict.name, verdict.reason);
+    if (verdict.hangs)
+        _exit(1); /* exit would wait for the driver's destructors, and they for the driver */
+    return false;
+}
+
 bool fitness_run(const struct config *config, const struct http_net *net, const rp_config *program)
 {
     const struct subject subject = { config, net };
@@ -149,5 +166,5 @@ bool fitness_run(const struct config *config, const struct http_net *net, const 
             return fail(&subject, system_checks[i].name, reason);
         log_write(LOG_DEBUG, NULL, "Fitness check passed: %s", system_checks[i].name);
     }
-    return true;
+    return run_gpu_checks(&subject, program);
 }

@@ -1,6 +1,6 @@
 /*
- * app/fitness.h - is this machine fit for work? The program's own checks, then memory, disk and
- * network (source: the SDK's automatic system checks and their variables).
+ * app/fitness.h - is this machine fit for work? The program's own checks, then memory, disk,
+ * network and the GPU (source: the SDK's automatic system checks and their variables).
  */
 #ifndef APP_FITNESS_H
 #define APP_FITNESS_H

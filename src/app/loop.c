@@ -320,7 +320,6 @@ static void fill_in(struct worker *worker, const struct config *config, const st
 {
     /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
     bool goes_on = config_is_realtime(config) && !config->refresh_worker;
-    size_t stack = program->stack_bytes != 0 ? program->stack_bytes : LIMIT_STACK_HANDLER_BYTES;
     worker->config = config;
     worker->program = program;
     worker->net = net;
@@ -329,7 +328,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
     worker->slots = (struct slot_context){ .config = config,
                                            .table = &worker->table,
                                            .handler = handler,
-                                           .stack_bytes = stack,
+                                           .stack_bytes = config_stack_bytes(program),
                                            .owner = worker,
                                            .opened = slot_opened,
                                            .stop_taking = goes_on ? NULL : stop_taking,

@@ -12,6 +12,7 @@
 #include "job/child.h"
 #include "job/child_side.h"
 #include "job/environment.h"
+#include "job/gpu_part.h"
 #include "job/http_handler.h"
 #include "job/linked.h"
 #include "job/process.h"
@@ -139,6 +140,17 @@ static int choose_handler(const struct config *config, const rp_config *program,
     return 0;
 }
 
+/* Exit status: 0 with devices; 1, 3 or 4 as the option's help says; 2 in a program without. */
+static int print_gpu_info(const struct config *config, const rp_config *program)
+{
+    log_init(LOG_NOTSET, false); /* standard output is for the answer alone */
+    if (program->gpu != NULL)
+        return program->gpu->info(config);
+    dprintf(STDERR_FILENO, "worker: --gpu-info: this program does not use a GPU "
+                           "(rp_config.gpu is not set); build/worker-gpu does\n");
+    return EXIT_STATUS_USAGE;
+}
+
 int rp_start(int argc, char **argv, const rp_config *program)
 {
     /* Threads refer to these until the process ends. */
@@ -152,6 +164,8 @@ int rp_start(int argc, char **argv, const rp_config *program)
         rc = cli_parse(argc, argv, &config, &action, &err);
     if (rc == 0 && action == CLI_DONE)
         return 0;
+    if (rc == 0 && config.gpu.info)
+        return print_gpu_info(&config, program);
     if (rc == 0)
         rc = config_check(&config, &err);
     if (rc == 0 && child_side_wanted())
@@ -161,6 +175,8 @@ int rp_start(int argc, char **argv, const rp_config *program)
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     add_program(&config, program);
+    if (program->gpu != NULL)
+        program->gpu->begin(&config);
     prepare_signals();
     protect_secrets(&config);
     log_init(config.log_level, config.log_json_lines);

@@ -10,6 +10,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "job/child_source.h"
+#include "job/gpu_part.h"
+#include "job/linked.h"
 #include "job/rp_job.h"
 
 struct side {
@@ -18,6 +20,7 @@ struct side {
     struct source *source;
     pthread_mutex_t lock;
     struct job *job; /* of now, under the lock; NULL where there is none */
+    bool is_lost;    /* no other job can run in this process */
 };
 
 bool child_side_wanted(void)
@@ -39,12 +42,13 @@ static void run_job(struct side *side, rp_job *job, struct job *next, struct out
     const rp_config *handlers = side->handlers;
     rp_job_begin(job, next);
     set_job(side, next);
-    int status = handlers->handler(job, handlers->user);
+    int status = linked_call(handlers, job);
     set_job(side, NULL);
     rp_job_finish_sending(job);
     child_source_answer(outlet, job, status);
     rp_job_end(job);
     job_release(next);
+    side->is_lost = status == HANDLER_LOST;
 }
 
 static int run_jobs(struct side *side)
@@ -58,7 +62,7 @@ static int run_jobs(struct side *side)
         return 1;
     rp_job_init(&job, side->config, &outlet);
     child_source_ready(&outlet);
-    while (!taken.ended) {
+    while (!taken.ended && !side->is_lost) {
         ops->take(side->source, 1, false, &taken);
         for (struct job *next = taken.jobs, *after; next != NULL; next = after) {
             after = next->next;
@@ -66,7 +70,7 @@ static int run_jobs(struct side *side)
         }
     }
     rp_job_free(&job);
-    return side->source->exit_status;
+    return side->is_lost ? 1 : side->source->exit_status;
 }
 
 static void *handler_main(void *argument)
@@ -98,10 +102,9 @@ static int start_handler(struct side *side, struct err *err)
 {
     pthread_attr_t attr;
     pthread_t thread;
-    size_t stack_bytes = side->handlers->stack_bytes;
+    size_t stack_bytes = config_stack_bytes(side->handlers);
     pthread_attr_init(&attr);
-    int errnum = pthread_attr_setstacksize(&attr, stack_bytes > 0 ? stack_bytes
-                                                                  : LIMIT_STACK_HANDLER_BYTES);
+    int errnum = pthread_attr_setstacksize(&attr, stack_bytes);
     if (errnum == 0)
         errnum = pthread_create(&thread, &attr, handler_main, side);
     pthread_attr_destroy(&attr);
@@ -116,6 +119,8 @@ int child_side_run(const struct config *config, const rp_config *handlers)
     int number;
     side.config = config;
     side.handlers = handlers;
+    if (handlers->gpu != NULL)
+        handlers->gpu->begin(config);
     log_init(config->log_level, true);
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

@@ -9,10 +9,12 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/slice.h"
 #include "net/proxy.h"
+#include "worker.h"
 
 /* All slices and pointers are linked: into the environment, the command line, or this struct. */
 struct config {
@@ -60,6 +62,15 @@ struct config {
         int64_t min_disk_milli_percent;
         int64_t network_timeout_ms;
     } fitness;
+    struct {
+        const char *libcuda; /* NULL: where the driver's files usually are */
+        bool skip_check;
+        int64_t min_cuda_version; /* as CUDA counts: 11080 is 11.8 */
+        int64_t benchmark_ms;     /* for the small computation */
+        int64_t test_ms;          /* for all checks of the GPU */
+        bool info;                /* print what there is of a GPU, and end */
+        bool info_json;
+    } gpu;
     int64_t result_max_bytes;
     int64_t result_retry_ms;
     const char *result_dir; /* NULL: undelivered results are not kept */
@@ -77,6 +88,16 @@ struct config {
     int64_t started_ms; /* when the process read this; monotonic */
     char random_id[RANDOM_UUID_BYTES];
 };
+
+/* The stack of a handler's thread: what the program asks for, and what a GPU's driver takes for
+ * granted. */
+static inline size_t config_stack_bytes(const rp_config *program)
+{
+    if (program->stack_bytes == 0 ||
+        (program->gpu != NULL && program->stack_bytes < LIMIT_STACK_HANDLER_BYTES))
+        return LIMIT_STACK_HANDLER_BYTES;
+    return program->stack_bytes;
+}
 
 /* True where jobs come as requests to the worker's own port. A test on the command line wins. */
 static inline bool config_is_realtime(const struct config *config)

@@ -1,5 +1,7 @@
 #include "job/linked.h"
 
+#include "job/gpu_part.h"
+
 static int linked_open(const void *setting, void **state, struct err *err)
 {
     const struct linked_setting *linked = setting;
@@ -15,10 +17,20 @@ static int linked_open(const void *setting, void **state, struct err *err)
                        : err_set(err, ERR_CONFIG, "The handler's setup failed with %d.", status);
 }
 
+int linked_call(const rp_config *config, rp_job *job)
+{
+    const struct rp_gpu_part *gpu = config->gpu;
+    if (gpu == NULL)
+        return config->handler(job, config->user);
+    if (gpu->settle(job))
+        return HANDLER_LOST; /* it was here before the GPU failed: nothing good can come of it */
+    int status = config->handler(job, config->user);
+    return gpu->settle(job) ? HANDLER_LOST : status;
+}
+
 static int linked_run(rp_job *job, void *state)
 {
-    const rp_config *config = state;
-    return config->handler(job, config->user);
+    return linked_call(state, job);
 }
 
 static void linked_close(void *state)

@@ -16,6 +16,12 @@ struct linked_setting {
     bool *is_set_up;
 };
 
+/*
+ * Runs the linked handler on the job, and ends what it has on the GPU. Returns what the handler
+ * returns; HANDLER_LOST where the GPU has failed for good: the job has failed with that.
+ */
+int linked_call(const rp_config *config, rp_job *job);
+
 /* Its setting is a struct linked_setting. */
 extern const struct handler_ops linked_ops;
 

@@ -96,6 +96,20 @@ const struct option options[] = {
       .offset = AT(fitness.network_timeout_ms), .min = 1, .max = 3600, .unit = 1000,
       .fallback = 5 },
 
+    /* The GPU, in programs that are linked with it (rp_gpu.h). */
+    { "--libcuda", "RP_LIBCUDA", OPTION_TEXT, AT(gpu.libcuda), .value_name = "PATH",
+      .help = "the GPU driver's libcuda.so.1, or its folder" },
+    { "--gpu-info", NULL, OPTION_SWITCH, AT(gpu.info),
+      .help = "print the GPU driver and its devices, exit: 0, 3 no driver, 4 no device" },
+    { "--json", NULL, OPTION_SWITCH, AT(gpu.info_json), .help = "the same as JSON" },
+    { .variable = "RUNPOD_SKIP_GPU_CHECK", .kind = OPTION_SWITCH, .offset = AT(gpu.skip_check) },
+    { .variable = "RUNPOD_MIN_CUDA_VERSION", .kind = OPTION_VERSION,
+      .offset = AT(gpu.min_cuda_version), .max = 1000, .unit = 1, .fallback = 11080 },
+    { .variable = "RUNPOD_GPU_BENCHMARK_TIMEOUT", .kind = OPTION_NUMBER,
+      .offset = AT(gpu.benchmark_ms), .min = 1, .max = 3600, .unit = 1000, .fallback = 2 },
+    { .variable = "RUNPOD_GPU_TEST_TIMEOUT", .kind = OPTION_NUMBER, .offset = AT(gpu.test_ms),
+      .min = 1, .max = 3600, .unit = 1000, .fallback = 30 },
+
     /* Known everywhere. */
     { NULL, "SSL_CERT_FILE", OPTION_TEXT, AT(ca_file), .value_name = "FILE",
       .help = "PEM file of authorities, instead of the built-in ones" },
@@ -161,6 +175,24 @@ static int set_decimal(int64_t *out, const struct option *option, const char *na
     return 0;
 }
 
+/* MAJOR, or MAJOR.MINOR: no decimal fraction, 12.10 is later than 12.9. */
+static int set_version(int64_t *out, const struct option *option, const char *name,
+                       const char *value, struct err *err)
+{
+    char *end = NULL;
+    bool valid = value[0] >= '0' && value[0] <= '9';
+    long long major = valid ? strtoll(value, &end, 10) : -1, minor = 0;
+    if (valid && *end == '.') {
+        valid = end[1] >= '0' && end[1] <= '9';
+        minor = valid ? strtoll(end + 1, &end, 10) : 0;
+    }
+    if (!valid || *end != '\0' || major > option->max || minor > 99)
+        return err_set(err, ERR_CONFIG, "%s is \"%.64s\"; it must be a version such as 11.8", name,
+                       value);
+    *out = major * 1000 + minor * 10;
+    return 0;
+}
+
 static int set_switch(bool *out, const char *name, const char *value, struct err *err)
 {
     static const char *const words[] = { "0", "1", "false", "true", "no", "yes", "off", "on" };
@@ -192,6 +224,7 @@ int option_set(struct config *config, const struct option *option, const char *n
     case OPTION_TEXT: *(const char **)out = value; return 0;
     case OPTION_NUMBER: return set_number(out, option, name, value, err);
     case OPTION_DECIMAL: return set_decimal(out, option, name, value, err);
+    case OPTION_VERSION: return set_version(out, option, name, value, err);
     case OPTION_SWITCH: return set_switch(out, name, value, err);
     case OPTION_LEVEL: return set_level(out, name, value, err);
     }
@@ -202,7 +235,8 @@ static void set_defaults(struct config *config)
 {
     *config = (struct config){ .log_level = LOG_DEBUG };
     for (size_t i = 0; i < option_count; i++)
-        if (options[i].kind == OPTION_NUMBER || options[i].kind == OPTION_DECIMAL)
+        if (options[i].kind == OPTION_NUMBER || options[i].kind == OPTION_DECIMAL ||
+            options[i].kind == OPTION_VERSION)
             *(int64_t *)field(config, &options[i]) = options[i].fallback * options[i].unit;
 }
 

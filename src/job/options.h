@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_TEXT,    /* a const char * in config */
     OPTION_NUMBER,  /* an int64_t in config: a whole number from min to max, times unit */
     OPTION_DECIMAL, /* an int64_t in config, in thousandths: up to three decimals, from min to max */
+    OPTION_VERSION, /* an int64_t in config: "12.2" or "12", as 12020 */
     OPTION_SWITCH,  /* a bool in config: the flag alone; a variable is 1, true, yes, on or 0, ... */
     OPTION_LEVEL,   /* an enum log_level in config */
 };

@@ -20,6 +20,7 @@
 #include "job/source.h"
 #include "worker.h"
 
+struct gpu_block;
 struct scratch;
 
 struct rp_job {
@@ -51,6 +52,8 @@ struct rp_job {
      * linked without it. */
     struct scratch *scratch;
     void (*end_scratch)(struct scratch *scratch);
+
+    struct gpu_block *gpu_blocks; /* device memory; ended by rp_gpu_part.settle (gpu_part.h) */
 };
 
 /* Links config and outlet for the life of the slot. Allocates nothing. */

@@ -13,6 +13,7 @@ import tarfile
 import time
 
 import through_http
+import gpu
 from procs import BenchError, Platform, Worker, wait_for
 from table import Row
 
@@ -523,4 +524,5 @@ MEASUREMENTS = {
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
     "http": through_http.all_figures,
     "size": sizes,
+    "gpu-load": gpu.load,
 }

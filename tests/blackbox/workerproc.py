@@ -27,8 +27,8 @@ def _bytes_in(pipe):
 
 
 def binary(name):
-    """The worker of that name: worker, echo, mock, or the path of another one."""
-    path = Path(name) if "/" in name else BUILD / ("worker" if name == "worker" else f"handlers/{name}")
+    """The worker of that name: worker, worker-gpu, echo, mock, or the path of another one."""
+    path = Path(name) if "/" in name else BUILD / (name if name in ("worker", "worker-gpu") else f"handlers/{name}")
     assert path.exists(), f"{path} is not there; run ./build.sh first (or set WORKER_BUILD)"
     return path
 

@@ -1,0 +1,76 @@
+/*
+ * libstdc++ keeps a locale_t and reads glibc's struct behind it: tables of character classes, and
+ * names. musl's struct is another one. The functions that take a locale ("..._l") are bound to
+ * musl's without one, so all that is needed is one struct of glibc's shape, of the C locale.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "gpu/libc_own.h"
+
+enum { CATEGORIES = 13 };
+
+/* As glibc's <bits/types/__locale_t.h> lays it out; libstdc++ has offsets of it in its code. */
+struct libc_locale {
+    void *data[CATEGORIES];
+    const unsigned short *classes;
+    const int32_t *lower, *upper;
+    const char *names[CATEGORIES];
+};
+
+#ifndef __GLIBC__
+/* Tables in glibc's format, which musl keeps for programs made for it. */
+const unsigned short **__ctype_b_loc(void);
+const int32_t **__ctype_tolower_loc(void);
+const int32_t **__ctype_toupper_loc(void);
+#endif
+
+#define GLOBAL_LOCALE ((struct libc_locale *)-1) /* LC_GLOBAL_LOCALE */
+
+static struct libc_locale c_locale;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local struct libc_locale *current;
+
+static void fill(void)
+{
+    c_locale.classes = *__ctype_b_loc();
+    c_locale.lower = *__ctype_tolower_loc();
+    c_locale.upper = *__ctype_toupper_loc();
+    for (int i = 0; i < CATEGORIES; i++)
+        c_locale.names[i] = "C";
+}
+
+/* "" is what the environment names: an empty image has no locale but C. */
+struct libc_locale *libc_newlocale(int mask, const char *name, struct libc_locale *base)
+{
+    (void)mask;
+    (void)base;
+    pthread_once(&once, fill);
+    if (name == NULL || (*name != '\0' && strcmp(name, "C") != 0 && strcmp(name, "POSIX") != 0)) {
+        errno = name == NULL ? EINVAL : ENOENT;
+        return NULL;
+    }
+    return &c_locale;
+}
+
+struct libc_locale *libc_uselocale(struct libc_locale *locale)
+{
+    struct libc_locale *before = current == NULL ? GLOBAL_LOCALE : current;
+    if (locale != NULL)
+        current = locale;
+    return before;
+}
+
+struct libc_locale *libc_duplocale(struct libc_locale *locale)
+{
+    (void)locale;
+    pthread_once(&once, fill);
+    return &c_locale;
+}
+
+void libc_freelocale(struct libc_locale *locale)
+{
+    (void)locale;
+}

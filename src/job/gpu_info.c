@@ -1,0 +1,182 @@
+/* worker --gpu-info: what there is of a GPU, and how long it takes to find out. */
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "codec/json.h"
+#include "job/gpu_inside.h"
+
+enum { INFO_DEVICES = 0, INFO_FAILED = 1, INFO_NO_DRIVER = 3, INFO_NO_DEVICE = 4 };
+
+struct info {
+    const struct cuda *cuda;
+    char file[PATH_MAX];      /* the driver's, links followed; "" where there is none */
+    const char *file_version; /* "535.261.03" as the file's name has it, or "" */
+    struct rp_gpu devices[GPU_DEVICES_MAX];
+    int count;
+    int64_t devices_us;
+    struct err err; /* why there is no device, or not all is known */
+    int status;
+};
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void find_file(struct info *info)
+{
+    static const char name[] = "libcuda.so.";
+    info->file_version = "";
+    if (info->cuda->path[0] == '\0')
+        return;
+    if (realpath(info->cuda->path, info->file) == NULL)
+        snprintf(info->file, sizeof info->file, "%s", info->cuda->path);
+    const char *base = strrchr(info->file, '/');
+    base = base != NULL ? base + 1 : info->file;
+    if (strncmp(base, name, sizeof name - 1) == 0 && strchr(base + sizeof name - 1, '.') != NULL)
+        info->file_version = base + sizeof name - 1;
+}
+
+static void collect(struct info *info, const char *libcuda)
+{
+    int rc = cuda_open(libcuda, &info->cuda, &info->err);
+    find_file(info);
+    if (rc != 0) {
+        info->status = rc == ERR_PEER ? INFO_NO_DEVICE : INFO_NO_DRIVER;
+        return;
+    }
+    int64_t begun = now_us();
+    for (int i = 0; i < info->cuda->device_count && i < GPU_DEVICES_MAX; i++) {
+        const char *call;
+        int result = gpu_describe(info->cuda, i, &info->devices[i], &call);
+        if (result != CUDA_SUCCESS) {
+            char what[64];
+            snprintf(what, sizeof what, "GPU %d: %s", i, call);
+            cuda_error(info->cuda, result, what, &info->err);
+            info->status = INFO_FAILED;
+            break;
+        }
+        info->count++;
+    }
+    info->devices_us = now_us() - begun;
+}
+
+/* --- as text ------------------------------------------------------------------------------- */
+
+static void print_text(const struct info *info)
+{
+    const struct cuda *cuda = info->cuda;
+    if (info->file[0] != '\0')
+        printf("driver   %s\n", info->file);
+    if (info->file_version[0] != '\0')
+        printf("version  %s\n", info->file_version);
+    if (cuda->version != 0)
+        printf("CUDA     %d.%d\n", cuda->version / 1000, cuda->version % 1000 / 10);
+    for (int i = 0; i < info->count; i++) {
+        const rp_gpu_facts *facts = &info->devices[i].facts;
+        printf("GPU %-4d %s, %llu MiB, compute capability %d.%d, %d multiprocessors%s%s\n", i,
+               facts->name, (unsigned long long)(facts->memory_bytes >> 20), facts->capability / 10,
+               facts->capability % 10, facts->multiprocessors, facts->uuid[0] != '\0' ? ", " : "",
+               facts->uuid);
+    }
+    if (info->err.code != 0)
+        printf("no GPU   %s\n", info->err.text);
+    printf("time     find %.3f ms, load %.3f ms, initialise %.3f ms, devices %.3f ms\n",
+           (double)cuda->find_us / 1000, (double)cuda->load_us / 1000, (double)cuda->init_us / 1000,
+           (double)info->devices_us / 1000);
+}
+
+/* --- as JSON ------------------------------------------------------------------------------- */
+
+static int add_devices(const struct info *info, struct buf *out, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < info->count; i++) {
+        const rp_gpu_facts *facts = &info->devices[i].facts;
+        rp_str name = slice_from(facts->name);
+        rc = buf_add_text(out, i > 0 ? ", {\"index\": " : "{\"index\": ", err);
+        if (rc == 0)
+            rc = json_put_int(out, i, err);
+        if (rc == 0)
+            rc = buf_add_text(out, ", \"name\": ", err);
+        if (rc == 0)
+            rc = json_put_lossy(out, name, err);
+        if (rc == 0)
+            rc = json_add(out, err,
+                          ", \"uuid\": %Q, \"memory_bytes\": %llu, \"compute_capability\": "
+                          "\"%d.%d\", \"multiprocessors\": %d, \"max_threads_per_block\": %d}",
+                          facts->uuid, (unsigned long long)facts->memory_bytes,
+                          facts->capability / 10, facts->capability % 10, facts->multiprocessors,
+                          facts->max_threads_per_block);
+    }
+    return rc;
+}
+
+static int add_driver(const struct info *info, struct buf *out, struct err *err)
+{
+    int version = info->cuda->version;
+    int rc = buf_add_text(out, "{\"driver\": {\"file\": ", err);
+    if (rc == 0)
+        rc = json_put_lossy(out, slice_from(info->file), err);
+    if (rc == 0)
+        rc = buf_add_text(out, ", \"version\": ", err);
+    if (rc == 0)
+        rc = json_put_lossy(out, slice_from(info->file_version), err);
+    if (rc == 0)
+        rc = json_add(out, err, ", \"cuda\": \"%d.%d\", \"cuda_version\": %d}", version / 1000,
+                      version % 1000 / 10, version);
+    return rc;
+}
+
+static int add_all(const struct info *info, struct buf *out, struct err *err)
+{
+    const struct cuda *cuda = info->cuda;
+    int rc = add_driver(info, out, err);
+    if (rc == 0)
+        rc = buf_add_text(out, ", \"devices\": [", err);
+    if (rc == 0)
+        rc = add_devices(info, out, err);
+    if (rc == 0)
+        rc = json_add(out, err,
+                      "], \"ms\": {\"find\": %.3f, \"load\": %.3f, \"initialise\": %.3f, "
+                      "\"devices\": %.3f}, \"error\": ",
+                      (double)cuda->find_us / 1000, (double)cuda->load_us / 1000,
+                      (double)cuda->init_us / 1000, (double)info->devices_us / 1000);
+    if (rc == 0)
+        rc = info->err.code != 0 ? json_put_lossy(out, slice_from(info->err.text), err)
+                                 : buf_add_text(out, "null", err);
+    return rc == 0 ? buf_add_text(out, "}", err) : rc;
+}
+
+static bool print_json(const struct info *info)
+{
+    struct buf out;
+    struct err err = { 0 };
+    buf_init(&out, LIMIT_MIB, "GPU's description");
+    int rc = add_all(info, &out, &err);
+    if (rc == 0)
+        printf("%.*s\n", SLICE_ARG(buf_slice(&out)));
+    else
+        fprintf(stderr, "worker: %s\n", err.text);
+    buf_free(&out);
+    return rc == 0;
+}
+
+int gpu_info(const struct config *config)
+{
+    static struct info info; /* too large for a small stack */
+    collect(&info, config->gpu.libcuda);
+    if (!config->gpu.info_json)
+        print_text(&info);
+    else if (!print_json(&info))
+        return INFO_FAILED;
+    return info.status;
+}

@@ -1,0 +1,415 @@
+"""The GPU, with a fake libcuda that has devices: --gpu-info, handlers, fitness, and a device that fails for good."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from actions import hand_out
+from fakecuda import fake_cuda
+from own_handlers import own
+from workerproc import ROOT, RUNNER, binary
+
+pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the fake libcuda is built for this machine")
+
+REAL = {
+    "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": None,
+    "RUNPOD_SKIP_GPU_CHECK": None,
+    "RUNPOD_MIN_MEMORY_GB": "0.01",
+    "RUNPOD_MIN_DISK_PERCENT": "0",
+}
+
+
+def fake(**variables):
+    """The environment of a worker with the fake driver; DEVICES=2 is FAKE_CUDA_DEVICES=2."""
+    return {"RP_LIBCUDA": fake_cuda(), **{f"FAKE_CUDA_{name}": str(value) for name, value in variables.items()}}
+
+
+def result_of(done):
+    found = re.search("Job result: (.*)|failed with error: (.*)", done.stdout)
+    assert found, done.stdout
+    return json.loads(found[1] or found[2])
+
+
+@pytest.fixture
+def run(local):
+    """run(handler, input, **fake variables) -> exit status, result, everything printed."""
+
+    def one(handler, job, **variables):
+        done = local("--test_input", json.dumps({"input": job}), handler=handler, env=fake(**variables))
+        return done.returncode, result_of(done), done.stdout
+
+    return one
+
+
+def error_of(result):
+    return json.loads(result["error"])
+
+
+# ---- worker --gpu-info ----
+
+
+def info(local, *flags, env, status, handler="worker-gpu"):
+    done = local("--gpu-info", *flags, handler=handler, env=env)
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def test_info(local):
+    text = info(local, env=fake(DEVICES=2, VERSION=12040), status=0)
+    assert re.search(rf"^driver +{fake_cuda()}$", text, re.M)
+    assert re.search(r"^CUDA +12\.4$", text, re.M)
+    gpus = re.findall(r"^GPU (\d) +(.*)$", text, re.M)
+    assert [number for number, _ in gpus] == ["0", "1"]
+    assert gpus[1][1].startswith("Fake GPU 1, 1024 MiB, compute capability 9.0, 132 multiprocessors, GPU-")
+    assert re.search(r"^time +find .* ms, load .* ms, initialise .* ms, devices .* ms$", text, re.M)
+
+
+@pytest.mark.parametrize("getter", [0, 1])
+def test_info_as_json(local, getter):
+    found = json.loads(info(local, "--json", env=fake(GETTER=getter), status=0))
+    assert found["driver"] == {"file": fake_cuda(), "version": "", "cuda": "12.2", "cuda_version": 12020}
+    (device,) = found["devices"]
+    assert device == {
+        "index": 0,
+        "name": "Fake GPU 0",
+        "uuid": "GPU-00102030-4050-6070-8090-a0b0c0d0e0f0",
+        "memory_bytes": 1 << 30,
+        "compute_capability": "9.0",
+        "multiprocessors": 132,
+        "max_threads_per_block": 1024,
+    }
+    assert set(found["ms"]) == {"find", "load", "initialise", "devices"} and found["error"] is None
+
+
+def test_info_by_flag_and_folder(local, tmp_path):
+    """A folder will do; where the .1 link is missing, the file with the version in its name."""
+    (tmp_path / "libcuda.so.535.261.03").symlink_to(fake_cuda())
+    info(local, "--libcuda", str(tmp_path), env={}, status=0)
+    (tmp_path / "libcuda.so.535.261.03").unlink()
+    assert "no libcuda.so.1" in info(local, f"--libcuda={tmp_path}", env={}, status=3)
+
+
+@pytest.mark.parametrize(
+    "variables, status, words",
+    [
+        ({"DEVICES": 0}, 4, "no device.*CUDA_ERROR_NO_DEVICE .100."),
+        ({"FAIL": "cuInit=803"}, 4, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH.*"),
+        ({"FAIL": "cuInit=4711"}, 4, "unknown error .4711."),
+        ({"FAIL": "cuDeviceGetCount=999"}, 4, "CUDA_ERROR_UNKNOWN"),
+        ({"VERSION": 10020}, 4, "CUDA 10.2.*needs 11.0"),
+        ({"FAIL": "cuDeviceGetName=101"}, 1, "GPU 0.*CUDA_ERROR_INVALID_DEVICE"),
+    ],
+)
+def test_info_without_a_device(local, variables, status, words):
+    assert re.search(words, info(local, env=fake(**variables), status=status))
+    found = json.loads(info(local, "--json", env=fake(**variables), status=status))
+    assert re.search(words, found["error"]) and not found["devices"] and found["driver"]["file"] == fake_cuda()
+
+
+def test_info_without_a_driver(local, tmp_path):
+    missing = tmp_path / "libcuda.so.1"
+    assert str(missing) in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
+    missing.write_bytes(b"\x7fELF and no more")
+    assert str(missing) in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
+
+
+def test_info_of_a_program_without_gpu(local):
+    assert "does not use a GPU" in info(local, env=fake(), status=2, handler="echo")
+
+
+# ---- the shipped handlers ----
+
+
+def test_vector_add(run):
+    a, b = [float(i) for i in range(300)], [0.5] * 300
+    status, result, _ = run("vector_add", {"a": a, "b": b})
+    assert status == 0
+    assert result == {"output": {"sum": [x + 0.5 for x in a], "device": "Fake GPU 0"}}
+
+
+@pytest.mark.parametrize("variables", [{"DEVICES": 0}, None], ids=["no device", "no driver"])
+@pytest.mark.parametrize("handler, job", [("vector_add", {"a": [1], "b": [2]}), ("matmul", {"n": 33})])
+def test_handlers_go_on_without(run, local, variables, handler, job):
+    if variables is None:
+        done = local("--test_input", json.dumps({"input": job}), handler=handler, env={"RP_LIBCUDA": "/nowhere"})
+        status, result = done.returncode, result_of(done)
+    else:
+        status, result, _ = run(handler, job, **variables)
+    assert status == 0 and result["output"]["device"] == "CPU"
+    assert ("/nowhere" if variables is None else "no device") in result["output"]["no_gpu"]
+
+
+@pytest.mark.parametrize("n", [1, 15, 16, 17, 100])
+def test_matmul(run, local, n):
+    status, result, _ = run("matmul", {"n": n, "seed": 7})
+    output = result["output"]
+    assert status == 0 and output["device"] == "Fake GPU 0" and output["max_error"] <= 1
+    done = local("--test_input", json.dumps({"input": {"n": n, "seed": 7}}), handler="matmul", env={"RP_LIBCUDA": "/nowhere"})
+    assert output["checksum"] == pytest.approx(result_of(done)["output"]["checksum"], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "handler, job", [("vector_add", {"a": [1, 2], "b": [3, 4]}), ("matmul", {"n": 20})]
+)
+def test_wrong_results_are_seen(run, handler, job):
+    status, result, _ = run(handler, job, WRONG=1)
+    assert status == 1 and "The GPU's" in error_of(result)["error_message"]
+
+
+@pytest.mark.parametrize(
+    "handler, job",
+    [
+        ("vector_add", {"a": [1], "b": [1, 2]}),
+        ("vector_add", {"a": [], "b": []}),
+        ("vector_add", {"a": ["x"], "b": [1]}),
+        ("vector_add", {"a": [1e300], "b": [1]}),
+        ("matmul", {"n": 0}),
+        ("matmul", {"n": 1e9}),
+        ("matmul", {}),
+    ],
+)
+def test_input_that_cannot_be_used(run, handler, job):
+    status, result, _ = run(handler, job)
+    assert status == 1 and "input." in error_of(result)["error_message"]
+
+
+# ---- every call may fail ----
+
+CALLS = """cuDeviceGet cuDeviceGetName cuDeviceTotalMem_v2 cuDeviceGetAttribute cuDevicePrimaryCtxRetain cuCtxSetCurrent
+cuModuleLoadDataEx cuModuleGetFunction cuMemAlloc_v2 cuMemcpyHtoDAsync_v2 cuMemcpyDtoHAsync_v2 cuStreamCreate
+cuStreamSynchronize cuEventCreate cuEventRecord cuEventSynchronize cuEventElapsedTime cuLaunchKernel""".split()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_failing_call(local, call):
+    """A plain error of the setup or of the job: never a crash, never a result."""
+    done = local("--test_input", '{"input": {"n": 20}}', handler="matmul", env=fake(FAIL=f"{call}=1@0"))
+    assert done.returncode == 1, done.stdout
+    assert '"output"' not in done.stdout
+    if "setup failed" not in done.stdout:
+        assert "CUDA_ERROR_INVALID_VALUE (1): invalid argument" in error_of(result_of(done))["error_message"]
+
+
+def test_out_of_memory_is_the_jobs_failure(run, platform, worker):
+    process = worker(platform, handler=own("gpu"), env=fake(MEMORY=200 << 20))
+    before = platform.run({"do": "memory"})
+    error = error_of(platform.run({"do": "fill_up"}))
+    assert "allocate 67108864 bytes on GPU 0: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory" in error["error_message"]
+    assert platform.run({"do": "poke"}) == {"output": 42}
+    assert platform.run({"do": "memory"}) == before
+    process.terminate()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("pools", [0, 1])
+def test_memory_of_a_job_ends_with_it(platform, worker, tmp_path, pools):
+    trace = tmp_path / "trace"
+    process = worker(platform, "--concurrency", "4", handler=own("gpu"), env=fake(POOLS=pools, TRACE=trace))
+    for number in range(20):
+        platform.give({"id": f"j{number}", "input": {"do": "poke" if number % 2 else "copies"}})
+    for number in range(20):
+        expected = 42 if number % 2 else {"text": "axxdefg", "timed": True}
+        assert platform.result(f"j{number}") == {"output": expected}
+    process.terminate()
+    assert process.wait() == 0
+    calls = trace.read_text().splitlines()
+    assert ("cuMemAllocAsync" in calls) == bool(pools) and ("cuMemAlloc_v2" in calls) != bool(pools)
+    assert calls[-1] == "end: 0 bytes allocated"
+
+
+def test_compilers_words(run):
+    message = error_of(run(own("gpu"), {"do": "load"})[1])["error_message"]
+    assert "CUDA_ERROR_INVALID_PTX (218)" in message and "Parsing error near 'nonsense'" in message
+
+
+def test_kernel_that_is_not_there(run):
+    message = error_of(run(own("gpu"), {"do": "find"})[1])["error_message"]
+    assert 'kernel "nobody": CUDA_ERROR_NOT_FOUND (500)' in message
+
+
+# ---- a device that has failed for good ----
+
+
+@pytest.mark.parametrize("concurrency", ["1", "3"])
+def test_sticky_error(platform, worker, concurrency):
+    """The job fails with its name though its handler said all is well; the worker ends to be replaced."""
+    process = worker(platform, "--concurrency", concurrency, handler=own("gpu"), env=fake())
+    assert platform.run({"do": "poke"}) == {"output": 42}
+    result = platform.run({"do": "illegal"})
+    assert result["stopPod"] is True and "output" not in result
+    assert "CUDA_ERROR_ILLEGAL_ADDRESS (700)" in error_of(result)["error_message"]
+    assert error_of(result)["error_type"] == "GpuError"
+    assert process.wait() == 1
+    assert process.lines("ERROR.*failed for good.*ILLEGAL_ADDRESS")
+
+
+def test_jobs_behind_a_sticky_error(make_platform, worker):
+    """What was taken with it, or comes in the same batch, is no good result."""
+    platform = make_platform()
+    batch = [{"id": "bad", "input": {"do": "illegal"}}, {"id": "next", "input": {"do": "nothing"}}]
+    platform.script("take", hand_out(*batch))
+    process = worker(platform, handler=own("gpu"), env=fake())
+    assert "ILLEGAL_ADDRESS" in platform.result("bad")["error"]
+    assert "ILLEGAL_ADDRESS" in platform.result("next")["error"]
+    assert process.wait() == 1
+
+
+@pytest.mark.parametrize("code, name", [(214, "CUDA_ERROR_ECC_UNCORRECTABLE"), (719, "CUDA_ERROR_LAUNCH_FAILED")])
+def test_sticky_error_of_a_call(platform, worker, code, name):
+    process = worker(platform, handler="vector_add", env=fake(STICKY=f"cuLaunchKernel={code}@2"))
+    job = {"a": [1], "b": [2]}
+    assert platform.run(job)["output"]["sum"] == [3]
+    result = platform.run(job)
+    assert result["stopPod"] is True and name in error_of(result)["error_message"]
+    assert process.wait() == 1
+
+
+def test_sticky_error_in_a_process_of_its_own(platform, worker):
+    process = worker(platform, "--isolate", handler=own("gpu"), env=fake())
+    result = platform.run({"do": "illegal"})
+    assert "CUDA_ERROR_ILLEGAL_ADDRESS" in error_of(result)["error_message"] and result["stopPod"] is True
+    process.terminate()
+    process.wait()
+
+
+def test_sticky_error_of_a_local_test(run):
+    status, result, _ = run(own("gpu"), {"do": "illegal"})
+    assert status == 1 and "CUDA_ERROR_ILLEGAL_ADDRESS" in error_of(result)["error_message"]
+
+
+# ---- fitness ----
+
+UNFIT = {
+    "version": ({"VERSION": 11040}, {}, "cuda_version_check", "11.4, 11.8 required"),
+    "wanted version": ({}, {"RUNPOD_MIN_CUDA_VERSION": "12.10"}, "cuda_version_check", "12.2, 12.10 required"),
+    "no device": ({"DEVICES": 0}, {}, "cuda_init_check", "CUDA_ERROR_NO_DEVICE"),
+    "no context": ({"FAIL": "cuDevicePrimaryCtxRetain=2"}, {}, "cuda_init_check", "GPU 0.*OUT_OF_MEMORY"),
+    "memory": ({"MEMORY": 1 << 20}, {}, "gpu_memory_check", "cuMemAlloc.*OUT_OF_MEMORY"),
+    "second device": ({"DEVICES": 2, "FAIL": "cuMemsetD8_v2=214@2"}, {}, "gpu_memory_check", "GPU 1.*ECC_UNCORRECTABLE"),
+    "launch": ({"FAIL": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "LAUNCH_FAILED"),
+    "wrong": ({"WRONG": 1}, {}, "gpu_compute_check", "wrong results"),
+    "slow": ({"SLOW": "cuCtxSynchronize=1100"}, {"RUNPOD_GPU_BENCHMARK_TIMEOUT": "1"}, "gpu_compute_check", "too slow"),
+    "hangs": ({"HANG": "cuDevicePrimaryCtxRetain"}, {"RUNPOD_GPU_TEST_TIMEOUT": "1"}, "cuda_init_check", "within 1 s"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_unfit(platform, worker, case):
+    variables, changes, check, words = UNFIT[case]
+    process = worker(platform, handler="worker-gpu", env={**REAL, **fake(**variables), **changes})
+    platform.give(input=1)
+    assert process.wait() == 1
+    assert [request.route for request in platform.record] == ["ping"], platform.story()
+    ping = platform.requests("ping")[0]
+    assert ping.param("status") == "unhealthy" and ping.param("check") == check
+    assert re.search(words, ping.param("reason")) and len(ping.param("reason")) <= 256
+
+
+def test_fit(platform, worker):
+    process = worker(platform, handler="worker-gpu", env={**REAL, **fake(DEVICES=2)})
+    assert platform.run("fit") == {"output": "fit"}
+    assert process.lines(r"Fitness check passed: 2 GPU")
+
+
+@pytest.mark.parametrize("variable", ["RUNPOD_SKIP_GPU_CHECK", "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"])
+def test_checks_are_left_out(platform, worker, variable):
+    worker(platform, handler="worker-gpu", env={**REAL, **fake(WRONG=1), variable: "true"})
+    assert platform.run(1) == {"output": 1}
+
+
+def test_no_gpu_expected(platform, worker):
+    """A CPU worker is healthy without one, whatever the handler is linked with."""
+    worker(platform, handler="vector_add", env={**REAL})
+    assert platform.run({"a": [1], "b": [1]})["output"]["sum"] == [2]
+
+
+def test_no_check_in_a_program_without_gpu(platform, worker):
+    worker(platform, handler="echo", env={**REAL, **fake(WRONG=1)})
+    assert platform.run(1) == {"output": 1}
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("RUNPOD_MIN_CUDA_VERSION", "new"),
+        ("RUNPOD_MIN_CUDA_VERSION", "12."),
+        ("RUNPOD_MIN_CUDA_VERSION", "-1"),
+        ("RUNPOD_GPU_BENCHMARK_TIMEOUT", "0"),
+        ("RUNPOD_GPU_TEST_TIMEOUT", "soon"),
+        ("RUNPOD_SKIP_GPU_CHECK", "perhaps"),
+    ],
+)
+def test_value_that_cannot_be_used(platform, worker, name, value):
+    process = worker(platform, handler="worker-gpu", env={**REAL, name: value})
+    assert process.wait() == 2
+    assert process.lines(name) and not platform.record
+
+
+# ---- the real driver, on a machine without a device ----
+
+
+@pytest.fixture(scope="module")
+def driver():
+    """The folder of the real libraries that tests/driver.sh has fetched."""
+    folder = ROOT / "build" / "driver" / "lib"
+    if not (folder / "libcuda.so.1").exists():
+        pytest.skip(f"NO REAL DRIVER: {folder} IS NOT THERE (tests/driver.sh fetches it)")
+    if os.path.exists("/dev/nvidiactl"):
+        pytest.skip("a machine with a GPU: tests/gpu.sh is for it")
+    return folder
+
+
+def as_nobody():
+    """As root, libcuda would make device nodes."""
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+
+
+def run_as_nobody(tmp_path, name, *args):
+    """A copy where everybody may read it: the checkout may be closed to others."""
+    os.chmod(tmp_path, 0o755)
+    copy = shutil.copy(binary(name), tmp_path)
+    return subprocess.run(
+        [*as_nobody(), copy, *args], env={}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def public_copy(driver):
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    shutil.copytree(driver, folder / "lib", symlinks=True)
+    os.chmod(folder, 0o755)
+    return folder / "lib"
+
+
+@pytest.fixture(scope="module")
+def public_driver(driver):
+    folder = public_copy(driver)
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+@pytest.fixture
+def public_path():
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_real_driver_says_no_device(public_driver, public_path):
+    done = run_as_nobody(public_path, "worker-gpu", "--gpu-info", "--json", "--libcuda", str(public_driver))
+    assert done.returncode == 4, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert "CUDA_ERROR_NO_DEVICE (100)" in found["error"] and found["driver"]["cuda_version"] >= 11000
+    assert re.fullmatch(r"[\d.]+", found["driver"]["version"]) and not found["devices"]
+
+
+def test_handler_goes_on_with_the_real_driver(public_driver, public_path):
+    job = json.dumps({"input": {"a": [1, 2], "b": [3, 4]}})
+    done = run_as_nobody(public_path, "vector_add", "--libcuda", str(public_driver), "--test_input", job)
+    assert done.returncode == 0, done.stdout
+    assert result_of(done)["output"]["device"] == "CPU" and "NO_DEVICE" in result_of(done)["output"]["no_gpu"]

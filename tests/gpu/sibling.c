@@ -1,0 +1,5 @@
+__attribute__((visibility("default"))) int sibling_number(void);
+int sibling_number(void)
+{
+    return 7;
+}
