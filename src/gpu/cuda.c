@@ -117,7 +117,9 @@ static int open_driver(struct cuda *cuda, const char *explicit_path, struct err 
     int rc = loader_find(LIBRARY, explicit_path, path, sizeof path, err);
     cuda->find_us = now_us() - begun;
     if (rc != 0)
-        return rc;
+        return err_wrap(err, explicit_path != NULL && *explicit_path != '\0'
+                                 ? "--libcuda or RP_LIBCUDA"
+                                 : "no driver (was the container started with --gpus all?)");
     cuda->path = path;
     begun = now_us();
     rc = loader_open(path, &lib, err);
