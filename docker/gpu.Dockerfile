@@ -1,7 +1,9 @@
 # An image with a GPU's handler and nothing else: NVIDIA's container runtime puts the driver's own
-# libraries into it when it starts. The two variables are how it is told to; --gpus all of docker
-# sets the first as well. By hand, from a folder with the binary in it (build/worker-gpu, or
-# build/handlers/vector_add) under the name worker:
+# libraries into it when it starts, into /usr/lib64, since nothing here looks like Debian. The variables
+# are what it reads: which devices (--gpus of docker says so as well), and which of the driver's parts.
+# compute is libcuda and its compiler of PTX; older runtimes leave them out where nothing asks for them.
+# ./build.sh image build/handlers/vector_add makes this of any binary with the GPU part; by hand, from a
+# folder with the binary in it under the name worker:
 #     docker build -f docker/gpu.Dockerfile -t my-gpu-worker FOLDER
 #     docker run --rm --gpus all my-gpu-worker --gpu-info
 FROM scratch

@@ -3,8 +3,8 @@
 #
 # OUT.tar is for "docker load" (or podman, skopeo, crane). It is written here, without an engine, and
 # from the same binary comes the same archive, byte for byte: no dates, no names of users, one order.
-# What it describes is docker/Dockerfile's image; where an engine runs, that is built as well, unless
-# "archive" says to leave it.
+# What it describes is docker/Dockerfile's image, or docker/gpu.Dockerfile's for a binary with the GPU
+# part; where an engine runs, that is built as well, unless "archive" says to leave it.
 set -euo pipefail
 
 binary=$1
@@ -44,15 +44,34 @@ docker_arch() # BINARY
     esac
 }
 
+# A binary with the GPU part holds the names of the driver's calls; it may be of another processor, so
+# it is not asked.
+dockerfile_of() # BINARY
+{
+    if grep -qaF cuGetProcAddress "$1"; then
+        echo "$top/docker/gpu.Dockerfile"
+    else
+        echo "$top/docker/Dockerfile"
+    fi
+}
+
+# The Dockerfile's ENV as a member of the configuration, with a comma after it; nothing without one.
+environment_of() # DOCKERFILE
+{
+    local variables
+    variables=$(sed -n '/^ENV /,/[^\\]$/p' "$1" | { grep -oE '[A-Z_]+=[^ \]+' || true; } | sed 's/.*/"&"/' | paste -sd,)
+    [ -z "$variables" ] || printf '"Env":[%s],' "$variables"
+}
+
 write_archive()
 {
     local arch layer config
     arch=$(docker_arch "$binary")
     tar_same "$work/layer.tar" "$work/context" --mode=0755 worker
     layer=$(sha256_of "$work/layer.tar")
-    # The same fields as docker/Dockerfile.
+    # The same fields as in the Dockerfiles.
     cat >"$work/config.json" <<EOF
-{"architecture":"$arch","os":"linux","created":"1970-01-01T00:00:00Z","config":{"User":"65534:65534","Entrypoint":["/worker"],"WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:$layer"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"slim-worker $version"}]}
+{"architecture":"$arch","os":"linux","created":"1970-01-01T00:00:00Z","config":{$(environment_of "$dockerfile")"User":"65534:65534","Entrypoint":["/worker"],"WorkingDir":"/"},"rootfs":{"type":"layers","diff_ids":["sha256:$layer"]},"history":[{"created":"1970-01-01T00:00:00Z","created_by":"slim-worker $version"}]}
 EOF
     config=$(sha256_of "$work/config.json")
     mkdir -p "$work/archive/$layer"
@@ -77,7 +96,7 @@ build_with_engine()
         echo "docker's engine is of another architecture: the archive is the image"
     else
         docker build --quiet --tag "slim-worker:$version" --tag slim-worker:latest \
-            --file "$top/docker/Dockerfile" "$work/context" >"$work/docker.log" 2>&1 || {
+            --file "$dockerfile" "$work/context" >"$work/docker.log" 2>&1 || {
             cat "$work/docker.log" >&2
             die "docker build failed"
         }
@@ -86,6 +105,7 @@ build_with_engine()
 }
 
 [ -f "$binary" ] || die "there is no file $binary"
+dockerfile=$(dockerfile_of "$binary")
 [ -n "$version" ] || die "src/base/version.h names no version"
 rm -rf "$work"
 mkdir -p "$work/context" "$work/archive"

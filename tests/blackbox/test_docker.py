@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tarfile
 import uuid
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from docker_base import PYTHON, make_image
-from workerproc import BUILD
+from gpulib import driver_folder
+from workerproc import BUILD, ROOT
 
 HARDENED = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534"]
 PORT = 8443
@@ -73,11 +75,16 @@ def echo_image(engine):
     docker("image", "rm", "-f", tag, check=False)
 
 
+def described(outer):
+    """An open archive's manifest and configuration."""
+    manifest = json.load(outer.extractfile("manifest.json"))
+    return manifest, json.load(outer.extractfile(manifest[0]["Config"]))
+
+
 def test_archive_holds_the_binary_and_nothing_else(archive):
     """One layer, one file, a numeric user that is not root."""
     with tarfile.open(archive) as outer:
-        manifest = json.load(outer.extractfile("manifest.json"))
-        config = json.load(outer.extractfile(manifest[0]["Config"]))
+        manifest, config = described(outer)
         assert len(manifest) == 1 and len(manifest[0]["Layers"]) == 1
         with tarfile.open(fileobj=outer.extractfile(manifest[0]["Layers"][0])) as layer:
             files = [member for member in layer.getmembers() if not member.isdir()]
@@ -214,3 +221,68 @@ def test_job_over_tls_on_a_private_network(echo_image, python_image, private_net
     docker("stop", "--time", "20", worker)
     assert docker("inspect", "-f", "{{.State.ExitCode}}", worker).stdout.strip() == "0"
     assert "rpa_TESTKEY" not in log
+
+
+# ---- a GPU's image ----
+
+ASKS_FOR_GPU = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+
+
+def asked_for(environment):
+    """Those of a list of NAME=VALUE (or None) that NVIDIA's runtime reads."""
+    return dict(entry.split("=", 1) for entry in environment or [] if entry.startswith("NVIDIA_"))
+
+
+@pytest.mark.parametrize(
+    "name, wanted",
+    [("worker-gpu", ASKS_FOR_GPU), ("handlers/vector_add", ASKS_FOR_GPU), ("worker", {}), ("handlers/echo", {})],
+)
+def test_archive_asks_for_the_driver_if_its_binary_uses_one(tmp_path, name, wanted):
+    out = tmp_path / "image.tar"
+    command = [str(ROOT / "docker/image.sh"), str(BUILD / name), str(out), "archive"]
+    subprocess.run(command, check=True, capture_output=True)
+    with tarfile.open(out) as outer:
+        assert asked_for(described(outer)[1]["config"].get("Env")) == wanted
+
+
+def built(folder, dockerfile):
+    """The tag of an image of that folder."""
+    tag = f"slim-worker-test-gpu:{uuid.uuid4().hex[:12]}"
+    docker("build", "--tag", tag, "--file", str(dockerfile), str(folder))
+    return tag
+
+
+@pytest.fixture(scope="module")
+def gpu_image(engine, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gpu-image")
+    shutil.copy(BUILD / "worker-gpu", folder / "worker")
+    tag = built(folder, ROOT / "docker/gpu.Dockerfile")
+    yield tag
+    docker("image", "rm", "-f", tag, check=False)
+
+
+def test_dockerfile_asks_for_the_driver(gpu_image):
+    found = docker("image", "inspect", "-f", "{{json .Config.Env}}", gpu_image).stdout
+    assert asked_for(json.loads(found)) == ASKS_FOR_GPU
+
+
+def test_gpu_image_without_a_driver_says_what_to_do(gpu_image):
+    done = docker("run", *HARDENED, "--network", "none", gpu_image, "--gpu-info", check=False)
+    assert done.returncode == 3 and "--gpus all" in done.stdout and "no libcuda.so.1 in /usr/lib64" in done.stdout
+
+
+@pytest.mark.parametrize("with_links", [True, False], ids=["links", "the .1 link is missing"])
+def test_gpu_image_finds_the_driver_where_the_runtime_puts_it(gpu_image, tmp_path, with_links):
+    """The driver's libraries in /usr/lib64, by a layer on top since an engine may be far away; there is no device."""
+    for path in driver_folder().glob("*.so.*"):
+        if "nvvm" not in path.name and (with_links or not path.is_symlink()):
+            shutil.copy(path, tmp_path, follow_symlinks=False)
+    (tmp_path / "Dockerfile").write_text(f"FROM {gpu_image}\nCOPY . /usr/lib64/\n", "ascii")
+    tag = built(tmp_path, tmp_path / "Dockerfile")
+    try:
+        done = docker("run", *HARDENED, "--network", "none", tag, "--gpu-info", "--json", check=False)
+    finally:
+        docker("image", "rm", "-f", tag, check=False)
+    found = json.loads(done.stdout)
+    assert done.returncode == 4 and "CUDA_ERROR_NO_DEVICE (100)" in found["error"], found
+    assert re.fullmatch(r"/usr/lib64/libcuda\.so\.[\d.]+", found["driver"]["file"])
