@@ -524,5 +524,5 @@ MEASUREMENTS = {
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
     "http": through_http.all_figures,
     "size": sizes,
-    "gpu-load": gpu.load,
+    "gpu": gpu.all_figures,
 }

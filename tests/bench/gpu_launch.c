@@ -1,7 +1,9 @@
 /*
- * The other side of the launch figure: what tests/blackbox/handlers/gpu.c does for {"do": "launches"},
- * as an ordinary glibc program.
- *     gpu_launch LIBCUDA        prints [us a launch, us a launch that is waited for]
+ * The other side of the figures of a kernel: what tests/blackbox/handlers/gpu.c does for
+ * {"do": "poke"} and {"do": "launches"}, as an ordinary glibc program.
+ *     gpu_launch LIBCUDA
+ * Prints what a first kernel has written, once it is read back: 42; then, on a second line,
+ * [us a launch, us a launch that is waited for].
  */
 #include <dlfcn.h>
 #include <stdint.h>
@@ -9,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LAUNCHES = 1000 };
+enum { LAUNCHES = 1000, WRITTEN = 42 };
 
 static const char kernels[] = ".version 6.0\n.target sm_70\n.address_size 64\n"
                               ".visible .entry poke(.param .u64 at, .param .u32 value)\n{\n"
@@ -18,6 +20,11 @@ static const char kernels[] = ".version 6.0\n.target sm_70\n.address_size 64\n"
                               "    st.global.u32 [%a], %v;\n    ret;\n}\n";
 
 static void *library;
+static void *function, *stream;
+static uint64_t at;
+static int (*launch_kernel)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                            unsigned, void *, void **, void **);
+static int (*wait_stream)(void *);
 
 static void *find(const char *name)
 {
@@ -44,18 +51,10 @@ static double now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-int main(int argc, char **argv)
+static void open_device(void)
 {
-    void *context, *module, *function, *stream;
-    uint64_t at;
-    uint32_t value = 1;
+    void *context, *module;
     int device;
-    void *arguments[] = { &at, &value };
-    library = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
-    if (library == NULL)
-        return fprintf(stderr, "%s\n",
-                       argc > 1 ? dlerror() : "the path of libcuda.so.1 is missing"),
-               1;
     good(((int (*)(unsigned))find("cuInit"))(0), "cuInit");
     good(((int (*)(int *, int))find("cuDeviceGet"))(&device, 0), "cuDeviceGet");
     good(((int (*)(void **, int))find("cuDevicePrimaryCtxRetain"))(&context, device),
@@ -69,20 +68,54 @@ int main(int argc, char **argv)
          "cuModuleGetFunction");
     good(((int (*)(void **, unsigned))find("cuStreamCreate"))(&stream, 1), "cuStreamCreate");
     good(((int (*)(uint64_t *, size_t))find("cuMemAlloc_v2"))(&at, 4), "cuMemAlloc");
-    int (*launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                  void *, void **, void **) = find("cuLaunchKernel");
-    int (*wait)(void *) = find("cuStreamSynchronize");
-    double times[2];
-    for (int way = 0; way < 2; way++) {
-        times[way] = now_us();
-        for (int i = 0; i < LAUNCHES; i++) {
-            good(launch(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, NULL), "cuLaunchKernel");
-            if (way == 1)
-                good(wait(stream), "cuStreamSynchronize");
-        }
-        good(wait(stream), "cuStreamSynchronize");
-        times[way] = (now_us() - times[way]) / LAUNCHES;
+    launch_kernel = find("cuLaunchKernel");
+    wait_stream = find("cuStreamSynchronize");
+}
+
+static void launch(uint32_t value)
+{
+    void *arguments[] = { &at, &value };
+    good(launch_kernel(function, 1, 1, 1, 1, 1, 1, 0, stream, arguments, NULL), "cuLaunchKernel");
+}
+
+static void first_result(void)
+{
+    uint32_t value = 0;
+    int (*read)(void *, uint64_t, size_t, void *) = find("cuMemcpyDtoHAsync_v2");
+    launch(WRITTEN);
+    good(read(&value, at, sizeof value, stream), "cuMemcpyDtoHAsync");
+    good(wait_stream(stream), "cuStreamSynchronize");
+    printf("%u\n", value);
+    fflush(stdout);
+}
+
+/* Microseconds for each of many launches. */
+static double time_launches(int is_waited_for)
+{
+    double begun = now_us();
+    for (int i = 0; i < LAUNCHES; i++) {
+        launch(1);
+        if (is_waited_for)
+            good(wait_stream(stream), "cuStreamSynchronize");
     }
-    printf("[%.3f, %.3f]\n", times[0], times[1]);
+    good(wait_stream(stream), "cuStreamSynchronize");
+    return (now_us() - begun) / LAUNCHES;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: gpu_launch LIBCUDA\n");
+        return 2;
+    }
+    library = dlopen(argv[1], RTLD_NOW);
+    if (library == NULL) {
+        fprintf(stderr, "%s\n", dlerror());
+        return 1;
+    }
+    open_device();
+    first_result();
+    double alone = time_launches(0);
+    printf("[%.3f, %.3f]\n", alone, time_launches(1));
     return 0;
 }

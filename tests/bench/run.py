@@ -33,6 +33,7 @@ PROGRAMS = {
     "platform": (("platform.c", "desk.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
     "launch": (("launch.c",), ("-Wl,-z,now",)),
     "eventserver": (("eventserver.c",), ("-pthread",)),
+    "gpu_launch": (("gpu_launch.c",), ("-ldl",)),
 }
 # What a measurement wants besides an ordinary build, and how ./build.sh makes it.
 MORE_BUILDS = {
@@ -40,6 +41,7 @@ MORE_BUILDS = {
     "stream": ("handlers/stream", "handler", "tests/bench/stream.c"),
     "stop": ("handlers/stop", "handler", "tests/bench/stop.c"),
     "size": ("image.tar", "image"),
+    "gpu": ("test-handlers/gpu", "handler", "tests/blackbox/handlers/gpu.c", "-o", "build/test-handlers/gpu"),
 }
 
 
@@ -227,8 +229,11 @@ def main(argv):
               "these numbers are noisy.")
     print(table.render(rows, (lambda t: f"\033[1;31m{t}\033[0m") if colour else (lambda t: t)))
     missed = [row.name for row in rows if row.verdict() == "MISS"]
+    absent = [row.absent for row in rows if row.absent]
     print(f"\n{len(missed)} missed" + (": " + "; ".join(missed) if missed else "")
           + f". Every sample: {os.path.relpath(options.out)}")
+    if absent:
+        print(f"{len(absent)} NOT MEASURED: {', '.join(dict.fromkeys(absent))}")
     shutil.rmtree(bench.home, ignore_errors=True)
     return 0
 

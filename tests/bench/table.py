@@ -2,7 +2,7 @@
 
 import statistics
 
-DIGITS = {"ms": 2, "MiB": 2, "/s": 0, "KB": 1, "%": 2, "requests": 0}
+DIGITS = {"ms": 2, "us": 2, "MiB": 2, "/s": 0, "KB": 1, "%": 2, "requests": 0}
 
 
 def number(value, unit):
@@ -17,16 +17,19 @@ def number(value, unit):
 
 
 class Row:
-    """One figure. `limit` and `min_ratio` are what must be reached; None: nothing is asked."""
+    """One figure. `limit` and `min_ratio` are what must be reached; None: nothing is asked. `against` names the other
+    side where it is not the SDK; it is "sdk" in the samples all the same."""
 
-    def __init__(self, name, unit, limit=None, min_ratio=None, more_is_better=False):
-        self.name = name
+    def __init__(self, name, unit, limit=None, min_ratio=None, more_is_better=False, against=None):
+        self.name = f"{name}, against {against}" if against else name
+        self.other = "other" if against else "SDK"
         self.unit = unit
         self.limit = limit
         self.min_ratio = min_ratio
         self.more_is_better = more_is_better
         self.samples = {"ours": [], "sdk": []}
         self.errors = {}
+        self.absent = ""  # what this machine lacks for the figure
         self.note = ""
 
     def add(self, side, value):
@@ -63,12 +66,14 @@ class Row:
             sign = "≥" if self.more_is_better else "≤"
             parts.append(f"{sign} {number(self.limit, self.unit)}")
         if self.min_ratio is not None:
-            parts.append(f"≥ {self.min_ratio:g}x")
+            parts.append(f"≥ {self.min_ratio:.4g}x")
         return ", ".join(parts)
 
     def cell(self, side):
         if side in self.errors:
             return "failed"
+        if self.absent and side == "ours":
+            return self.absent
         value = self.median(side)
         return "-" if value is None else number(value, self.unit)
 
@@ -90,6 +95,7 @@ class Row:
             "ratio": self.ratio(),
             "target": self.target(),
             "verdict": self.verdict(),
+            "absent": self.absent,
             "note": self.note,
             **sides,
         }
@@ -97,7 +103,8 @@ class Row:
 
 def render(rows, bold=lambda text: text):
     """The table as text: ratio first. `bold` marks what was missed."""
-    head = ["figure", "ratio", "ours", "SDK", "target", ""]
+    others = dict.fromkeys(row.other for row in rows)
+    head = ["figure", "ratio", "ours", ", ".join(others), "target", ""]
     cells = [
         [r.name, r.ratio_cell(), r.cell("ours"), r.cell("sdk"), r.target(), r.verdict()]
         for r in rows

@@ -123,7 +123,7 @@ static double now_us(void)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* For tests/bench/gpu_api.py: a launch with nothing waiting, and one that is waited for, in us. */
+/* For tests/bench/gpu.py: a launch with nothing waiting, and one that is waited for, in us. */
 static int do_launches(rp_job *job)
 {
     enum { LAUNCHES = 1000 };
