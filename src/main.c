@@ -3,8 +3,8 @@
  * answers every job with its input, which is enough to see an endpoint work end to end.
  *
  * Built twice: as build/worker, and as build/worker-gpu with the GPU's fitness checks and --gpu-info.
- * One binary with everything would be more than twice as large (README, "A GPU"), and most of the
- * growth is the table of glibc's names, of no use to whoever has no GPU.
+ * One binary with everything would be 1.6 times as large (README, "A GPU"), and most of the growth is
+ * the table of glibc's names, of no use to whoever has no GPU.
  */
 #include "worker.h"
 

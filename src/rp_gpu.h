@@ -32,9 +32,10 @@
  *     }
  *
  * rp_config.gpu = &rp_gpu_part links this in: a loader for the driver's library and the names of
- * glibc that it imports, 422 KB in all (the worker has 375 KB without). A handler without it (echo) carries none of that, which is
- * why it is a member of rp_config and not always there. It also brings the worker's own use of the
- * GPU: the fitness checks, --gpu-info, and the end of a worker whose GPU has failed.
+ * glibc that it imports, 246 KB (build/worker-gpu has 642 KB, build/worker 395 KB). A handler without
+ * it (echo) carries none of that, which is why it is a member of rp_config and not always there. It
+ * also brings the worker's own use of the GPU: the fitness checks, --gpu-info, and the end of a worker
+ * whose GPU has failed.
  *
  * The contract of all functions here, beside worker.h's:
  *  - They may be called from any thread with a stack of 8 MiB: setup's, a handler's, or one of your
@@ -70,7 +71,7 @@ typedef struct rp_gpu rp_gpu;
  *
  * RP_OK. RP_MISSING where this machine has no such GPU: rp_gpu_error() says whether it is the
  * driver or the device that is not there; a handler may go on without. RP_FAILED where there is one
- * that does not work, or rp_config.gpu is not set.
+ * that does not work, or rp_config.gpu is not set. *gpu is NULL without success.
  */
 int rp_gpu_open(int index, rp_gpu **gpu);
 

@@ -100,6 +100,7 @@ static int init_driver(struct cuda *cuda, struct err *err)
         result = cuda->get_count(&cuda->device_count);
     if (result == CUDA_SUCCESS && cuda->device_count < 1)
         result = CUDA_NO_DEVICE;
+    cuda->start_result = result;
     if (result == CUDA_SUCCESS)
         return 0;
     snprintf(what, sizeof what, "driver present (%.200s, CUDA %d.%d), %s%s", cuda->path,

@@ -18,9 +18,8 @@
 
 #include "base/err.h"
 
-#define CUDA_ABI 11030 /* the declarations below are those of CUDA 11.3 */
-#define CUDA_OLDEST \
-    11000 /* what kernels for sm_80 need, and the oldest cuDevicePrimaryCtxRelease */
+#define CUDA_ABI 11030    /* the declarations below are those of CUDA 11.3 */
+#define CUDA_OLDEST 11000 /* the first with cuDevicePrimaryCtxRelease_v2, and with sm_80 */
 #define CUDA_UUID_BYTES 16
 
 /* Results that are told apart here; all are positive but success. */
@@ -31,17 +30,19 @@ enum cuda_result {
     CUDA_DRIVER_MISMATCH = 803,
 };
 
-enum cuda_attribute { /* CU_DEVICE_ATTRIBUTE_... */
-                      CUDA_MAX_THREADS_PER_BLOCK = 1,
-                      CUDA_MULTIPROCESSORS = 16,
-                      CUDA_CAPABILITY_MAJOR = 75,
-                      CUDA_CAPABILITY_MINOR = 76,
-                      CUDA_MEMORY_POOLS = 115,
+/* CU_DEVICE_ATTRIBUTE_... */
+enum cuda_attribute {
+    CUDA_MAX_THREADS_PER_BLOCK = 1,
+    CUDA_MULTIPROCESSORS = 16,
+    CUDA_CAPABILITY_MAJOR = 75,
+    CUDA_CAPABILITY_MINOR = 76,
+    CUDA_MEMORY_POOLS = 115,
 };
 
-enum cuda_jit { /* CU_JIT_... */
-                CUDA_JIT_ERROR_LOG = 5,
-                CUDA_JIT_ERROR_LOG_BYTES = 6,
+/* CU_JIT_... */
+enum cuda_jit {
+    CUDA_JIT_ERROR_LOG = 5,
+    CUDA_JIT_ERROR_LOG_BYTES = 6,
 };
 
 #define CUDA_STREAM_NON_BLOCKING 1u /* does not wait for the default stream, nor that for it */
@@ -110,6 +111,7 @@ struct cuda_uuid {
 struct cuda {
     const char *path; /* of the file that was loaded; "" where there is none */
     int version;      /* 12020 is CUDA 12.2: the newest that the driver knows; 0 if not known */
+    int start_result; /* of the driver's start: CUDA_SUCCESS, CUDA_NO_DEVICE, ... */
     int device_count;
     int64_t find_us, load_us, init_us; /* how long these steps took */
     // NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration

@@ -10,7 +10,7 @@
 #include "job/gpu_inside.h"
 
 static const struct config *the_config; /* NULL: rp_config.gpu is not set */
-static const struct cuda *the_cuda;     /* set once, under the lock */
+static const struct cuda *the_cuda;     /* set under the lock, before a device is given out */
 static struct rp_gpu devices[GPU_DEVICES_MAX];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over the two above */
 
@@ -90,9 +90,9 @@ int gpu_driver(const struct cuda **cuda)
         gpu_complain(RP_FAILED, "rp_config.gpu is not set to &rp_gpu_part (see rp_gpu.h)");
         return RP_FAILED;
     }
-    int rc = cuda_open(the_config->gpu.libcuda, cuda, &thread_error);
-    if (rc != 0)
-        return RP_MISSING;
+    if (cuda_open(the_config->gpu.libcuda, cuda, &thread_error) != 0)
+        return (*cuda)->path[0] == '\0' || (*cuda)->start_result == CUDA_NO_DEVICE ? RP_MISSING
+                                                                                   : RP_FAILED;
     loader_enter();
     return RP_OK;
 }
@@ -176,6 +176,7 @@ int rp_gpu_open(int index, rp_gpu **gpu)
 {
     const struct cuda *cuda;
     int rc = gpu_driver(&cuda);
+    *gpu = NULL;
     if (rc != RP_OK)
         return rc;
     if (index < 0 || index >= cuda->device_count || index >= GPU_DEVICES_MAX)
@@ -186,7 +187,8 @@ int rp_gpu_open(int index, rp_gpu **gpu)
     if (devices[index].context == NULL)
         rc = open_device(cuda, index, &devices[index]);
     pthread_mutex_unlock(&lock);
-    *gpu = &devices[index];
+    if (rc == RP_OK)
+        *gpu = &devices[index];
     return rc;
 }
 

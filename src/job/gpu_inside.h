@@ -44,7 +44,8 @@ struct gpu_block {
 
 /*
  * The driver, opened when first asked for; the outcome is this thread's error then. RP_OK,
- * RP_MISSING where there is no driver or no device, RP_FAILED where rp_config.gpu is not set.
+ * RP_MISSING where there is no driver or no device, RP_FAILED where the driver that is there cannot
+ * be loaded or does not start, or rp_config.gpu is not set.
  */
 int gpu_driver(const struct cuda **cuda);
 

@@ -67,8 +67,8 @@ class Driver:
 
 
 def _user():
-    """As an ordinary user: root's cuInit makes device nodes where there are none."""
-    if os.geteuid() != 0 or os.path.exists("/dev/nvidiactl"):
+    """As an ordinary user: where no driver is in the kernel, root's cuInit makes device nodes all the same."""
+    if os.geteuid() != 0 or os.path.exists("/proc/driver/nvidia"):
         return {}
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
