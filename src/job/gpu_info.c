@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "codec/json.h"
 #include "job/gpu_inside.h"
@@ -23,13 +23,6 @@ struct info {
     struct err err; /* why there is no device, or not all is known */
     int status;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void find_file(struct info *info)
 {
@@ -53,7 +46,7 @@ static void collect(struct info *info, const char *libcuda)
         info->status = rc == ERR_PEER ? INFO_NO_DEVICE : INFO_NO_DRIVER;
         return;
     }
-    int64_t begun = now_us();
+    int64_t begun = clock_now_us();
     for (int i = 0; i < info->cuda->device_count && i < GPU_DEVICES_MAX; i++) {
         const char *call;
         int result = gpu_describe(info->cuda, i, &info->devices[i], &call);
@@ -66,7 +59,7 @@ static void collect(struct info *info, const char *libcuda)
         }
         info->count++;
     }
-    info->devices_us = now_us() - begun;
+    info->devices_us = clock_now_us() - begun;
 }
 
 /* --- as text ------------------------------------------------------------------------------- */
