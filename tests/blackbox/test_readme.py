@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from workerproc import BUILD, ROOT, RUNNER
 
 README = ROOT / "README.md"
+HAS_GPU = Path("/proc/driver/nvidia").exists()
 NOT_YET = {"--rp_serve_api", "--rp_api_port", "--rp_api_host", "--rp_api_concurrency", "--rp_debugger"}
 
 # In one process, one after the other: several builds in the same folder would be in each other's way.
@@ -91,7 +93,7 @@ def commands():
 def checkout(tmp_path_factory):
     """A copy of the repository, built as far as this one is, with the example saved under its name."""
     folder = tmp_path_factory.mktemp("readme") / "checkout"
-    left_out = shutil.ignore_patterns(".git", "__pycache__", "venv*", "bench*", "log", "tests", "*.tar")
+    left_out = shutil.ignore_patterns(".git", "__pycache__", "venv*", "bench*", "driver", "log", "tests", "*.tar")
     shutil.copytree(ROOT, folder, symlinks=True, ignore=left_out)
     name = re.search(r"as `(\w+\.c)`", README.read_text("utf-8"))
     (folder / (name[1] if name else "greet.c")).write_text(first_block("c"), "utf-8")
@@ -106,6 +108,8 @@ def test_command_as_written(checkout, command):
         and subprocess.run(["docker", "version"], capture_output=True, check=False).returncode
     ):
         pytest.skip(f"NO DOCKER ENGINE, NOT RUN: {command}")
+    if "--gpus" in command and not HAS_GPU:
+        pytest.skip(f"NO GPU, NOT RUN: {command}")
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=checkout,
@@ -116,7 +120,8 @@ def test_command_as_written(checkout, command):
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}"
+    good = (0, 3, 4) if "--gpu-info" in command and not HAS_GPU else (0,)
+    assert done.returncode in good, f"{command}\n{done.stdout}"
 
 
 def test_what_it_names_exists():
@@ -130,5 +135,27 @@ def test_what_it_names_exists():
     flags = subprocess.run(
         [*RUNNER, str(BUILD / "worker"), "--help"], capture_output=True, text=True, check=True
     ).stdout
-    for flag in set(re.findall(r"--(?:test|rp)_[a-z_]+", text)) - NOT_YET:
+    in_table = re.findall(r"`(--[a-z_-]+)", "\n".join(re.findall(r"^\| `--.*?\|", text, re.M)))
+    for flag in {*re.findall(r"--(?:test|rp)_[a-z_]+", text), *in_table} - NOT_YET:
         assert flag in flags, f"the README names {flag}; worker --help does not"
+
+
+def gpu_section():
+    return re.search(r"^## A GPU\n(.*?)^## ", README.read_text("utf-8"), re.M | re.S)[1]
+
+
+def test_gpu_names_are_as_many_as_it_says():
+    table = (ROOT / "src/gpu/libc_names.def").read_text("utf-8")
+    assert f"{len(re.findall(r'^(?:SAME|FROM|OWN)[(]', table, re.M)):,} names of glibc" in gpu_section()
+
+
+def test_gpu_driver_is_looked_for_where_it_says():
+    """The folders in the README, in its order, are those that the worker names where it finds no driver."""
+    if RUNNER:
+        pytest.skip("the folders differ by processor")
+    done = subprocess.run([str(BUILD / "worker-gpu"), "--gpu-info"], env={}, capture_output=True, text=True, check=False)
+    looked = re.search(r"no libcuda\.so\.1 in (.*)", done.stdout)
+    if not looked:
+        pytest.skip(f"A DRIVER IS INSTALLED HERE, SO NO FOLDERS ARE NAMED: {done.stdout.splitlines()[0]}")
+    order = re.search(r"`LD_LIBRARY_PATH`,(.*?)\. Where", gpu_section(), re.S)[1]
+    assert re.findall(r"`(/[^`]*)`", order) == looked[1].split(", ")
