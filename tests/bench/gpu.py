@@ -20,6 +20,7 @@ PROBES = {side: os.path.join(ROOT, "build", "gpu", name) for side, name in (("ou
 LOADS = 20  # in one round and of each side, taking turns; a load is one millisecond
 RUNS = 5  # the same, of all else
 NOBODY = 65534
+ENVIRONMENT = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
 NO_DRIVER = 3  # exit status of tests/driver.sh
 PATIENCE_S = 60
 AT_MOST_TIMES_1_2 = 1 / 1.2  # of the other side's time, as a least ratio
@@ -73,11 +74,11 @@ def _user():
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
-def _run(command, good=(0,), env=None):
+def _run(command, good=(0,)):
     """What it printed."""
     done = subprocess.run(
         command,
-        env={} if env is None else env,
+        env=ENVIRONMENT,
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -103,7 +104,7 @@ def _until_line(command, pattern):
     """ms from just before the process is made to the line of its output that has the pattern."""
     begun, took, line = time.perf_counter(), None, ""
     with subprocess.Popen(
-        command, env={}, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **_user()
+        command, env=ENVIRONMENT, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **_user()
     ) as process:
         for line in process.stdout:
             if took is None and pattern in line:
