@@ -42,13 +42,13 @@ static void take_pointer(void *to, void *pointer)
 static void *get_address(const struct getter *getter, const struct call *call)
 {
     void *address = NULL;
-    int status = 0, rc = CUDA_NO_DEVICE;
+    int status = 0, result = CUDA_SUCCESS;
     if (getter->get_v2 != NULL)
-        rc = getter->get_v2(call->name, &address, CUDA_ABI, 0, &status);
+        result = getter->get_v2(call->name, &address, CUDA_ABI, 0, &status);
     else if (getter->get != NULL)
-        rc = getter->get(call->name, &address, CUDA_ABI, 0);
-    return rc == CUDA_SUCCESS && address != NULL ? address
-                                                 : loader_symbol(getter->lib, call->symbol);
+        result = getter->get(call->name, &address, CUDA_ABI, 0);
+    return result == CUDA_SUCCESS && address != NULL ? address
+                                                     : loader_symbol(getter->lib, call->symbol);
 }
 
 static int bind_calls(struct cuda *cuda, struct loader_lib *lib, struct err *err)
