@@ -7,7 +7,6 @@ void job_table_init(struct job_table *table)
     *table = (struct job_table){ 0 };
     table->queue_end = &table->queue_first;
     pthread_mutex_init(&table->lock, NULL);
-    flag_cond_init(&table->queued);
     flag_cond_init(&table->changed);
 }
 
@@ -19,16 +18,82 @@ static struct job *find(struct job_table *table, slice id)
     return job;
 }
 
-static void add_one(struct job_table *table, struct job *job)
+/* For the taker and the shutdown, who wait in turn or not at all: seldom worth a system call. */
+static void tell_change(struct job_table *table)
 {
-    job->next = NULL;
+    if (table->watchers > 0)
+        pthread_cond_broadcast(&table->changed);
+}
+
+static bool wait_change(struct job_table *table, deadline_ms deadline)
+{
+    table->watchers++;
+    bool in_time = flag_cond_wait(&table->changed, &table->lock, deadline);
+    table->watchers--;
+    return in_time;
+}
+
+static void hold(struct job_table *table, struct job *job)
+{
     job->held_next = table->held;
+    job->held_link = &table->held;
+    if (table->held != NULL)
+        table->held->held_link = &job->held_next;
     table->held = job;
     table->held_count++;
+}
+
+static void let_go(struct job_table *table, struct job *job)
+{
+    *job->held_link = job->held_next;
+    if (job->held_next != NULL)
+        job->held_next->held_link = job->held_link;
+    table->held_count--;
+}
+
+static void enqueue(struct job_table *table, struct job *job)
+{
+    job->next = NULL;
     *table->queue_end = job;
     table->queue_end = &job->next;
     table->queue_count++;
-    pthread_cond_signal(&table->queued);
+}
+
+static struct job *dequeue(struct job_table *table)
+{
+    struct job *job = table->queue_first;
+    if (job == NULL)
+        return NULL;
+    table->queue_first = job->next;
+    if (table->queue_first == NULL)
+        table->queue_end = &table->queue_first;
+    table->queue_count--;
+    job->next = NULL;
+    job->begun_ms = clock_now_ms();
+    return job;
+}
+
+/* Gives waiting slots what there is for them: the last to come first, whose memory is still warm. */
+static struct job_waiter *serve(struct job_table *table)
+{
+    struct job_waiter *served = NULL;
+    while (table->waiters != NULL && (table->queue_first != NULL || table->ended)) {
+        struct job_waiter *waiter = table->waiters;
+        table->waiters = waiter->next;
+        waiter->job = dequeue(table);
+        waiter->next = served;
+        served = waiter;
+    }
+    return served;
+}
+
+/* Not under the lock, which those that are woken want next. */
+static void wake_up(struct job_waiter *served)
+{
+    for (struct job_waiter *next; served != NULL; served = next) {
+        next = served->next;
+        sem_post(&served->served);
+    }
 }
 
 size_t job_table_add(struct job_table *table, struct job *jobs)
@@ -37,47 +102,49 @@ size_t job_table_add(struct job_table *table, struct job *jobs)
     for (struct job *job = jobs, *next; job != NULL; job = next) {
         next = job->next;
         if (job->own_id || find(table, job->id) == NULL) {
-            add_one(table, job);
+            hold(table, job);
+            enqueue(table, job);
             continue;
         }
         const struct log_tag tag = job_tag(job);
         log_write(LOG_WARN, &tag, "Handed out again while it is still here; it is run once.");
         job_release(job);
     }
-    size_t unserved = table->queue_count > table->waiting ? table->queue_count - table->waiting : 0;
+    struct job_waiter *served = serve(table);
+    size_t unserved = table->queue_count;
     pthread_mutex_unlock(&table->lock);
+    wake_up(served);
     return unserved;
 }
 
-struct job *job_table_next(struct job_table *table)
+void job_waiter_init(struct job_waiter *waiter)
+{
+    *waiter = (struct job_waiter){ 0 };
+    sem_init(&waiter->served, 0, 0);
+}
+
+struct job *job_table_next(struct job_table *table, struct job_waiter *waiter)
 {
     pthread_mutex_lock(&table->lock);
-    table->waiting++;
-    while (table->queue_first == NULL && !table->ended)
-        pthread_cond_wait(&table->queued, &table->lock);
-    table->waiting--;
-    struct job *job = table->queue_first;
-    if (job != NULL) {
-        table->queue_first = job->next;
-        if (table->queue_first == NULL)
-            table->queue_end = &table->queue_first;
-        job->next = NULL;
-        table->queue_count--;
-        job->begun_ms = clock_now_ms();
+    struct job *job = dequeue(table);
+    bool waits = job == NULL && !table->ended;
+    if (waits) {
+        waiter->next = table->waiters;
+        table->waiters = waiter;
     }
     pthread_mutex_unlock(&table->lock);
-    return job;
+    if (!waits)
+        return job;
+    while (sem_wait(&waiter->served) != 0)
+        continue; /* a signal came */
+    return waiter->job;
 }
 
 void job_table_settle(struct job_table *table, struct job *job)
 {
     pthread_mutex_lock(&table->lock);
-    struct job **link = &table->held;
-    while (*link != job)
-        link = &(*link)->held_next;
-    *link = job->held_next;
-    table->held_count--;
-    pthread_cond_broadcast(&table->changed);
+    let_go(table, job);
+    tell_change(table);
     pthread_mutex_unlock(&table->lock);
     job_release(job);
 }
@@ -86,7 +153,7 @@ bool job_table_wait_room(struct job_table *table, size_t slots, deadline_ms dead
 {
     pthread_mutex_lock(&table->lock);
     while (table->held_count >= slots && !table->closed)
-        if (!flag_cond_wait(&table->changed, &table->lock, deadline))
+        if (!wait_change(table, deadline))
             break;
     bool open = !table->closed;
     *room = open && table->held_count < slots ? slots - table->held_count : 0;
@@ -98,7 +165,7 @@ void job_table_close(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = true;
-    pthread_cond_broadcast(&table->changed);
+    tell_change(table);
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -106,16 +173,17 @@ void job_table_end(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = table->ended = true;
-    pthread_cond_broadcast(&table->queued);
-    pthread_cond_broadcast(&table->changed);
+    struct job_waiter *served = serve(table);
+    tell_change(table);
     pthread_mutex_unlock(&table->lock);
+    wake_up(served);
 }
 
 bool job_table_wait_empty(struct job_table *table, deadline_ms deadline)
 {
     pthread_mutex_lock(&table->lock);
     while (table->held_count > 0 || !table->ended)
-        if (!flag_cond_wait(&table->changed, &table->lock, deadline))
+        if (!wait_change(table, deadline))
             break;
     bool empty = table->held_count == 0 && table->ended;
     pthread_mutex_unlock(&table->lock);

@@ -7,6 +7,7 @@
 #define APP_JOB_TABLE_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,18 +15,25 @@
 #include "base/clock.h"
 #include "job/job.h"
 
+/* A slot's place to wait for its next job, each with a semaphore: no slot is woken for nothing. */
+struct job_waiter {
+    struct job_waiter *next;
+    sem_t served;
+    struct job *job; /* what it got; NULL: there will be no more */
+};
+
 struct job_table {
     pthread_mutex_t lock;
-    pthread_cond_t queued;  /* a job for a waiting slot */
     pthread_cond_t changed; /* fewer jobs held, or closed: for the taker and the shutdown */
+    size_t watchers;        /* threads that wait for that */
     struct job *held;       /* all of them, by held_next */
     size_t held_count;
     struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;
     size_t queue_count;
-    size_t waiting; /* slots in job_table_next */
-    bool closed;    /* no more jobs are to be taken */
-    bool ended;     /* and none will come: the taker has gone */
+    struct job_waiter *waiters; /* slots in job_table_next: there are none while jobs are queued */
+    bool closed;                /* no more jobs are to be taken */
+    bool ended;                 /* and none will come: the taker has gone */
 };
 
 void job_table_init(struct job_table *table);
@@ -33,12 +41,17 @@ void job_table_init(struct job_table *table);
 /*
  * Takes over a list of jobs. One whose id is already here is released: it runs once,
  * unless its id is its client's own choice. Returns how
- * many queued jobs there are beyond the slots that wait for one.
+ * many jobs are queued for which no slot waited.
  */
 size_t job_table_add(struct job_table *table, struct job *jobs);
 
-/* The next queued job; blocks until there is one. NULL once none is left and none will come. */
-struct job *job_table_next(struct job_table *table);
+void job_waiter_init(struct job_waiter *waiter);
+
+/*
+ * The next queued job; blocks until there is one. NULL once none is left and none will come. The
+ * waiter is one thread's own, linked until this returns, and used again for the next job.
+ */
+struct job *job_table_next(struct job_table *table, struct job_waiter *waiter);
 
 /* Removes a job whose result is settled, and releases it. */
 void job_table_settle(struct job_table *table, struct job *job);

@@ -8,6 +8,7 @@
 struct slot {
     const struct slot_context *context;
     struct outlet outlet;
+    struct job_waiter waiter;
     struct rp_job job;
     struct result result;
     void *state; /* the handler's */
@@ -96,13 +97,14 @@ static void *slot_main(void *argument)
     struct slot slot = { .context = context };
     struct err err = { 0 };
     struct job *job;
+    job_waiter_init(&slot.waiter);
     if (open_slot(&slot, &err) != 0) {
         log_write(LOG_ERROR, NULL, "%s", err.text);
         context->finish(context->owner, 1);
         return NULL; /* the process ends now: nothing to free */
     }
     context->opened(context->owner);
-    while ((job = job_table_next(context->table)) != NULL)
+    while ((job = job_table_next(context->table, &slot.waiter)) != NULL)
         run_job(&slot, job);
     close_slot(&slot);
     return NULL;

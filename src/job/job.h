@@ -25,18 +25,19 @@ struct delivery {
 
 struct job {
     struct delivery *delivery;
-    struct job *next;      /* in the list it was taken in, then in the queue */
-    struct job *held_next; /* in the table of all jobs held (app/job_table.h) */
-    slice text;            /* the job object, checked JSON, inside the delivery's body */
-    slice input;           /* its input, any JSON value, inside text */
-    slice id;              /* decoded; a number's text as it stands */
-    slice batch_id;        /* decoded; empty where none */
-    struct json_info info; /* of text; values is 0 where not counted yet */
-    bool own_id;           /* its client chose the id: another job may have the same */
-    const char *defect;    /* NULL, or why the job cannot run: it is answered with this error */
-    struct flag stop;      /* raised when the job is to end early, */
-    atomic_int why;        /* an enum job_stop: and why */
-    int64_t begun_ms;      /* when a slot took it; 0 before. Under the job table's lock */
+    struct job *next;       /* in the list it was taken in, then in the queue */
+    struct job *held_next;  /* in the table of all jobs held (app/job_table.h) */
+    struct job **held_link; /* what points to this one there */
+    slice text;             /* the job object, checked JSON, inside the delivery's body */
+    slice input;            /* its input, any JSON value, inside text */
+    slice id;               /* decoded; a number's text as it stands */
+    slice batch_id;         /* decoded; empty where none */
+    struct json_info info;  /* of text; values is 0 where not counted yet */
+    bool own_id;            /* its client chose the id: another job may have the same */
+    const char *defect;     /* NULL, or why the job cannot run: it is answered with this error */
+    struct flag stop;       /* raised when the job is to end early, */
+    atomic_int why;         /* an enum job_stop: and why */
+    int64_t begun_ms;       /* when a slot took it; 0 before. Under the job table's lock */
 };
 
 enum job_stop {

@@ -1,4 +1,5 @@
 /* job/job and app/job_table: deliveries read in place, and the table of jobs held. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,6 +151,14 @@ static size_t room_of(struct job_table *table, size_t slots)
     return room;
 }
 
+/* For a call that will not wait. */
+static struct job_waiter *waiter(void)
+{
+    static struct job_waiter unused;
+    job_waiter_init(&unused);
+    return &unused;
+}
+
 static void assert_ids(struct job_table *table, const char *expected)
 {
     struct buf ids;
@@ -158,6 +167,52 @@ static void assert_ids(struct job_table *table, const char *expected)
     assert_int_equal(job_table_ids(table, &ids, &err), 0);
     assert_true(slice_is(buf_slice(&ids), expected));
     buf_free(&ids);
+}
+
+struct waiting_slot {
+    struct job_table *table;
+    struct job_waiter waiter;
+    int done; /* jobs it got before the last word */
+};
+
+static void *slot_that_waits(void *argument)
+{
+    struct waiting_slot *slot = argument;
+    struct job *job;
+    while ((job = job_table_next(slot->table, &slot->waiter)) != NULL) {
+        slot->done++;
+        job_table_settle(slot->table, job);
+    }
+    return NULL;
+}
+
+static void waiting_slots_get_each_job_once(void **state)
+{
+    enum { SLOTS = 8, ROUNDS = 500 };
+    struct job_table table;
+    struct waiting_slot slots[SLOTS] = { 0 };
+    pthread_t threads[SLOTS];
+    int done = 0;
+    size_t room = 0;
+    (void)state;
+    job_table_init(&table);
+    for (int i = 0; i < SLOTS; i++) {
+        slots[i].table = &table;
+        job_waiter_init(&slots[i].waiter);
+        assert_int_equal(pthread_create(&threads[i], NULL, slot_that_waits, &slots[i]), 0);
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_true(job_table_wait_room(&table, SLOTS - 1, DEADLINE_NEVER, &room));
+        job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+        assert_true(job_table_wait_room(&table, 1, DEADLINE_NEVER, &room)); /* both are done */
+    }
+    job_table_end(&table);
+    for (int i = 0; i < SLOTS; i++) {
+        pthread_join(threads[i], NULL);
+        done += slots[i].done;
+    }
+    assert_int_equal(done, 2 * ROUNDS);
+    assert_true(job_table_wait_empty(&table, DEADLINE_NEVER));
 }
 
 static void jobs_are_held_until_settled(void **state)
@@ -172,7 +227,7 @@ static void jobs_are_held_until_settled(void **state)
     assert_int_equal(room_of(&table, 3), 1);
     assert_int_equal(room_of(&table, 2), 0);
     assert_int_equal(room_of(&table, 1), 0);
-    struct job *a = job_table_next(&table), *b = job_table_next(&table);
+    struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter());
     assert_true(slice_is(a->id, "a"));
     assert_true(slice_is(b->id, "b"));
     assert_ids(&table, "b,a");
@@ -195,11 +250,11 @@ static void an_id_runs_once_at_a_time(void **state)
     job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"a\",\"input\":2}]"));
     job_table_add(&table, read_all("{\"id\":\"a\",\"input\":3}"));
     assert_ids(&table, "a");
-    struct job *first = job_table_next(&table);
+    struct job *first = job_table_next(&table, waiter());
     assert_true(slice_is(first->input, "1"));
     job_table_settle(&table, first);
     job_table_add(&table, read_all("{\"id\":\"a\",\"input\":4}"));
-    struct job *again = job_table_next(&table);
+    struct job *again = job_table_next(&table, waiter());
     assert_true(slice_is(again->input, "4"));
     job_table_settle(&table, again);
 }
@@ -212,7 +267,7 @@ static void only_the_named_job_is_stopped(void **state)
     job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
     assert_false(job_table_stop(&table, slice_from("c")));
     assert_true(job_table_stop(&table, slice_from("b")));
-    struct job *a = job_table_next(&table), *b = job_table_next(&table);
+    struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter());
     assert_false(flag_is_raised(&a->stop));
     assert_true(flag_is_raised(&b->stop));
     job_table_settle(&table, a);
@@ -231,11 +286,11 @@ static void a_closed_table_runs_what_it_holds(void **state)
     /* What was read just before the end is run too. */
     job_table_add(&table, read_all("{\"id\":\"late\",\"input\":1}"));
     job_table_end(&table);
-    struct job *a = job_table_next(&table), *late = job_table_next(&table);
+    struct job *a = job_table_next(&table, waiter()), *late = job_table_next(&table, waiter());
     assert_true(slice_is(late->id, "late"));
     job_table_settle(&table, a);
     job_table_settle(&table, late);
-    assert_null(job_table_next(&table));
+    assert_null(job_table_next(&table, waiter()));
 }
 
 int main(void)
@@ -246,6 +301,7 @@ int main(void)
         cmocka_unit_test(ids_have_a_limit),
         cmocka_unit_test(batch_id_and_local_id),
         cmocka_unit_test(jobs_are_held_until_settled),
+        cmocka_unit_test(waiting_slots_get_each_job_once),
         cmocka_unit_test(an_id_runs_once_at_a_time),
         cmocka_unit_test(only_the_named_job_is_stopped),
         cmocka_unit_test(a_closed_table_runs_what_it_holds),
