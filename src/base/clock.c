@@ -4,11 +4,16 @@
 #include <limits.h>
 #include <time.h>
 
-int64_t clock_now_ms(void)
+int64_t clock_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_now_ms(void)
+{
+    return clock_now_us() / 1000;
 }
 
 deadline_ms clock_deadline(int64_t timeout_ms)

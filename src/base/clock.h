@@ -15,6 +15,9 @@ typedef int64_t deadline_ms; /* a point on the monotonic clock, or DEADLINE_NEVE
 /* Milliseconds since some fixed point in the past (CLOCK_MONOTONIC). */
 int64_t clock_now_ms(void);
 
+/* The same in microseconds, to tell how long something took. */
+int64_t clock_now_us(void);
+
 /* The deadline `timeout_ms` from now. */
 deadline_ms clock_deadline(int64_t timeout_ms);
 

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "gpu/loader.h"
 
 #define LIBRARY "libcuda.so.1"
@@ -32,13 +32,6 @@ struct getter {
     get_function *get;
     get_function_v2 *get_v2;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* A pointer to data as one to a function: POSIX wants it to work, ISO C has no words for it. */
 static void take_pointer(void *to, void *pointer)
@@ -113,22 +106,22 @@ static int open_driver(struct cuda *cuda, const char *explicit_path, struct err 
 {
     static char path[LOADER_PATH_BYTES];
     struct loader_lib *lib;
-    int64_t begun = now_us();
+    int64_t begun = clock_now_us();
     int rc = loader_find(LIBRARY, explicit_path, path, sizeof path, err);
-    cuda->find_us = now_us() - begun;
+    cuda->find_us = clock_now_us() - begun;
     if (rc != 0)
         return rc;
     cuda->path = path;
-    begun = now_us();
+    begun = clock_now_us();
     rc = loader_open(path, &lib, err);
     if (rc == 0)
         rc = bind_calls(cuda, lib, err);
-    cuda->load_us = now_us() - begun;
+    cuda->load_us = clock_now_us() - begun;
     if (rc != 0)
         return rc;
-    begun = now_us();
+    begun = clock_now_us();
     rc = init_driver(cuda, err);
-    cuda->init_us = now_us() - begun;
+    cuda->init_us = clock_now_us() - begun;
     return rc;
 }
 
