@@ -14,6 +14,7 @@
  *   FAKE_CUDA_HANG=CALL      never returns
  *   FAKE_CUDA_SLOW=CALL=MS   takes so long
  *   FAKE_CUDA_WRONG=1        kernels' results are off
+ *   FAKE_CUDA_FORGETS=1      memory that is filled has a byte off
  *   FAKE_CUDA_POOLS=1        there is cuMemAllocAsync
  *   FAKE_CUDA_GETTER=0       cuGetProcAddress knows nothing
  *   FAKE_CUDA_TRACE=FILE     a line for each call; at the end what is still allocated
@@ -326,6 +327,11 @@ static void run_vector_add(const struct work *work)
         sum[count / 2] += 1;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static void run_matmul(const struct work *work)
 {
     uint32_t n = (uint32_t)work->argument[3];
@@ -334,13 +340,15 @@ static void run_matmul(const struct work *work)
           *c = floats(work->argument[2], (size_t)n * n);
     if (a == NULL || b == NULL || c == NULL)
         return;
-    for (uint32_t row = 0; row < n && row < work->grid[1] * work->block[1]; row++)
-        for (uint32_t col = 0; col < n && col < work->grid[0] * work->block[0]; col++) {
-            float sum = 0;
-            for (uint32_t k = 0; k < n; k++)
-                sum += a[row * n + k] * b[k * n + col];
-            c[row * n + col] = sum;
-        }
+    uint32_t rows = least(n, work->grid[1] * work->block[1]),
+             cols = least(n, work->grid[0] * work->block[0]);
+    /* Each element is summed in the order of k; along the rows, as memory lies. */
+    for (uint32_t row = 0; row < rows; row++) {
+        memset(c + (size_t)row * n, 0, cols * sizeof *c);
+        for (uint32_t k = 0; k < n; k++)
+            for (uint32_t col = 0; col < cols; col++)
+                c[(size_t)row * n + col] += a[(size_t)row * n + k] * b[(size_t)k * n + col];
+    }
     if (number("FAKE_CUDA_WRONG", 0))
         c[n - 1] = 1e9f;
 }
@@ -416,9 +424,12 @@ static void run_copy(struct work *work)
 
 static void run_fill(struct work *work)
 {
-    void *to = reach(work->to, work->bytes);
-    if (to != NULL)
-        memset(to, work->value, work->bytes);
+    unsigned char *to = reach(work->to, work->bytes);
+    if (to == NULL)
+        return;
+    memset(to, work->value, work->bytes);
+    if (number("FAKE_CUDA_FORGETS", 0))
+        to[work->bytes - 1] ^= 1;
 }
 
 static void run_record(struct work *work)
