@@ -361,7 +361,7 @@ part_aarch64()
     fi
     check "aarch64: build" ./build.sh --target aarch64 "${FLAGS[@]}" || return 0
     for name in worker worker-gpu; do
-        check "aarch64: $name, under qemu" qemu-aarch64-static "build/aarch64/$name" --version || return 0
+        check "aarch64: $name starts" qemu-aarch64-static "build/aarch64/$name" --version || return 0
     done
     if venv; then
         WORKER_BUILD=build/aarch64 WORKER_RUNNER=qemu-aarch64-static \
