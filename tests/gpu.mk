@@ -56,7 +56,8 @@ $G/libcycle-back.so: tests/gpu/sibling.c $G/libcycle.so
 	@echo 'LD  $@'; $(SO) -Wl,-soname,libcycle-back.so -o $@ $< -Wl,--no-as-needed -L$G -lcycle -Wl,--allow-shlib-undefined
 $G/libplain.so: tests/gpu/plain.c
 	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -nostdlib -o $@ $<
-$G/libcuda.so.1: tests/gpu/fakedevice.c
-	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -std=gnu11 -O2 -Werror -Wl,-soname,libcuda.so.1 -o $@ $< -lpthread
+FAKE := $(wildcard tests/gpu/fakedevice*.c)
+$G/libcuda.so.1: $(FAKE) tests/gpu/fakedevice.h
+	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -std=gnu11 -O2 -Werror -Wl,-soname,libcuda.so.1 -o $@ $(FAKE) -lpthread
 
 -include $G/probe.d
