@@ -87,8 +87,15 @@ def reachable(path):
     return copy
 
 
+def for_this_machine():
+    """Skips where the workers are of another build, which no library of this machine can be loaded into."""
+    if RUNNER or BUILD != (ROOT / "build").resolve():
+        pytest.skip("the libraries are for this machine's own worker")
+
+
 def reachable_binary(name):
     """The worker of that name, see workerproc.binary."""
+    for_this_machine()
     return reachable(binary(name))
 
 
@@ -98,8 +105,7 @@ def reachable_binary(name):
 @functools.lru_cache(maxsize=None)
 def gpu_folder():
     """The folder of the built probe and libraries; one build for all processes of a test run."""
-    if RUNNER or BUILD != (ROOT / "build").resolve():
-        pytest.skip("the loader's probe is built for this machine's own worker")
+    for_this_machine()
     done = _script("lock", "gpulibs.sh")
     assert done.returncode == 0, done.stdout
     return reachable(GPU)
