@@ -20,7 +20,7 @@ usage()
 
   (no verb)            build/worker and build/handlers/NAME
   run                  build, then run the echo handler on a first job
-  test [PART]...       all tests, or some: lint unit musl fuzz blackbox tsan aarch64 same
+  test [PART]...       all tests, or some: lint unit musl fuzz gpu blackbox tsan aarch64 same
   bench [ARG]...       measure it, side by side with the Python SDK
   image [BINARY]       build/image.tar for "docker load" (BINARY: build/worker)
   handler FILE.c       a static worker out of your own handler (-o FILE: where to)

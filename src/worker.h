@@ -272,7 +272,10 @@ void rp_checkpoint_stop(rp_job *job, const char *name);
 
 enum rp_level { RP_TRACE = 1, RP_DEBUG, RP_INFO, RP_WARN, RP_ERROR };
 
-/* Writes a line to the worker's log under the job's id. Blocks as long as standard output does. */
+/*
+ * Writes a line to the worker's log under the job's id; without one where job is NULL, as in setup.
+ * Blocks as long as standard output does.
+ */
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -2,11 +2,12 @@
 #   build/gpu/probe         static on musl, from the objects that ship      (tests/gpu/probe.c)
 #   build/gpu/probe-glibc   the same on glibc with dlopen
 #   build/gpu/lib*.so       libraries made for glibc, by the system's compiler
+#   build/gpu/libcuda.so.1  the fake driver, which has devices
 include vendor/build.mk
 
 G := build/gpu
 GPU_LIBS := $(addprefix $G/lib,contracts.so sibling.so tls-dynamic.so tls-descriptor.so tls-initial.so \
-    first.so second.so shapes.so relr.so missing-function.so missing-variable.so cycle.so cycle-back.so plain.so)
+    first.so second.so shapes.so relr.so missing-function.so missing-variable.so cycle.so cycle-back.so plain.so cuda.so.1)
 # The system's own compiler and C library: what drivers are made with.
 SO := $(HOST_CC) -shared -fPIC -O1 -Wall -Wextra -fvisibility=hidden
 
@@ -55,5 +56,8 @@ $G/libcycle-back.so: tests/gpu/sibling.c $G/libcycle.so
 	@echo 'LD  $@'; $(SO) -Wl,-soname,libcycle-back.so -o $@ $< -Wl,--no-as-needed -L$G -lcycle -Wl,--allow-shlib-undefined
 $G/libplain.so: tests/gpu/plain.c
 	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -nostdlib -o $@ $<
+FAKE := $(wildcard tests/gpu/fakedevice*.c)
+$G/libcuda.so.1: $(FAKE) tests/gpu/fakedevice.h
+	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -std=gnu11 -O2 -Werror -Wl,-soname,libcuda.so.1 -o $@ $(FAKE) -lpthread
 
 -include $G/probe.d

@@ -4,14 +4,21 @@
 # On a machine with a GPU: information, both handlers against the CPU, a thousand jobs, memory until
 # there is none, a kernel that goes wrong, and whether device memory is left behind. It needs the
 # static binaries alone (worker-gpu, handlers/vector_add, handlers/matmul, test-handlers/gpu), bash and
-# coreutils. Elsewhere it says so and does the part without a device: with a real driver (RP_LIBCUDA,
-# or one that is installed), or the refusal without one. The last line is "N passed, M failed".
+# coreutils. GPU_SIZES are the sizes of the matrices.
+#
+# Elsewhere it says so and does what needs no device, with a real driver: that of RP_LIBCUDA, one that is
+# installed, or what tests/driver.sh has put into BUILD-FOLDER/driver; without any, the refusal.
+#
+# The last line is "N passed, M failed". Exit status 0; 77 where there is no GPU and the rest passed; 1
+# where something failed (a GPU that is there and does not work too); 2 where a binary is missing.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 BUILD=${1:-build}
+GPU_SIZES=${GPU_SIZES:-1 15 16 17 100 512 1000 2048}
 PASSED=0
 FAILED=0
+AS_USER=()
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
@@ -23,7 +30,7 @@ check()
     if [ "$(type -t "$1")" = function ]; then # timeout(1) knows none of them
         "$@" </dev/null >"$WORK/out" 2>&1 || got=$?
     else
-        timeout 300 "$@" </dev/null >"$WORK/out" 2>&1 || got=$?
+        timeout 300 "${AS_USER[@]}" "$@" </dev/null >"$WORK/out" 2>&1 || got=$?
     fi
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" "$WORK/out"; then
         PASSED=$((PASSED + 1))
@@ -53,12 +60,47 @@ numbers() # COUNT FACTOR: a JSON list
     awk -v n="$1" -v f="$2" 'BEGIN { printf "["; for (i = 1; i <= n; i++) printf "%s%.7g", (i > 1 ? "," : ""), i * f; printf "]" }'
 }
 
-# --- without a device ----------------------------------------------------------------------------
-without_gpu() # STATUS of --gpu-info
+# Fills $WORK/info; sets STATUS to the exit status.
+ask()
 {
-    echo "NO GPU HERE ($(grep -a '^no GPU' "$WORK/info" | cut -c 10-)): only what needs none is done"
-    check "information without a GPU" "$1" '^no GPU ' "$BUILD/worker-gpu" --gpu-info
-    check "the same as JSON" "$1" '"devices": \[\].*"error": "' "$BUILD/worker-gpu" --gpu-info --json
+    STATUS=0
+    "${AS_USER[@]}" "$BUILD/worker-gpu" --gpu-info >"$WORK/info" 2>&1 || STATUS=$?
+}
+
+# --- without a device ----------------------------------------------------------------------------
+# The driver that tests/driver.sh has fetched, and copies of the binaries for an ordinary user: as root,
+# the driver would make device nodes.
+use_fetched_driver()
+{
+    mkdir -p "$WORK/build/handlers" "$WORK/driver"
+    cp "$BUILD/worker-gpu" "$WORK/build/"
+    cp "$BUILD/handlers/vector_add" "$BUILD/handlers/matmul" "$WORK/build/handlers/"
+    cp -a "$BUILD"/driver/lib/libcuda.so.* "$WORK/driver/"
+    chmod -R a+rX "$WORK"
+    BUILD=$WORK/build
+    export RP_LIBCUDA=$WORK/driver
+    [ "$(id -u)" -ne 0 ] || AS_USER=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+}
+
+# No driver's file, or one that says that there is no device; whatever else keeps the worker from a
+# device is a failure.
+is_without_gpu()
+{
+    [ ! -e /proc/driver/nvidia ] && [ ! -e /dev/nvidia0 ] && [ ! -e /dev/dxg ] || return 1
+    case $STATUS in
+    3) ! grep -q '^driver ' "$WORK/info" ;;
+    4) grep -q '^no GPU .* no device' "$WORK/info" ;;
+    *) return 1 ;;
+    esac
+}
+
+without_gpu()
+{
+    local why='^no GPU .*no libcuda\.so\.1 in |^no GPU .*No such file'
+    [ "$STATUS" -ne 4 ] || why='^no GPU .*driver present.* no device.*CUDA_ERROR_NO_DEVICE \(100\)'
+    echo "NO GPU HERE, so only what needs none is done; $(grep -a '^no GPU' "$WORK/info" | cut -c 10-)"
+    check "information without a GPU" "$STATUS" "$why" "$BUILD/worker-gpu" --gpu-info
+    check "the same as JSON" "$STATUS" '"devices": \[\].*"error": "' "$BUILD/worker-gpu" --gpu-info --json
     checked_job "vector_add goes on with the CPU" 0 '"sum": \[11, 22\], "device": "CPU"' handlers/vector_add '{"a": [1, 2], "b": [10, 20]}'
     checked_job "matmul goes on with the CPU" 0 '"device": "CPU"' handlers/matmul '{"n": 64}'
 }
@@ -102,12 +144,12 @@ thousand_jobs()
 
 with_gpu()
 {
-    local before after
+    local before after n
     sed 's/^/     /' "$WORK/info"
     check "information as JSON" 0 '"compute_capability": "[0-9]+\.[0-9]+"' "$BUILD/worker-gpu" --gpu-info --json
     checked_job "vector_add" 0 '"sum": \[11, 22\], "device": "[^C]' handlers/vector_add '{"a": [1, 2], "b": [10, 20]}'
     checked_job "vector_add of 3,001 elements, each checked" 0 '"device": "[^C]' handlers/vector_add "{\"a\": $(numbers 3001 0.37), \"b\": $(numbers 3001 1.9)}"
-    for n in 1 15 16 17 100 512 1000 2048; do
+    for n in $GPU_SIZES; do
         checked_job "matmul of $n against the CPU" 0 '"max_error": ' handlers/matmul "{\"n\": $n}"
         grep -ao '"ms": [^"]*"gflops": [0-9.]*' "$WORK/out" | sed 's/^/     /'
     done
@@ -125,21 +167,26 @@ with_gpu()
 
 main()
 {
-    local status=0 file
+    local file
     for file in worker-gpu handlers/vector_add handlers/matmul; do
         [ -x "$BUILD/$file" ] || { echo "$BUILD/$file is not there: ./build.sh makes it" && exit 2; }
     done
-    "$BUILD/worker-gpu" --gpu-info >"$WORK/info" 2>&1 || status=$?
-    case $status in
-    0)
+    ask
+    if is_without_gpu && [ -z "${RP_LIBCUDA-}" ] && [ -e "$BUILD/driver/lib/libcuda.so.1" ]; then
+        use_fetched_driver
+        ask
+    fi
+    if [ "$STATUS" -eq 0 ]; then
         [ -x "$BUILD/test-handlers/gpu" ] || { echo "$BUILD/test-handlers/gpu is not there: ./build.sh handler tests/blackbox/handlers/gpu.c -o $BUILD/test-handlers/gpu" && exit 2; }
         with_gpu
-        ;;
-    3 | 4) without_gpu "$status" ;;
-    *) check "information" 0 '^GPU 0' "$BUILD/worker-gpu" --gpu-info ;;
-    esac
+    elif is_without_gpu; then
+        without_gpu
+    else
+        check "a GPU that can be used" 0 '^GPU 0' "$BUILD/worker-gpu" --gpu-info
+    fi
     echo "$PASSED passed, $FAILED failed"
-    [ "$FAILED" -eq 0 ]
+    [ "$FAILED" -eq 0 ] || exit 1
+    [ "$STATUS" -eq 0 ] || exit 77
 }
 
 main

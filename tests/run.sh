@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All the tests:  ./build.sh test [PART]...     (build.sh calls this file)
 #
-# Parts, in order: lint unit musl fuzz blackbox tsan aarch64 same. Each step prints one line with its
+# Parts, in order: lint unit musl fuzz gpu blackbox tsan aarch64 same. Each step prints one line with its
 # counts and its time; its whole log is build/log/STEP.log, and the end of that is shown where it
 # fails. The last line is "N passed, M failed", with ", K skipped" where something was skipped; the
 # exit status is 1 where M is not 0.
@@ -14,12 +14,13 @@ JOBS=${JOBS:-$(nproc)}
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 NATIVE=$(uname -m)
 MAKEFILE=tests/build.mk
-PARTS=(lint unit musl fuzz blackbox tsan aarch64 same)
+PARTS=(lint unit musl fuzz gpu blackbox tsan aarch64 same)
 
 TESTED=()
 PASSED=0
 FAILED=0
 SKIPPED=0
+HAVE_DRIVER=0
 FLAGS=(-j "$JOBS")
 [ "$OFFLINE" -eq 0 ] || FLAGS+=(--offline)
 
@@ -218,6 +219,55 @@ part_fuzz()
     done
 }
 
+# --- what others have made, for tests against it ---------------------------------------------------
+# real_thing NAME TESTS COMMAND...: brings it here; where it cannot be had the tests that want it skip, and say so.
+real_thing()
+{
+    local name=$1 tests=$2 log status=0
+    log=$LOG_DIR/${name//[^a-zA-Z0-9]/-}.log
+    shift 2
+    begin "$name"
+    timeout --kill-after=10 600 "$@" </dev/null >"$log" 2>&1 || status=$?
+    [ ! -t 1 ] || printf '\r\033[K'
+    [ "$status" -eq 0 ] || skip "$name" "$tests: $(tail -n 1 "$log")"
+}
+
+# Once a run: both parts that use it ask.
+real_driver()
+{
+    [ "$HAVE_DRIVER" -eq 1 ] || real_thing "GPU driver" "NVIDIA's own libraries" tests/driver.sh build/driver "$OFFLINE"
+    HAVE_DRIVER=1
+}
+
+# --- a GPU ---------------------------------------------------------------------------------------
+# gpu_script NAME [VARIABLE=VALUE]...: tests/gpu.sh, counted by its own last line. Status 77: there is no GPU.
+gpu_script()
+{
+    local name=$1 log status=0 passed failed
+    log=$LOG_DIR/${name//[^a-z0-9]/-}.log
+    shift
+    begin "$name"
+    timeout --kill-after=10 900 env "$@" tests/gpu.sh </dev/null >"$log" 2>&1 || status=$?
+    read -r passed failed < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$log") || true
+    case $status:${failed:-none} in
+    0:0 | 77:0 | 1:[1-9]*) ;;
+    *) failed=1 && echo "it ended with status $status" >>"$log" ;; # broken in itself
+    esac
+    settle "$name" "$(since)" "${passed:-0}" "$failed" "$((status == 77))" "$log"
+    [ "$status" -ne 77 ] || grep -a '^NO GPU HERE' "$log" | sed 's/^/     | /'
+}
+
+# The script's branch for a GPU is run on the fake one everywhere, with fewer and smaller matrices.
+part_gpu()
+{
+    check "gpu: test libraries" tests/gpulibs.sh || return 0
+    check "gpu: test handler" ./build.sh "${FLAGS[@]}" handler tests/blackbox/handlers/gpu.c -o build/test-handlers/gpu ||
+        return 0
+    real_driver
+    gpu_script "gpu: a fake one" RP_LIBCUDA="$PWD/build/gpu/libcuda.so.1" GPU_SIZES="1 17 100"
+    gpu_script "gpu: this machine"
+}
+
 # --- black box -----------------------------------------------------------------------------------
 # pytest_part NAME ARG...: a run of tests/blackbox (or of the files in TESTED), counted by pytest's own report. More at a time than
 # there are cores: most of a test is waiting for the other end.
@@ -258,16 +308,6 @@ venv()
     tests/venv.sh build/venv tests/requirements.txt "$OFFLINE" >"$LOG_DIR/venv.log" 2>&1
 }
 
-# The real inference server for the tests of HTTP handlers; without it they are skipped, and say so.
-real_server()
-{
-    local status=0
-    begin "inference server"
-    tests/realserver.sh build/llama "$OFFLINE" </dev/null >"$LOG_DIR/real-server.log" 2>&1 || status=$?
-    [ "$status" -eq 0 ] ||
-        skip "inference server" "HTTP handlers before a real one: $(tail -n 1 "$LOG_DIR/real-server.log")"
-}
-
 # The packages of Python's index, or one line that says that the part is not run.
 venv_or_skip() # PART
 {
@@ -280,20 +320,12 @@ venv_or_skip() # PART
     return 1
 }
 
-# A real S3 server for the uploads; without it the tests that want it skip, and say so.
-s3_server()
-{
-    local status=0
-    begin "S3 server"
-    timeout --kill-after=10 600 tests/s3server.sh build/s3 "$OFFLINE" </dev/null >"$LOG_DIR/s3server.log" 2>&1 || status=$?
-    [ "$status" -eq 0 ] || skip "S3 server" "uploads to a real one: $(tail -n 1 "$LOG_DIR/s3server.log")"
-}
-
 part_blackbox()
 {
     venv_or_skip blackbox || return 0
-    real_server
-    s3_server
+    real_thing "inference server" "HTTP handlers before a real one" tests/realserver.sh build/llama "$OFFLINE"
+    real_thing "S3 server" "uploads to a real one" tests/s3server.sh build/s3 "$OFFLINE"
+    real_driver
     check image ./build.sh image "${FLAGS[@]}" || return 0
     WORKER_BUILD=build pytest_part blackbox
 }
@@ -314,7 +346,7 @@ part_tsan()
 # --- another architecture ------------------------------------------------------------------------
 part_aarch64()
 {
-    local status=0
+    local status=0 name
     if [ "$NATIVE" = aarch64 ]; then
         skip aarch64 "this machine is one: the other parts ran on it"
         return
@@ -328,7 +360,9 @@ part_aarch64()
         return
     fi
     check "aarch64: build" ./build.sh --target aarch64 "${FLAGS[@]}" || return 0
-    check "aarch64: version, under qemu" qemu-aarch64-static build/aarch64/worker --version || return 0
+    for name in worker worker-gpu; do
+        check "aarch64: $name starts" qemu-aarch64-static "build/aarch64/$name" --version || return 0
+    done
     if venv; then
         WORKER_BUILD=build/aarch64 WORKER_RUNNER=qemu-aarch64-static \
             pytest_part "aarch64: blackbox, under qemu" -m smoke
@@ -342,7 +376,7 @@ part_aarch64()
 # same image archive.
 same_bytes() # FOLDER
 {
-    local elsewhere="$1/another folder" file
+    local elsewhere="$1/another folder" binaries file
     mkdir -p "$elsewhere/vendor/.cache"
     cp -r src docker build.sh "$elsewhere/"
     cp vendor/[!.]* "$elsewhere/vendor/"
@@ -351,9 +385,10 @@ same_bytes() # FOLDER
     ./build.sh "${FLAGS[@]}"
     docker/image.sh build/worker build/image.tar archive
     "$elsewhere/docker/image.sh" "$elsewhere/build/worker" "$elsewhere/build/image.tar" archive
-    for file in worker image.tar $(cd src && find handlers -name '*.c' | sed 's/\.c$//'); do
-        cmp "build/$file" "$elsewhere/build/$file" || return 1
-        echo "$file: the same $(stat -c %s "build/$file") bytes"
+    binaries=$(make_value BINARIES) || return 1
+    for file in $binaries build/image.tar; do
+        cmp "$file" "$elsewhere/$file" || return 1
+        echo "$file: the same $(stat -c %s "$file") bytes"
     done
 }
 

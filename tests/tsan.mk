@@ -1,4 +1,4 @@
-# Workers under ThreadSanitizer, on glibc: build/tsan/worker, build/tsan/handlers/NAME, and the black-box
+# Workers under ThreadSanitizer, on glibc: build/tsan/worker and worker-gpu, build/tsan/handlers/NAME, and the black-box
 # tests' own handlers as build/tsan/test-handlers/NAME. What they run is the product's own source. By gcc: with
 # clang 14's runtime a worker whose threads end while main exits jumps to nowhere now and then.
 include vendor/build.mk
@@ -39,6 +39,13 @@ T_LINK = @mkdir -p $(@D); echo 'LD  $@'; $(T_CC) -fsanitize=thread -o $@ $^ -lpt
 $T/worker: $T/src/main.o $(T_CORE) $T/libbearssl.a
 	$(T_LINK)
 
+$T/src/main_gpu.o: src/main.c $T/flags
+	@mkdir -p $(@D); echo 'CC  $@'
+	@$(T_CC) $(T_BASE) $(WARN) $(DEFS) -DWORKER_GPU $(INCLUDES) -MMD -MP -c $< -o $@
+
+$T/worker-gpu: $T/src/main_gpu.o $(T_CORE) $T/libbearssl.a
+	$(T_LINK)
+
 $T/handlers/%: $T/src/handlers/%.o $(T_CORE) $T/libbearssl.a
 	$(T_LINK)
 
@@ -46,7 +53,7 @@ $T/test-handlers/%: $T/tests/blackbox/handlers/%.o $(T_CORE) $T/libbearssl.a
 	$(T_LINK)
 
 .PHONY: tsan
-tsan: $T/worker $(HANDLERS:%=$T/handlers/%) $(T_OWN:%=$T/test-handlers/%)
+tsan: $T/worker $T/worker-gpu $(HANDLERS:%=$T/handlers/%) $(T_OWN:%=$T/test-handlers/%)
 	@:
 
--include $(T_CORE:.o=.d) $(T_BEARSSL_OBJ:.o=.d) $(HANDLERS:%=$T/src/handlers/%.d) $T/src/main.d
+-include $(T_CORE:.o=.d) $(T_BEARSSL_OBJ:.o=.d) $(HANDLERS:%=$T/src/handlers/%.d) $T/src/main.d $T/src/main_gpu.d

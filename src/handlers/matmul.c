@@ -116,12 +116,15 @@ static int setup(void *user)
     if (rc == RP_MISSING) {
         gpu = NULL;
         strncpy(no_gpu, rp_gpu_error(), sizeof no_gpu - 1);
+        rp_log(NULL, RP_WARN, "No GPU, so the CPU does the work: %s", no_gpu);
         return 0;
     }
     if (rc == RP_OK)
         rc = rp_gpu_load(gpu, kernels, &module);
     if (rc == RP_OK)
         rc = rp_gpu_find(module, "matmul", &matmul);
+    if (rc != RP_OK)
+        rp_log(NULL, RP_ERROR, "The GPU does not work: %s", rp_gpu_error());
     return rc;
 }
 

@@ -128,7 +128,7 @@ void rp_checkpoint_stop(rp_job *job, const char *name)
 
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
 {
-    const struct log_tag tag = job_tag(job->job);
+    const struct log_tag tag = job != NULL ? job_tag(job->job) : (struct log_tag){ 0 };
     va_list args;
     va_start(args, format);
     log_format((enum log_level)level, &tag, format, args);

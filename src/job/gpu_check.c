@@ -2,6 +2,7 @@
  * The fitness of a GPU: the CUDA version, the driver's start, memory on every device, and a small
  * computation whose result is known (source: the SDK's checks and their variables).
  */
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,21 +55,29 @@ static const char kernel_ptx[] = ".version 6.0\n"
                                  "    ret;\n"
                                  "}\n";
 
-/* One run of the checks, on a thread of its own; never freed, since that may never come back. */
+/* One run of the checks, on a thread of its own. */
 struct run {
     const struct config *config;
     struct flag done;
-    struct gpu_verdict verdict;
+    struct gpu_verdict verdict; /* name: NULL until a check has failed */
     const struct cuda *cuda;
     int device;                 /* that is being looked at */
     _Atomic(const char *) step; /* what is going on */
 };
 
-static bool unfit(struct run *run, const char *name, const char *text)
+/* The first reason stays: what fails after it fails because of it. */
+static bool unfit(struct run *run, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool unfit(struct run *run, const char *name, const char *format, ...)
 {
-    run->verdict.fit = false;
-    run->verdict.name = name;
-    snprintf(run->verdict.reason, sizeof run->verdict.reason, "%s", text);
+    struct gpu_verdict *verdict = &run->verdict;
+    va_list args;
+    if (verdict->name != NULL)
+        return false;
+    verdict->name = name;
+    va_start(args, format);
+    vsnprintf(verdict->reason, sizeof verdict->reason, format, args);
+    va_end(args);
     return false;
 }
 
@@ -81,19 +90,18 @@ static bool passed(struct run *run, const char *name, const char *call, int resu
         return true;
     snprintf(what, sizeof what, "GPU %d: %s", run->device, call);
     cuda_error(run->cuda, result, what, &err);
-    return unfit(run, name, err.text);
+    return unfit(run, name, "%s", err.text);
 }
 
 static bool check_version(struct run *run)
 {
-    char text[128];
     int least = (int)run->config->gpu.min_cuda_version, version = run->cuda->version;
     if (version >= least)
         return true;
-    snprintf(text, sizeof text,
-             "CUDA version too old: the driver has %d.%d, %d.%d required (RUNPOD_MIN_CUDA_VERSION)",
-             version / 1000, version % 1000 / 10, least / 1000, least % 1000 / 10);
-    return unfit(run, "cuda_version_check", text);
+    return unfit(
+        run, "cuda_version_check",
+        "CUDA version too old: the driver has %d.%d, %d.%d required (RUNPOD_MIN_CUDA_VERSION)",
+        version / 1000, version % 1000 / 10, least / 1000, least % 1000 / 10);
 }
 
 /* --- memory -------------------------------------------------------------------------------- */
@@ -114,7 +122,8 @@ static bool use_memory(struct run *run, cuda_address memory, unsigned char *copy
         !passed(run, name, "cuMemcpyDtoH", cuda->read(copy, memory, TEST_BYTES)))
         return false;
     return holds_byte(copy, TEST_BYTES, TEST_BYTE) ||
-           unfit(run, name, "the GPU's memory gives back other bytes than were written");
+           unfit(run, name, "GPU %d: its memory gives back other bytes than were written",
+                 run->device);
 }
 
 static bool check_memory(struct run *run)
@@ -136,11 +145,11 @@ static bool check_memory(struct run *run)
 
 /* --- computation --------------------------------------------------------------------------- */
 
-static bool is_right(const uint32_t *results)
+bool gpu_results_right(const uint32_t *results, uint32_t count, uint32_t steps)
 {
-    for (uint32_t i = 0; i < THREADS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint32_t x = i;
-        for (uint32_t step = 0; step < STEPS; step++)
+        for (uint32_t step = 0; step < steps; step++)
             x = x * 1664525u + 1013904223u;
         if (results[i] != x)
             return false;
@@ -163,15 +172,13 @@ static bool compute(struct run *run, cuda_function function, cuda_address memory
         !passed(run, name, "cuMemcpyDtoH", cuda->read(results, memory, sizeof results)))
         return false;
     int64_t took_ms = clock_now_ms() - begun_ms;
-    if (took_ms > limit_ms) {
-        char text[160];
-        snprintf(text, sizeof text,
-                 "GPU %d is too slow: a small computation took %lld ms, %lld allowed "
-                 "(RUNPOD_GPU_BENCHMARK_TIMEOUT)",
-                 run->device, (long long)took_ms, (long long)limit_ms);
-        return unfit(run, name, text);
-    }
-    return is_right(results) || unfit(run, name, "the GPU computes wrong results");
+    if (took_ms > limit_ms)
+        return unfit(run, name,
+                     "GPU %d is too slow: a small computation took %lld ms, %lld allowed "
+                     "(RUNPOD_GPU_BENCHMARK_TIMEOUT)",
+                     run->device, (long long)took_ms, (long long)limit_ms);
+    return gpu_results_right(results, THREADS, STEPS) ||
+           unfit(run, name, "GPU %d computes wrong results", run->device);
 }
 
 static bool check_compute(struct run *run)
@@ -224,7 +231,7 @@ static void *run_main(void *argument)
     if (run->cuda->version != 0 && !check_version(run))
         fit = false;
     else if (!fit)
-        unfit(run, "cuda_init_check", err.text);
+        unfit(run, "cuda_init_check", "%s", err.text);
     for (; fit && run->device < run->cuda->device_count; run->device++) {
         fit = check_device(run);
         if (!fit)
@@ -260,26 +267,25 @@ static void say_hung(struct run *run, int64_t timeout_ms, struct gpu_verdict *ve
 
 void gpu_check(const struct config *config, bool required, struct gpu_verdict *verdict)
 {
+    /* Not on this stack: the thread may never come back. */
+    static struct run run;
     struct err err;
     *verdict = (struct gpu_verdict){ .fit = true };
     if (!required && !is_expected(config))
         return;
-    struct run *run = calloc(1, sizeof *run);
-    if (run == NULL)
-        return;
-    run->config = config;
-    run->step = "starting";
-    flag_init(&run->done);
-    if (thread_start(run_main, run, LOADER_STACK_BYTES, &err) != 0) {
-        unfit(run, "cuda_init_check", err.text);
-        *verdict = run->verdict;
-    } else if (flag_wait(&run->done, clock_deadline(config->gpu.test_ms))) {
-        *verdict = run->verdict;
+    run.config = config;
+    run.step = "starting";
+    flag_init(&run.done);
+    if (thread_start(run_main, &run, LOADER_STACK_BYTES, &err) != 0) {
+        unfit(&run, "cuda_init_check", "%s", err.text);
+        *verdict = run.verdict;
+    } else if (flag_wait(&run.done, clock_deadline(config->gpu.test_ms))) {
+        *verdict = run.verdict;
         if (verdict->fit)
             log_write(LOG_DEBUG, NULL, "Fitness check passed: %d GPU(s), CUDA %d.%d",
-                      run->cuda->device_count, run->cuda->version / 1000,
-                      run->cuda->version % 1000 / 10);
+                      run.cuda->device_count, run.cuda->version / 1000,
+                      run.cuda->version % 1000 / 10);
     } else {
-        say_hung(run, config->gpu.test_ms, verdict);
+        say_hung(&run, config->gpu.test_ms, verdict);
     }
 }

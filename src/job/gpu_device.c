@@ -124,8 +124,10 @@ int gpu_describe(const struct cuda *cuda, int index, struct rp_gpu *gpu, const c
     };
     *call = "cuDeviceGet";
     int result = cuda->device_get(&gpu->device, index);
-    if (result == CUDA_SUCCESS)
+    if (result == CUDA_SUCCESS) {
+        *call = "cuDeviceGetName";
         result = cuda->device_name(gpu->name, (int)sizeof gpu->name - 1, gpu->device);
+    }
     if (result == CUDA_SUCCESS) {
         *call = "cuDeviceTotalMem";
         result = cuda->device_memory(&bytes, gpu->device);

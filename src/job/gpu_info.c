@@ -1,6 +1,4 @@
 /* worker --gpu-info: what there is of a GPU, and how long it takes to find out. */
-#include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,32 +11,24 @@
 
 enum { INFO_DEVICES = 0, INFO_FAILED = 1, INFO_NO_DRIVER = 3, INFO_NO_DEVICE = 4 };
 
-struct info {
-    const struct cuda *cuda;
-    char file[PATH_MAX];      /* the driver's, links followed; "" where there is none */
-    const char *file_version; /* "535.261.03" as the file's name has it, or "" */
-    struct rp_gpu devices[GPU_DEVICES_MAX];
-    int count;
-    int64_t devices_us;
-    struct err err; /* why there is no device, or not all is known */
-    int status;
-};
-
-static void find_file(struct info *info)
+const char *gpu_file_version(const char *path)
 {
     static const char name[] = "libcuda.so.";
-    info->file_version = "";
-    if (info->cuda->path[0] == '\0')
-        return;
-    if (realpath(info->cuda->path, info->file) == NULL)
-        snprintf(info->file, sizeof info->file, "%s", info->cuda->path);
-    const char *base = strrchr(info->file, '/');
-    base = base != NULL ? base + 1 : info->file;
+    const char *base = strrchr(path, '/');
+    base = base != NULL ? base + 1 : path;
     if (strncmp(base, name, sizeof name - 1) == 0 && strchr(base + sizeof name - 1, '.') != NULL)
-        info->file_version = base + sizeof name - 1;
+        return base + sizeof name - 1;
+    return "";
 }
 
-static void collect(struct info *info, const char *libcuda)
+static void find_file(struct gpu_report *info)
+{
+    if (info->cuda->path[0] != '\0' && realpath(info->cuda->path, info->file) == NULL)
+        snprintf(info->file, sizeof info->file, "%s", info->cuda->path);
+    info->file_version = gpu_file_version(info->file);
+}
+
+static void collect(struct gpu_report *info, const char *libcuda)
 {
     int rc = cuda_open(libcuda, &info->cuda, &info->err);
     find_file(info);
@@ -64,7 +54,7 @@ static void collect(struct info *info, const char *libcuda)
 
 /* --- as text ------------------------------------------------------------------------------- */
 
-static void print_text(const struct info *info)
+static void print_text(const struct gpu_report *info)
 {
     const struct cuda *cuda = info->cuda;
     if (info->file[0] != '\0')
@@ -89,7 +79,7 @@ static void print_text(const struct info *info)
 
 /* --- as JSON ------------------------------------------------------------------------------- */
 
-static int add_devices(const struct info *info, struct buf *out, struct err *err)
+static int add_devices(const struct gpu_report *info, struct buf *out, struct err *err)
 {
     int rc = 0;
     for (int i = 0; rc == 0 && i < info->count; i++) {
@@ -113,7 +103,7 @@ static int add_devices(const struct info *info, struct buf *out, struct err *err
     return rc;
 }
 
-static int add_driver(const struct info *info, struct buf *out, struct err *err)
+static int add_driver(const struct gpu_report *info, struct buf *out, struct err *err)
 {
     int version = info->cuda->version;
     int rc = buf_add_text(out, "{\"driver\": {\"file\": ", err);
@@ -129,7 +119,7 @@ static int add_driver(const struct info *info, struct buf *out, struct err *err)
     return rc;
 }
 
-static int add_all(const struct info *info, struct buf *out, struct err *err)
+int gpu_report_json(const struct gpu_report *info, struct buf *out, struct err *err)
 {
     const struct cuda *cuda = info->cuda;
     int rc = add_driver(info, out, err);
@@ -149,12 +139,12 @@ static int add_all(const struct info *info, struct buf *out, struct err *err)
     return rc == 0 ? buf_add_text(out, "}", err) : rc;
 }
 
-static bool print_json(const struct info *info)
+static bool print_json(const struct gpu_report *info)
 {
     struct buf out;
     struct err err = { 0 };
     buf_init(&out, LIMIT_MIB, "GPU's description");
-    int rc = add_all(info, &out, &err);
+    int rc = gpu_report_json(info, &out, &err);
     if (rc == 0)
         printf("%.*s\n", SLICE_ARG(buf_slice(&out)));
     else
@@ -165,7 +155,7 @@ static bool print_json(const struct info *info)
 
 int gpu_info(const struct config *config)
 {
-    static struct info info; /* too large for a small stack */
+    static struct gpu_report info; /* too large for a small stack */
     collect(&info, config->gpu.libcuda);
     if (!config->gpu.info_json)
         print_text(&info);

@@ -5,8 +5,11 @@
 #ifndef JOB_GPU_INSIDE_H
 #define JOB_GPU_INSIDE_H
 
+#include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "gpu/cuda.h"
 #include "job/config.h"
@@ -75,6 +78,30 @@ void gpu_finish_lanes(void);
 
 /* Loads a module with the JIT's complaints in the thread's error. */
 int gpu_load(struct rp_gpu *gpu, const void *image, cuda_module *module);
+
+/* What --gpu-info tells. */
+struct gpu_report {
+    const struct cuda *cuda;
+    char file[PATH_MAX];      /* the driver's, links followed; "" where there is none */
+    const char *file_version; /* "535.261.03" as the file's name has it, or "" */
+    struct rp_gpu devices[GPU_DEVICES_MAX];
+    int count;
+    int64_t devices_us; /* how long asking for the devices took */
+    struct err err;     /* why there is no device, or not all is known */
+    int status;         /* exit status */
+};
+
+/* Adds it as JSON. 0, or ERR_LIMIT or ERR_MEMORY of the buffer. */
+int gpu_report_json(const struct gpu_report *info, struct buf *out, struct err *err);
+
+/* The driver's version in the name of its file, "535.261.03"; "" where it has none. Linked. */
+const char *gpu_file_version(const char *path);
+
+/*
+ * The computation of the fitness check, done again: is results[i], for each i of count, what the
+ * check's kernel makes of i in so many steps?
+ */
+bool gpu_results_right(const uint32_t *results, uint32_t count, uint32_t steps);
 
 /* The members of struct rp_gpu_part. */
 struct gpu_verdict;

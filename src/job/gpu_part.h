@@ -30,7 +30,7 @@ struct rp_gpu_part {
 
     /*
      * Is the GPU fit for work? Where none is expected and `required` is false, it is. Blocks for at
-     * most fitness.gpu_test_ms.
+     * most config.gpu.test_ms. Once in a process.
      */
     void (*check)(const struct config *config, bool required, struct gpu_verdict *verdict);
 

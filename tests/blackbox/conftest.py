@@ -5,10 +5,12 @@ platform recorded and everything the worker printed.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 
 from certs import Authority
+from gpulib import public_folder
 from testplatform import Platform, is_progress, server_context
 from witness import Witness
 from workerproc import Worker, run_local
@@ -133,6 +135,13 @@ def local(tmp_path):
         return run_local(handler, *args, env=env, cwd=cwd)
 
     return run
+
+
+@pytest.fixture
+def public_path():
+    """A folder for programs that run as another user."""
+    with public_folder() as name:
+        yield Path(name)
 
 
 # ---- the one test that needs a minute and a half: its worker runs beside all the others ----

@@ -1,24 +1,13 @@
-"""The fake libcuda (tests/gpu/fakedevice.c), built once for all processes of a test run."""
+"""The fake libcuda, which has devices (tests/gpu/fakedevice.c)."""
 
-import fcntl
-import functools
-import subprocess
-
-from workerproc import ROOT
-
-SOURCE = ROOT / "tests" / "gpu" / "fakedevice.c"
+from gpulib import gpu_folder
 
 
-@functools.lru_cache(maxsize=None)
 def fake_cuda():
     """The path of the built library, for --libcuda and RP_LIBCUDA."""
-    out = ROOT / "build" / "gpu" / "libcuda.so.1"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with open(out.parent / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not out.exists() or out.stat().st_mtime < SOURCE.stat().st_mtime:
-            command = ["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
-            command += ["-Wl,-soname,libcuda.so.1", "-o", str(out), str(SOURCE), "-lpthread"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-    return str(out)
+    return str(gpu_folder() / "libcuda.so.1")
+
+
+def fake(**variables):
+    """The environment of a worker with the fake driver; DEVICES=2 is FAKE_CUDA_DEVICES=2."""
+    return {"RP_LIBCUDA": fake_cuda(), **{f"FAKE_CUDA_{name}": str(value) for name, value in variables.items()}}

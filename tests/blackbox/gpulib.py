@@ -1,58 +1,44 @@
-"""The GPU loader's probe (tests/gpu/probe.c), the libraries made for it, and the real driver's."""
+"""The GPU without a GPU: the loader's probe and the libraries made for it (tests/gpu), the real driver's, and programs
+run as an ordinary user."""
 
 import fcntl
 import functools
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from workerproc import BUILD, ROOT, RUNNER
+from workerproc import BUILD, ROOT, RUNNER, binary
 
 GPU = ROOT / "build" / "gpu"
 DRIVER = ROOT / "build" / "driver"
 NOBODY = 65534
 
-
-def _shell(*command):
-    done = subprocess.run(
-        [str(part) for part in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done
+# The driver of the distribution is another one than the kernel's, and tests/gpu.sh is for the device.
+HAS_DEVICE = any(os.path.exists(path) for path in ("/proc/driver/nvidia", "/dev/nvidia0", "/dev/dxg"))
+no_device = pytest.mark.skipif(HAS_DEVICE, reason="A MACHINE WITH A GPU: tests/gpu.sh IS ITS TEST")
 
 
-@functools.lru_cache(maxsize=None)
-def gpu_folder():
-    """The folder of the built probe and libraries; one build for all processes of a test run."""
-    if RUNNER or BUILD != (ROOT / "build").resolve():
-        pytest.skip("the loader's probe is built for this machine's own worker")
+def _script(lock_name, name, *args):
+    """A script of tests/, one run at a time in all processes of a test run."""
     GPU.mkdir(parents=True, exist_ok=True)
-    with open(GPU / "lock", "w", encoding="ascii") as lock:
+    with open(GPU / lock_name, "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = _shell(ROOT / "tests" / "gpulibs.sh")
-    assert done.returncode == 0, done.stdout
-    return GPU
+        return subprocess.run(
+            [str(ROOT / "tests" / name), *(str(arg) for arg in args)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
 
 
-@functools.lru_cache(maxsize=None)
-def driver_folder():
-    """The folder with the real driver's libraries, fetched when first asked for."""
-    if platform.machine() != "x86_64":
-        pytest.skip("NO DRIVER TO TEST WITH: the distribution's is for x86-64")
-    GPU.mkdir(parents=True, exist_ok=True)
-    with open(GPU / "driver-lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = _shell(ROOT / "tests" / "driver.sh", DRIVER, os.environ.get("OFFLINE", "0"))
-    if done.returncode == 3:
-        pytest.skip(f"NO DRIVER TO TEST WITH: {done.stdout.strip().splitlines()[-1]}")
-    assert done.returncode == 0, done.stdout
-    return DRIVER / "lib"
+# ---- an ordinary user ----
 
 
 def unprivileged():
@@ -60,9 +46,8 @@ def unprivileged():
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def probe(*args, glibc=False, env=None, timeout=120, **options):
-    """A finished run of the probe, as an ordinary user, with an empty environment."""
-    program = gpu_folder() / ("probe-glibc" if glibc else "probe")
+def run_unprivileged(program, *args, env=None, timeout=120, **options):
+    """A finished run of a program as an ordinary user, with an empty environment."""
     return subprocess.run(
         [str(program), *(str(arg) for arg in args)],
         env=env or {},
@@ -78,9 +63,66 @@ def probe(*args, glibc=False, env=None, timeout=120, **options):
     )
 
 
+def public_folder():
+    """A tempfile.TemporaryDirectory that everybody reaches and may write to, which pytest's are not."""
+    folder = tempfile.TemporaryDirectory(prefix="worker-test-")
+    os.chmod(folder.name, 0o777)
+    return folder
+
+
+COPIES = []  # go when the process ends
+
+
 @functools.lru_cache(maxsize=None)
-def reachable():
-    """Skips where an ordinary user cannot reach the build folder (a home of root's)."""
-    done = probe("each", gpu_folder() / "no-such-library.so")
-    if done.returncode != 0:
-        pytest.skip(f"the user {NOBODY} cannot run {gpu_folder()}/probe")
+def reachable(path):
+    """The path, or that of a copy where the ordinary user does not get to it (a checkout in a home of root's)."""
+    if run_unprivileged("/usr/bin/test", "-r", path).returncode == 0:
+        return path
+    COPIES.append(public_folder())
+    copy = Path(COPIES[-1].name) / path.name
+    if path.is_dir():
+        shutil.copytree(path, copy, symlinks=True)
+    else:
+        shutil.copy(path, copy)
+    return copy
+
+
+def for_this_machine():
+    """Skips where the workers are of another build, which no library of this machine can be loaded into."""
+    if RUNNER or BUILD != (ROOT / "build").resolve():
+        pytest.skip("the libraries are for this machine's own worker")
+
+
+def reachable_binary(name):
+    """The worker of that name, see workerproc.binary."""
+    for_this_machine()
+    return reachable(binary(name))
+
+
+# ---- what is built and fetched ----
+
+
+@functools.lru_cache(maxsize=None)
+def gpu_folder():
+    """The folder of the built probe and libraries; one build for all processes of a test run."""
+    for_this_machine()
+    done = _script("lock", "gpulibs.sh")
+    assert done.returncode == 0, done.stdout
+    return reachable(GPU)
+
+
+@functools.lru_cache(maxsize=None)
+def driver_folder():
+    """The folder with the real driver's libraries, fetched when first asked for."""
+    if platform.machine() != "x86_64":
+        pytest.skip("NO DRIVER TO TEST WITH: the distribution's is for x86-64")
+    done = _script("driver-lock", "driver.sh", DRIVER, os.environ.get("OFFLINE", "0"))
+    if done.returncode == 3:
+        pytest.skip(f"NO DRIVER TO TEST WITH: {done.stdout.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout
+    return reachable(DRIVER / "lib")
+
+
+def probe(*args, glibc=False, **options):
+    """A finished run of the probe."""
+    return run_unprivileged(gpu_folder() / ("probe-glibc" if glibc else "probe"), *args, **options)

@@ -1,21 +1,14 @@
 """The GPU, with a fake libcuda that has devices: --gpu-info, handlers, fitness, and a device that fails for good."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from actions import hand_out
-from fakecuda import fake_cuda
+from fakecuda import fake, fake_cuda
+from gpulib import driver_folder, no_device, reachable_binary, run_unprivileged
 from own_handlers import own
-from workerproc import ROOT, RUNNER, binary
-
-pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the fake libcuda is built for this machine")
 
 REAL = {
     "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": None,
@@ -23,11 +16,6 @@ REAL = {
     "RUNPOD_MIN_MEMORY_GB": "0.01",
     "RUNPOD_MIN_DISK_PERCENT": "0",
 }
-
-
-def fake(**variables):
-    """The environment of a worker with the fake driver; DEVICES=2 is FAKE_CUDA_DEVICES=2."""
-    return {"RP_LIBCUDA": fake_cuda(), **{f"FAKE_CUDA_{name}": str(value) for name, value in variables.items()}}
 
 
 def result_of(done):
@@ -103,7 +91,7 @@ def test_info_by_flag_and_folder(local, tmp_path):
         ({"FAIL": "cuInit=4711"}, 4, "unknown error .4711."),
         ({"FAIL": "cuDeviceGetCount=999"}, 4, "CUDA_ERROR_UNKNOWN"),
         ({"VERSION": 10020}, 4, "CUDA 10.2.*needs 11.0"),
-        ({"FAIL": "cuDeviceGetName=101"}, 1, "GPU 0.*CUDA_ERROR_INVALID_DEVICE"),
+        ({"FAIL": "cuDeviceGetName=101"}, 1, "GPU 0: cuDeviceGetName: CUDA_ERROR_INVALID_DEVICE"),
     ],
 )
 def test_info_without_a_device(local, variables, status, words):
@@ -112,11 +100,21 @@ def test_info_without_a_device(local, variables, status, words):
     assert re.search(words, found["error"]) and not found["devices"] and found["driver"]["file"] == fake_cuda()
 
 
+@pytest.mark.smoke
 def test_info_without_a_driver(local, tmp_path):
     missing = tmp_path / "libcuda.so.1"
-    assert str(missing) in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
+    assert f"no libcuda.so.1 in the folder {tmp_path}" in info(local, env={"RP_LIBCUDA": str(tmp_path)}, status=3)
+    assert f"{missing}: No such file" in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
     missing.write_bytes(b"\x7fELF and no more")
-    assert str(missing) in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
+    assert f"{missing}: it is" in info(local, env={"RP_LIBCUDA": str(missing)}, status=3)
+
+
+@pytest.mark.smoke
+def test_info_where_nothing_says_where_the_driver_is(local):
+    done = local("--gpu-info", handler="worker-gpu")
+    if done.returncode != 3:
+        pytest.skip(f"THIS MACHINE HAS A DRIVER: {done.stdout.splitlines()[0]}")
+    assert re.search("^no GPU .*no libcuda.so.1 in /usr/lib64, /usr/lib/[a-z0-9_]+-linux-gnu, ", done.stdout), done.stdout
 
 
 def test_info_of_a_program_without_gpu(local):
@@ -139,10 +137,12 @@ def test_handlers_go_on_without(run, local, variables, handler, job):
     if variables is None:
         done = local("--test_input", json.dumps({"input": job}), handler=handler, env={"RP_LIBCUDA": "/nowhere"})
         status, result = done.returncode, result_of(done)
+        printed = done.stdout
     else:
-        status, result, _ = run(handler, job, **variables)
+        status, result, printed = run(handler, job, **variables)
     assert status == 0 and result["output"]["device"] == "CPU"
     assert ("/nowhere" if variables is None else "no device") in result["output"]["no_gpu"]
+    assert len(re.findall(rf"^WARN .*the CPU does the work: {re.escape(result['output']['no_gpu'])}$", printed, re.M)) == 1
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 100])
@@ -192,8 +192,11 @@ def test_failing_call(local, call):
     done = local("--test_input", '{"input": {"n": 20}}', handler="matmul", env=fake(FAIL=f"{call}=1@0"))
     assert done.returncode == 1, done.stdout
     assert '"output"' not in done.stdout
-    if "setup failed" not in done.stdout:
-        assert "CUDA_ERROR_INVALID_VALUE (1): invalid argument" in error_of(result_of(done))["error_message"]
+    why = "CUDA_ERROR_INVALID_VALUE (1): invalid argument"
+    if "setup failed" in done.stdout:
+        assert re.search(rf"^ERROR .*The GPU does not work: .*{re.escape(why)}$", done.stdout, re.M), done.stdout
+    else:
+        assert why in error_of(result_of(done))["error_message"]
 
 
 def test_out_of_memory_is_the_jobs_failure(run, platform, worker):
@@ -291,9 +294,11 @@ UNFIT = {
     "no device": ({"DEVICES": 0}, {}, "cuda_init_check", "CUDA_ERROR_NO_DEVICE"),
     "no context": ({"FAIL": "cuDevicePrimaryCtxRetain=2"}, {}, "cuda_init_check", "GPU 0.*OUT_OF_MEMORY"),
     "memory": ({"MEMORY": 1 << 20}, {}, "gpu_memory_check", "cuMemAlloc.*OUT_OF_MEMORY"),
+    "forgetful": ({"FORGETS": 1}, {}, "gpu_memory_check", "^GPU 0: .* other bytes than were written"),
     "second device": ({"DEVICES": 2, "FAIL": "cuMemsetD8_v2=214@2"}, {}, "gpu_memory_check", "GPU 1.*ECC_UNCORRECTABLE"),
     "launch": ({"FAIL": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "LAUNCH_FAILED"),
-    "wrong": ({"WRONG": 1}, {}, "gpu_compute_check", "wrong results"),
+    "for good": ({"STICKY": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "^GPU 0: cuLaunchKernel: .*LAUNCH_FAILED"),
+    "wrong": ({"WRONG": 1}, {}, "gpu_compute_check", "^GPU 0 computes wrong results"),
     "slow": ({"SLOW": "cuCtxSynchronize=1100"}, {"RUNPOD_GPU_BENCHMARK_TIMEOUT": "1"}, "gpu_compute_check", "too slow"),
     "hangs": ({"HANG": "cuDevicePrimaryCtxRetain"}, {"RUNPOD_GPU_TEST_TIMEOUT": "1"}, "cuda_init_check", "within 1 s"),
 }
@@ -354,62 +359,18 @@ def test_value_that_cannot_be_used(platform, worker, name, value):
 # ---- the real driver, on a machine without a device ----
 
 
-@pytest.fixture(scope="module")
-def driver():
-    """The folder of the real libraries that tests/driver.sh has fetched."""
-    folder = ROOT / "build" / "driver" / "lib"
-    if not (folder / "libcuda.so.1").exists():
-        pytest.skip(f"NO REAL DRIVER: {folder} IS NOT THERE (tests/driver.sh fetches it)")
-    if os.path.exists("/dev/nvidiactl"):
-        pytest.skip("a machine with a GPU: tests/gpu.sh is for it")
-    return folder
-
-
-def as_nobody():
-    """As root, libcuda would make device nodes."""
-    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-
-
-def run_as_nobody(tmp_path, name, *args):
-    """A copy where everybody may read it: the checkout may be closed to others."""
-    os.chmod(tmp_path, 0o755)
-    copy = shutil.copy(binary(name), tmp_path)
-    return subprocess.run(
-        [*as_nobody(), copy, *args], env={}, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def public_copy(driver):
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
-    shutil.copytree(driver, folder / "lib", symlinks=True)
-    os.chmod(folder, 0o755)
-    return folder / "lib"
-
-
-@pytest.fixture(scope="module")
-def public_driver(driver):
-    folder = public_copy(driver)
-    yield folder
-    shutil.rmtree(folder.parent)
-
-
-@pytest.fixture
-def public_path():
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-def test_real_driver_says_no_device(public_driver, public_path):
-    done = run_as_nobody(public_path, "worker-gpu", "--gpu-info", "--json", "--libcuda", str(public_driver))
-    assert done.returncode == 4, done.stdout + done.stderr
+@no_device
+def test_real_driver_says_no_device():
+    done = run_unprivileged(reachable_binary("worker-gpu"), "--gpu-info", "--json", "--libcuda", driver_folder())
+    assert done.returncode == 4, done
     found = json.loads(done.stdout)
     assert "CUDA_ERROR_NO_DEVICE (100)" in found["error"] and found["driver"]["cuda_version"] >= 11000
     assert re.fullmatch(r"[\d.]+", found["driver"]["version"]) and not found["devices"]
 
 
-def test_handler_goes_on_with_the_real_driver(public_driver, public_path):
+@no_device
+def test_handler_goes_on_with_the_real_driver():
     job = json.dumps({"input": {"a": [1, 2], "b": [3, 4]}})
-    done = run_as_nobody(public_path, "vector_add", "--libcuda", str(public_driver), "--test_input", job)
-    assert done.returncode == 0, done.stdout
+    done = run_unprivileged(reachable_binary("vector_add"), "--libcuda", driver_folder(), "--test_input", job)
+    assert done.returncode == 0, done
     assert result_of(done)["output"]["device"] == "CPU" and "NO_DEVICE" in result_of(done)["output"]["no_gpu"]

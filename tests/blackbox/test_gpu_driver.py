@@ -1,5 +1,6 @@
 """The real driver's libraries in the static binary, beside a glibc program that makes the same calls."""
 
+import functools
 import io
 import re
 import subprocess
@@ -8,30 +9,12 @@ import uuid
 
 import pytest
 
-from gpulib import NOBODY, driver_folder, gpu_folder, probe
+from gpulib import driver_folder, gpu_folder, no_device, probe
+from own_handlers import own
+from test_docker import HARDENED, docker, engine  # noqa: F401 (a fixture)
+from workerproc import ROOT, binary
 
 LIBS = "usr/lib/x86_64-linux-gnu"
-PTX = """\
-.version 6.0
-.target sm_70
-.address_size 64
-.visible .entry twice(.param .u64 at, .param .u32 count)
-{
-    .reg .pred %p; .reg .u32 %r<5>; .reg .u64 %a<3>; .reg .f32 %f;
-    ld.param.u64 %a0, [at];
-    ld.param.u32 %r0, [count];
-    mov.u32 %r1, %ctaid.x; mov.u32 %r2, %ntid.x; mov.u32 %r3, %tid.x;
-    mad.lo.u32 %r4, %r1, %r2, %r3;
-    setp.ge.u32 %p, %r4, %r0;
-    @%p ret;
-    mul.wide.u32 %a1, %r4, 4;
-    add.u64 %a2, %a0, %a1;
-    ld.global.f32 %f, [%a2];
-    add.f32 %f, %f, %f;
-    st.global.f32 [%a2], %f;
-    ret;
-}
-"""
 
 pytestmark = pytest.mark.xdist_group("build")
 
@@ -53,10 +36,12 @@ def check_driver_answer(said):
     assert " entry 100 none" in said or " entry 3 none" in said or " entry 0 found" in said
 
 
+@no_device
 def test_driver_without_a_device():
     check_driver_answer(same_as_glibc("driver", driver_folder() / "libcuda.so.1", 8))
 
 
+@no_device
 def test_management_library():
     assert same_as_glibc("nvml", driver_folder() / "libnvidia-ml.so.1") == "init 9 Driver Not Loaded\n"
 
@@ -66,42 +51,60 @@ def test_compiler_of_nvvm_loads():
     assert said.endswith(": loaded\n")
 
 
+# ---- the kernels that ship ----
+
+
+@functools.lru_cache(maxsize=None)
+def kernels():
+    """Every text of PTX with a kernel in it, as it lies in the built binaries: {name of its kernel: text}."""
+    shipped = [path.stem for path in (ROOT / "src/handlers").glob("*.c")]
+    found = {}
+    for name in ("worker-gpu", *shipped, own("gpu")):
+        for text in re.findall(rb"\.version [^\0]+", binary(name).read_bytes()):
+            for entry in re.findall(r"\.entry (\w+)", text.decode("ascii")):
+                found[entry] = text.decode("ascii")
+    return found
+
+
+def compiled(ptx, target, folder, glibc=False, threads=1):
+    """A run of the driver's compiler, and the cubin it has made."""
+    source, out = folder / "kernel.ptx", folder / f"cubin-{glibc}"
+    source.write_text(ptx, "ascii")
+    done = probe("ptx", driver_folder() / "libnvidia-ptxjitcompiler.so.1", source, target, out, threads, glibc=glibc)
+    return done, out.read_bytes() if done.returncode == 0 else b""
+
+
+def test_every_kernel_is_known():
+    """Of the handlers that ship, of the fitness check and of the tests' own handler."""
+    assert {"vector_add", "matmul", "rp_check", "poke"} <= set(kernels())
+    written = [path.read_text() for folder in ("src", "tests/blackbox/handlers") for path in (ROOT / folder).rglob("*.c")]
+    assert set(re.findall(r"\.entry (\w+)\(", "".join(written))) == set(kernels())
+
+
 @pytest.mark.parametrize("target", ["sm_70", "sm_80", "sm_90"])
-def test_ptx_becomes_the_cubin_that_glibc_makes(tmp_path, target):
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
-    source = tmp_path / "kernel.ptx"
-    source.write_text(PTX)
+@pytest.mark.parametrize("kernel", ["vector_add", "matmul", "rp_check", "poke"])
+def test_kernel_becomes_the_cubin_that_glibc_makes(public_path, kernel, target):
     cubins = []
     for glibc in (True, False):
-        out = tmp_path / f"cubin-{glibc}"
-        done = probe("ptx", driver_folder() / "libnvidia-ptxjitcompiler.so.1", source, target, out, 5, glibc=glibc)
-        assert done.returncode == 0 and re.fullmatch(r"compiled 5, \d+ bytes\n", done.stdout), done
-        cubins.append(out.read_bytes())
+        done, cubin = compiled(kernels()[kernel], target, public_path, glibc, threads=3)
+        assert re.fullmatch(r"compiled 3, \d+ bytes\n", done.stdout), done
+        cubins.append(cubin)
     assert cubins[0] == cubins[1]
-    assert cubins[0][:4] == b"\x7fELF" and b"twice" in cubins[0]
+    assert cubins[0][:4] == b"\x7fELF" and f".text.{kernel}".encode() in cubins[0]
 
 
-def test_ptx_with_a_mistake_says_where(tmp_path):
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
-    source = tmp_path / "wrong.ptx"
-    source.write_text(PTX.replace("add.f32", "add.f99"))
-    done = probe("ptx", driver_folder() / "libnvidia-ptxjitcompiler.so.1", source, "sm_80", tmp_path / "out")
-    assert done.returncode == 1 and "line 16" in done.stdout, done
+def test_kernel_with_a_mistake_is_refused_with_its_line(public_path):
+    good = kernels()["vector_add"]
+    line = good[: good.index("add.rn.f32")].count("\n") + 1
+    done, _ = compiled(good.replace("add.rn.f32", "add.rn.f99"), "sm_80", public_path)
+    assert done.returncode == 1 and f"line {line}" in done.stdout, done
 
 
-def test_empty_container_holds_only_the_binary_and_the_driver():
-    try:
-        version = subprocess.run(["docker", "version"], capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"NO DOCKER ENGINE, THE DRIVER WAS NOT LOADED IN AN EMPTY IMAGE: {error}")
-    if version.returncode != 0:
-        pytest.skip("NO DOCKER ENGINE, THE DRIVER WAS NOT LOADED IN AN EMPTY IMAGE")
+# ---- nothing but the driver and the binary ----
+
+
+@no_device
+def test_empty_container_holds_only_the_binary_and_the_driver(engine):  # noqa: F811
     tag = f"slim-worker-test-driver:{uuid.uuid4().hex[:12]}"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -111,10 +114,8 @@ def test_empty_container_holds_only_the_binary_and_the_driver():
                 archive.add(path, f"{LIBS}/{path.name}")
     subprocess.run(["docker", "import", "-", tag], input=packed.getvalue(), capture_output=True, check=True)
     try:
-        hardened = ["--rm", "--read-only", "--cap-drop", "ALL", "--user", str(NOBODY), "--network", "none"]
-        command = ["docker", "run", *hardened, tag, "/probe", "driver", f"/{LIBS}/libcuda.so.1", "4"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = docker("run", *HARDENED, "--network", "none", tag, "/probe", "driver", f"/{LIBS}/libcuda.so.1", "4", check=False)
     finally:
-        subprocess.run(["docker", "image", "rm", "-f", tag], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+        docker("image", "rm", "-f", tag, check=False)
+    assert done.returncode == 0, done.stdout
     check_driver_answer(done.stdout)

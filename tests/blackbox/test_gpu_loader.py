@@ -77,22 +77,18 @@ def test_libraries_that_need_each_other():
     assert [line.split(": ")[1] for line in done.stdout.splitlines()] == ["loaded", "loaded"]
 
 
-def test_library_whose_need_is_missing(tmp_path):
-    alone = tmp_path / "libfirst.so"
+def test_library_whose_need_is_missing(public_path):
+    alone = public_path / "libfirst.so"
     alone.write_bytes((gpu_folder() / "libfirst.so").read_bytes())
-    said = judged([alone], tmp_path)[0]
+    said = judged([alone])[0]
     assert "libfirst.so needs libsecond.so: no libsecond.so in /usr/lib64, " in said
 
 
 # --- damaged files ------------------------------------------------------------------------------
 
 
-def judged(paths, folder):
+def judged(paths):
     """What the loader says of each file; nothing may crash."""
-    folder.chmod(0o755)
-    for parent in folder.parents:
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o755)
     said = probe("each", *paths).stdout.splitlines()
     assert len(said) == len(paths)
     assert not [line for line in said if "CRASHED" in line], [line for line in said if "CRASHED" in line]
@@ -127,7 +123,7 @@ def headers(data):
     return parts, [at for at in range(start, start + size, 16)]
 
 
-def test_what_it_is_not(tmp_path):
+def test_what_it_is_not(public_path):
     changes = [
         ("no-elf", poke(0, "<B", 0), "it is no ELF file"),
         ("32-bit", poke(4, "<B", 1), "it is not 64-bit (ELF class 1)"),
@@ -137,18 +133,18 @@ def test_what_it_is_not(tmp_path):
         ("version", poke(20, "<I", 2), "it is of an unknown ELF version"),
         ("empty", lambda data: b"", "it is empty"),
     ]
-    paths = variants(tmp_path, [change[:2] for change in changes])
-    for line, (name, _, text) in zip(judged(paths, tmp_path), changes):
-        assert f"{tmp_path / name}: {text}" in line
+    paths = variants(public_path, [change[:2] for change in changes])
+    for line, (name, _, text) in zip(judged(paths), changes):
+        assert f"{public_path / name}: {text}" in line
 
 
-def test_not_a_file(tmp_path):
-    said = judged([tmp_path, tmp_path / "none"], tmp_path)
+def test_not_a_file(public_path):
+    said = judged([public_path, public_path / "none"])
     assert "it is no file" in said[0] or "cannot be opened" in said[0]
     assert "it cannot be opened: No such file or directory" in said[1]
 
 
-def test_truncated_anywhere(tmp_path):
+def test_truncated_anywhere(public_path):
     whole = (gpu_folder() / "libplain.so").read_bytes()
     parts, dynamic = headers(whole)
     lengths = {1, 15, 16, 63, 64, *range(0, 64, 4), *parts, *(at + 55 for at in parts), *dynamic, len(whole) // 2}
@@ -158,14 +154,14 @@ def test_truncated_anywhere(tmp_path):
         if struct.unpack_from("<I", whole, at)[0] == 1
     )
     lengths = sorted(length for length in {*lengths, last - 1} if length < last)
-    paths = variants(tmp_path, [(f"cut-{length}", lambda data, length=length: data[:length]) for length in lengths])
-    assert not [line for line in judged(paths, tmp_path) if "loaded" in line]
+    paths = variants(public_path, [(f"cut-{length}", lambda data, length=length: data[:length]) for length in lengths])
+    assert not [line for line in judged(paths) if "loaded" in line]
 
 
 HOSTILE = [0, 1, 7, 0xFFF, 0x1001, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 8, 2**64 - 1]
 
 
-def test_hostile_number_in_any_header_field(tmp_path):
+def test_hostile_number_in_any_header_field(public_path):
     parts, _ = headers((gpu_folder() / "libplain.so").read_bytes())
     changes = [
         (f"head-{offset}-{value:x}", poke(offset, "<H" if offset > 40 else "<Q", value & 0xFFFF if offset > 40 else value))
@@ -179,16 +175,16 @@ def test_hostile_number_in_any_header_field(tmp_path):
         for field in range(8, 56, 8)
         for value in HOSTILE
     ]
-    paths = variants(tmp_path, changes)
-    said = judged(paths, tmp_path)
+    paths = variants(public_path, changes)
+    said = judged(paths)
     assert sum("loaded" not in line for line in said) > len(said) / 3
 
 
-def test_hostile_number_in_any_dynamic_entry(tmp_path):
+def test_hostile_number_in_any_dynamic_entry(public_path):
     _, dynamic = headers((gpu_folder() / "libplain.so").read_bytes())
     changes = [
         (f"value-{at}-{value:x}", poke(at + 8, "<Q", value)) for at in dynamic for value in [0x10, 0x1000, 0x3FF8, *HOSTILE]
     ]
     changes += [(f"tag-{at}-{tag:x}", poke(at, "<Q", tag)) for at in dynamic for tag in [*range(0, 38), 0x6FFFFEF5]]
-    said = judged(variants(tmp_path, changes), tmp_path)
+    said = judged(variants(public_path, changes))
     assert sum("loaded" not in line for line in said) > len(said) / 5

@@ -14,38 +14,18 @@
  *   FAKE_CUDA_HANG=CALL      never returns
  *   FAKE_CUDA_SLOW=CALL=MS   takes so long
  *   FAKE_CUDA_WRONG=1        kernels' results are off
+ *   FAKE_CUDA_FORGETS=1      memory that is filled has a byte off
  *   FAKE_CUDA_POOLS=1        there is cuMemAllocAsync
  *   FAKE_CUDA_GETTER=0       cuGetProcAddress knows nothing
  *   FAKE_CUDA_TRACE=FILE     a line for each call; at the end what is still allocated
  */
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "fakedevice.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define DEVICES_MAX 8
-#define TAG (UINT64_C(1) << 62) /* of device addresses: the host must not read through them */
-
-enum {
-    SUCCESS = 0,
-    INVALID_VALUE = 1,
-    OUT_OF_MEMORY = 2,
-    NOT_INITIALIZED = 3,
-    NO_DEVICE = 100,
-    INVALID_DEVICE = 101,
-    INVALID_IMAGE = 200,
-    INVALID_CONTEXT = 201,
-    INVALID_PTX = 218,
-    NOT_FOUND = 500,
-    ILLEGAL_ADDRESS = 700,
-    NOT_SUPPORTED = 801,
-};
 
 static const struct {
     int result;
@@ -78,417 +58,6 @@ struct function {
     char name[64];
 };
 
-struct block {
-    unsigned char *memory;
-    size_t bytes;
-    int device;
-    struct block *next;
-};
-
-struct work {
-    void (*run)(struct work *work);
-    uint64_t to, from;
-    unsigned char *host;
-    size_t bytes;
-    int value;
-    struct event *event;
-    char kernel[64];
-    unsigned grid[3], block[3];
-    uint64_t argument[8];
-    struct work *next;
-};
-
-struct stream {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct work *first, **end;
-    int is_busy, is_ending;
-};
-
-struct event {
-    struct timespec at;
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct block *blocks;
-static size_t used[DEVICES_MAX];
-static int retained[DEVICES_MAX];
-static int is_initialized;
-static int sticky;           /* what every call returns from now on */
-static __thread int current; /* device + 1; 0: no context */
-
-/* --- what the test has told --------------------------------------------------------------------- */
-
-static long long number(const char *name, long long otherwise)
-{
-    const char *value = getenv(name);
-    return value != NULL && *value != '\0' ? strtoll(value, NULL, 10) : otherwise;
-}
-
-static int device_count(void)
-{
-    return (int)number("FAKE_CUDA_DEVICES", 1);
-}
-
-static void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void trace(const char *format, ...)
-{
-    char line[256];
-    const char *path = getenv("FAKE_CUDA_TRACE");
-    if (path == NULL)
-        return;
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(line, sizeof line - 1, format, args);
-    va_end(args);
-    line[len++] = '\n';
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (fd >= 0 && write(fd, line, (size_t)len) != len)
-        abort();
-    close(fd);
-}
-
-/* "CALL=R@N" in a list for this call: R, and *at is N. 0 where it is not there. */
-static int told(const char *variable, const char *call, int *at)
-{
-    const char *list = getenv(variable);
-    size_t len = strlen(call);
-    for (; list != NULL && *list != '\0'; list = strchr(list, ',')) {
-        list += *list == ',';
-        if (strncmp(list, call, len) == 0 && (list[len] == '=' || list[len] == '\0')) {
-            char *end = (char *)list + len;
-            int result = *end == '=' ? (int)strtol(end + 1, &end, 10) : 1;
-            *at = *end == '@' ? (int)strtol(end + 1, NULL, 10) : 1;
-            return result;
-        }
-    }
-    return 0;
-}
-
-static struct counter {
-    const char *call;
-    int count;
-} counters[64];
-
-static int count_call(const char *call)
-{
-    int count = 0;
-    pthread_mutex_lock(&lock);
-    for (size_t i = 0; count == 0; i++) {
-        if (counters[i].call == NULL)
-            counters[i].call = call;
-        if (strcmp(counters[i].call, call) == 0)
-            count = ++counters[i].count;
-    }
-    pthread_mutex_unlock(&lock);
-    return count;
-}
-
-static void set_sticky(int result)
-{
-    pthread_mutex_lock(&lock);
-    if (sticky == 0)
-        sticky = result;
-    pthread_mutex_unlock(&lock);
-}
-
-/* A driver's stack is glibc's: it uses more of it than musl's threads have. */
-static __attribute__((noinline)) void use_stack(void)
-{
-    volatile char stack[4 << 20];
-    for (size_t i = 0; i < sizeof stack; i += 4096)
-        stack[i] = 1;
-}
-
-/* Every call begins here. needs: 0 nothing, 1 cuInit, 2 a context as well. */
-static int enter(const char *call, int needs)
-{
-    int at, result;
-    trace("%s", call);
-    int count = count_call(call);
-    use_stack();
-    if (told("FAKE_CUDA_HANG", call, &at))
-        for (;;)
-            pause();
-    int slow_ms = told("FAKE_CUDA_SLOW", call, &at);
-    if (slow_ms > 0)
-        nanosleep(&(struct timespec){ slow_ms / 1000, slow_ms % 1000 * 1000000L }, NULL);
-    if ((result = told("FAKE_CUDA_FAIL", call, &at)) != 0 && (at == 0 || at == count))
-        return result;
-    if ((result = told("FAKE_CUDA_STICKY", call, &at)) != 0 && count >= at)
-        set_sticky(result);
-    if (needs >= 1 && !is_initialized)
-        return NOT_INITIALIZED;
-    if (needs < 2)
-        return SUCCESS;
-    if (current == 0 || retained[current - 1] == 0)
-        return INVALID_CONTEXT;
-    pthread_mutex_lock(&lock);
-    result = sticky;
-    pthread_mutex_unlock(&lock);
-    return result;
-}
-
-#define ENTER(needs)                          \
-    do {                                      \
-        int entered = enter(__func__, needs); \
-        if (entered != SUCCESS)               \
-            return entered;                   \
-    } while (0)
-
-/* --- memory -------------------------------------------------------------------------------------- */
-
-/* The host's address of device memory; NULL, and the context is lost, where it is not allocated. */
-static void *reach(uint64_t address, size_t bytes)
-{
-    unsigned char *memory = (unsigned char *)(uintptr_t)(address & ~TAG);
-    void *found = NULL;
-    pthread_mutex_lock(&lock);
-    for (struct block *block = blocks; block != NULL && found == NULL; block = block->next)
-        if ((address & TAG) != 0 && memory >= block->memory &&
-            memory + bytes <= block->memory + block->bytes)
-            found = memory;
-    pthread_mutex_unlock(&lock);
-    if (found == NULL)
-        set_sticky(ILLEGAL_ADDRESS);
-    return found;
-}
-
-static int allocate(uint64_t *address, size_t bytes)
-{
-    int device = current - 1, result = SUCCESS;
-    if (bytes == 0)
-        return INVALID_VALUE;
-    pthread_mutex_lock(&lock);
-    struct block *block = calloc(1, sizeof *block);
-    if (used[device] + bytes > (unsigned long long)number("FAKE_CUDA_MEMORY", 1 << 30) ||
-        (block->memory = malloc(bytes)) == NULL) {
-        free(block);
-        result = OUT_OF_MEMORY;
-    } else {
-        memset(block->memory, 0xee, bytes);
-        block->bytes = bytes;
-        block->device = device;
-        block->next = blocks;
-        blocks = block;
-        used[device] += bytes;
-        *address = (uint64_t)(uintptr_t)block->memory | TAG;
-    }
-    pthread_mutex_unlock(&lock);
-    return result;
-}
-
-static int release(uint64_t address)
-{
-    int result = INVALID_VALUE;
-    pthread_mutex_lock(&lock);
-    for (struct block **at = &blocks; *at != NULL; at = &(*at)->next) {
-        struct block *block = *at;
-        if (((uint64_t)(uintptr_t)block->memory | TAG) == address) {
-            *at = block->next;
-            used[block->device] -= block->bytes;
-            free(block->memory);
-            free(block);
-            result = SUCCESS;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&lock);
-    return result;
-}
-
-__attribute__((destructor)) static void report(void)
-{
-    size_t total = 0;
-    for (int i = 0; i < DEVICES_MAX; i++)
-        total += used[i];
-    trace("end: %zu bytes allocated", total);
-}
-
-/* --- kernels --------------------------------------------------------------------------------------- */
-
-static float *floats(uint64_t address, size_t count)
-{
-    return reach(address, count * sizeof(float));
-}
-
-static void run_vector_add(const struct work *work)
-{
-    uint32_t count = (uint32_t)work->argument[3];
-    float *a = floats(work->argument[0], count), *b = floats(work->argument[1], count),
-          *sum = floats(work->argument[2], count);
-    if (a == NULL || b == NULL || sum == NULL)
-        return;
-    for (uint32_t i = 0; i < count && i < work->grid[0] * work->block[0]; i++)
-        sum[i] = a[i] + b[i];
-    if (number("FAKE_CUDA_WRONG", 0))
-        sum[count / 2] += 1;
-}
-
-static void run_matmul(const struct work *work)
-{
-    uint32_t n = (uint32_t)work->argument[3];
-    float *a = floats(work->argument[0], (size_t)n * n),
-          *b = floats(work->argument[1], (size_t)n * n),
-          *c = floats(work->argument[2], (size_t)n * n);
-    if (a == NULL || b == NULL || c == NULL)
-        return;
-    for (uint32_t row = 0; row < n && row < work->grid[1] * work->block[1]; row++)
-        for (uint32_t col = 0; col < n && col < work->grid[0] * work->block[0]; col++) {
-            float sum = 0;
-            for (uint32_t k = 0; k < n; k++)
-                sum += a[row * n + k] * b[k * n + col];
-            c[row * n + col] = sum;
-        }
-    if (number("FAKE_CUDA_WRONG", 0))
-        c[n - 1] = 1e9f;
-}
-
-static void run_check(const struct work *work)
-{
-    uint32_t count = work->grid[0] * work->block[0], steps = (uint32_t)work->argument[1];
-    uint32_t *out = reach(work->argument[0], count * sizeof *out);
-    for (uint32_t i = 0; out != NULL && i < count; i++) {
-        uint32_t x = i;
-        for (uint32_t step = 0; step < steps; step++)
-            x = x * 1664525u + 1013904223u;
-        out[i] = x;
-    }
-    if (out != NULL && number("FAKE_CUDA_WRONG", 0))
-        out[0]++;
-}
-
-/* Kernels of the tests' own handler: writes through any pointer it is given. */
-static void run_poke(const struct work *work)
-{
-    uint32_t *out = reach(work->argument[0], sizeof *out);
-    if (out != NULL)
-        *out = (uint32_t)work->argument[1];
-}
-
-static const struct kernel {
-    const char *name;
-    size_t sizes[8]; /* of the arguments */
-    void (*run)(const struct work *work);
-} kernels[] = {
-    { "vector_add", { 8, 8, 8, 4 }, run_vector_add },
-    { "matmul", { 8, 8, 8, 4 }, run_matmul },
-    { "rp_check", { 8, 4 }, run_check },
-    { "poke", { 8, 4 }, run_poke },
-};
-
-static const struct kernel *find_kernel(const char *name)
-{
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
-        if (strcmp(kernels[i].name, name) == 0)
-            return &kernels[i];
-    return NULL;
-}
-
-/* --- streams ----------------------------------------------------------------------------------------- */
-
-static void run_launch(struct work *work)
-{
-    find_kernel(work->kernel)->run(work);
-}
-
-static void run_write(struct work *work)
-{
-    void *to = reach(work->to, work->bytes);
-    if (to != NULL)
-        memcpy(to, work->host, work->bytes);
-}
-
-static void run_read(struct work *work)
-{
-    void *from = reach(work->from, work->bytes);
-    if (from != NULL)
-        memcpy(work->host, from, work->bytes);
-}
-
-static void run_copy(struct work *work)
-{
-    void *to = reach(work->to, work->bytes), *from = reach(work->from, work->bytes);
-    if (to != NULL && from != NULL)
-        memmove(to, from, work->bytes);
-}
-
-static void run_fill(struct work *work)
-{
-    void *to = reach(work->to, work->bytes);
-    if (to != NULL)
-        memset(to, work->value, work->bytes);
-}
-
-static void run_record(struct work *work)
-{
-    clock_gettime(CLOCK_MONOTONIC, &work->event->at);
-}
-
-static void run_release(struct work *work)
-{
-    release(work->to);
-}
-
-static void *stream_main(void *argument)
-{
-    struct stream *stream = argument;
-    pthread_mutex_lock(&stream->lock);
-    while (!stream->is_ending || stream->first != NULL) {
-        struct work *work = stream->first;
-        if (work == NULL) {
-            pthread_cond_wait(&stream->changed, &stream->lock);
-            continue;
-        }
-        stream->first = work->next;
-        if (stream->first == NULL)
-            stream->end = &stream->first;
-        stream->is_busy = 1;
-        pthread_mutex_unlock(&stream->lock);
-        work->run(work);
-        free(work);
-        pthread_mutex_lock(&stream->lock);
-        stream->is_busy = 0;
-        pthread_cond_broadcast(&stream->changed);
-    }
-    pthread_mutex_unlock(&stream->lock);
-    return NULL;
-}
-
-/* On the stream, or here and now for the default one. */
-static int give(struct stream *stream, const struct work *what)
-{
-    struct work *work = malloc(sizeof *work);
-    *work = *what;
-    work->next = NULL;
-    if (stream == NULL) {
-        work->run(work);
-        free(work);
-        return sticky;
-    }
-    pthread_mutex_lock(&stream->lock);
-    *stream->end = work;
-    stream->end = &work->next;
-    pthread_cond_broadcast(&stream->changed);
-    pthread_mutex_unlock(&stream->lock);
-    return SUCCESS;
-}
-
-static int drain(struct stream *stream)
-{
-    if (stream != NULL) {
-        pthread_mutex_lock(&stream->lock);
-        while (stream->first != NULL || stream->is_busy)
-            pthread_cond_wait(&stream->changed, &stream->lock);
-        pthread_mutex_unlock(&stream->lock);
-    }
-    pthread_mutex_lock(&lock);
-    int result = sticky;
-    pthread_mutex_unlock(&lock);
-    return result;
-}
-
 /* --- the API ------------------------------------------------------------------------------------------ */
 
 EXPORT int cuInit(unsigned flags)
@@ -498,7 +67,7 @@ EXPORT int cuInit(unsigned flags)
         return INVALID_VALUE;
     if (device_count() == 0)
         return NO_DEVICE;
-    is_initialized = 1;
+    fake_initialized = 1;
     return SUCCESS;
 }
 
@@ -581,9 +150,9 @@ EXPORT int cuDeviceGetUuid(unsigned char *uuid, int device)
 EXPORT int cuDevicePrimaryCtxRetain(void **context, int device)
 {
     ENTER(1);
-    pthread_mutex_lock(&lock);
-    retained[device]++;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&fake_lock);
+    fake_retained[device]++;
+    pthread_mutex_unlock(&fake_lock);
     *context = (void *)(uintptr_t)(device + 1);
     return SUCCESS;
 }
@@ -591,16 +160,16 @@ EXPORT int cuDevicePrimaryCtxRetain(void **context, int device)
 EXPORT int cuDevicePrimaryCtxRelease_v2(int device)
 {
     ENTER(1);
-    pthread_mutex_lock(&lock);
-    int left = --retained[device];
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&fake_lock);
+    int left = --fake_retained[device];
+    pthread_mutex_unlock(&fake_lock);
     return left >= 0 ? SUCCESS : INVALID_CONTEXT;
 }
 
 EXPORT int cuCtxSetCurrent(void *context)
 {
     ENTER(1);
-    current = (int)(uintptr_t)context;
+    fake_current = (int)(uintptr_t)context;
     return SUCCESS;
 }
 
@@ -654,9 +223,9 @@ EXPORT int cuMemGetInfo_v2(size_t *free_bytes, size_t *total_bytes)
 {
     ENTER(2);
     *total_bytes = (size_t)number("FAKE_CUDA_MEMORY", 1 << 30);
-    pthread_mutex_lock(&lock);
-    *free_bytes = *total_bytes - used[current - 1];
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&fake_lock);
+    *free_bytes = *total_bytes - fake_used[fake_current - 1];
+    pthread_mutex_unlock(&fake_lock);
     return SUCCESS;
 }
 
