@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from actions import answer, close, reset
+from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
 from httphandler import error_of, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
@@ -333,6 +333,45 @@ def test_events_are_gathered(platform, server, serve):
     assert "".join(texts).encode() == b"".join(pieces)
     assert len(texts) <= 20
     assert all(text.endswith("\n\n") for text in texts), "cut at the events' borders"
+
+
+def test_event_that_ends_in_carriage_returns_does_not_wait_for_the_next(platform, server, serve):
+    """Behind the last CR a line feed might come; after the interval that is over."""
+    gate = Gate(b"data: 1\r\r", b"data: 2\r\r", b"data: 3\r\n\r", b"\n")
+    server.pages[CHAT] = gate
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    for count in (1, 2, 3):
+        gate.next()
+        platform.wait_for(lambda count=count: len(parts(platform, job)) == count, f"event {count}")
+    gate.next(2)
+    assert platform.result(job) == {"output": []}
+    assert "".join(parts(platform, job)) == "data: 1\r\rdata: 2\r\rdata: 3\r\n\r\n"
+
+
+def test_what_waits_for_a_slow_platform_goes_out_as_one_part(platform, server, serve):
+    """No queue of small parts: the stream catches up with the model the moment the platform answers."""
+    pieces = stream_of(*map(str, range(40)))
+    held = hold()
+    platform.script("stream", held)
+
+    def page(talk):
+        talk.start()
+        for piece in pieces:
+            talk.chunk(piece)
+            threading.Event().wait(0.01)  # longer than the interval: each goes out by itself, if it can
+        talk.end()
+
+    server.pages[CHAT] = page
+    serve(platform, server, "--stream-interval", "1")
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.wait_for(held.reached.is_set, "the part that is held")
+    server.witness.wait_for(lambda: server.wait(CHAT).done, "the end of the server's answer")
+    held.release(answer(200))
+    assert platform.result(job) == {"output": []}
+    texts = parts(platform, job)
+    assert "".join(texts).encode() == b"".join(pieces)
+    assert len(texts) <= 6, texts  # one that was held, what waited behind it, the end
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
