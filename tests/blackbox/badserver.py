@@ -210,13 +210,12 @@ class BadServer:
 
     def stop(self):
         self.stopped = True
-        self.listener.close()
-        for link in self.links:
+        for one in (self.listener, *self.links):
             try:
-                link.shutdown(socket.SHUT_RDWR)
+                one.shutdown(socket.SHUT_RDWR)  # close() alone would leave an accept() that waits
             except OSError:
                 pass
-            link.close()
+            one.close()
         if self.path and os.path.exists(self.path):
             os.unlink(self.path)
 

@@ -4,13 +4,14 @@ import base64
 import json
 import os
 import re
+import signal
 import threading
 
 import pytest
 
 from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
-from httphandler import error_of, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
+from httphandler import ask, error_of, own, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
 
 CHAT = "/v1/chat/completions"
@@ -25,12 +26,6 @@ def echoing(server, serve, platform):
         server.pages[path] = echo
     serve(platform, server)
     return server
-
-
-def ask(platform, **input):
-    result = platform.run(input)
-    assert set(result) == {"output"}, result
-    return result["output"]
 
 
 # ---- from input to request ----
@@ -588,18 +583,6 @@ def test_sigterm_while_waiting(platform, server, serve):
 # ---- a server of the worker's own ----
 
 
-@pytest.fixture
-def own(worker, platform):
-    """own(options, *flags) -> a worker that starts ownserver.py, and its port."""
-
-    def start(*options, flags=(), env=None):
-        port = free_port()
-        command = ["--handler", own_server(port, *options), "--handler-http", f"http://127.0.0.1:{port}", *flags]
-        return worker(platform, *command, handler="worker", env=env)
-
-    return start
-
-
 def test_server_is_started_and_ended(platform, own):
     process = own()
     got = ask(platform, route="/echo", body={"a": 1})
@@ -609,13 +592,6 @@ def test_server_is_started_and_ended(platform, own):
     assert process.wait() == 0
     with pytest.raises(ProcessLookupError):
         os.kill(got["pid"], 0)
-
-
-def test_server_that_ignores_sigterm_is_killed(platform, own):
-    process = own("slow-term", flags=["--kill-grace", "1"])
-    ask(platform, route="/echo", body={})
-    process.terminate()
-    assert process.wait() == 0
 
 
 def test_variables(platform, worker):
@@ -637,6 +613,16 @@ def test_server_that_dies_in_a_job_is_restarted(platform, own):
     details = error_of(platform.run({"route": "/exit", "body": {"status": 9}}))
     assert "9" in details["message"] and "these are my last words" in details["message"]
     assert ask(platform, route="/echo", body={})["pid"] != first
+
+
+def test_stream_that_only_the_connection_ends(platform, own):
+    """It looks whole when the server is killed: the job fails all the same."""
+    own()
+    pid = ask(platform, route="/echo", body={})["pid"]
+    job = platform.give(input={"route": "/stream"})
+    platform.wait_for(lambda: parts(platform, job), "the first part")
+    os.kill(pid, signal.SIGKILL)
+    assert "SIGKILL" in error_of(platform.result(job))["message"]
 
 
 def test_no_job_while_it_restarts(platform, own, tmp_path):
