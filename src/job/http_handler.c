@@ -18,6 +18,12 @@ static struct {
     struct buf json; /* a string; empty where there is none */
 } model = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* POST, PUT, PATCH: without a body they say that it is empty (RFC 9110, 8.6). */
+static bool is_for_a_body(const char *method)
+{
+    return method[0] == 'P';
+}
+
 static int send_request(struct http_slot *slot, const char *method, slice route, const slice *body,
                         size_t body_count, struct err *err)
 {
@@ -39,7 +45,7 @@ static int send_request(struct http_slot *slot, const char *method, slice route,
         .url = buf_slice(&slot->url),
         .fields = fields,
         .field_count = body_count > 0 ? 4 : 3,
-        .body = body_count > 0 ? body : NULL,
+        .body = body_count > 0 || is_for_a_body(method) ? body : NULL,
         .body_count = body_count,
         .connect_ms = config->handler.connect_ms,
         .send_ms = LIMIT_BODY_MS,

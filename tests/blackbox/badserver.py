@@ -249,7 +249,8 @@ def echo(talk):
 
 
 def plain(status=200, body=b"", content_type="text/plain", headers=()):
-    return lambda talk: talk.reply(status, body, headers, content_type=content_type)
+    kind = [("Content-Type", content_type)] if content_type else []  # an empty body has one, too
+    return lambda talk: talk.reply(status, body, [*kind, *headers], content_type=None)
 
 
 def raw(*pieces, then="keep"):

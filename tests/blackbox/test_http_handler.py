@@ -203,10 +203,30 @@ def test_other_text_is_a_string(platform, server, serve, kind):
     assert platform.run({"route": "/x"}) == {"output": 'line "one"\nžluť 🦊\n'}
 
 
-def test_no_content(platform, server, serve):
-    server.pages["/x"] = lambda talk: talk.reply(204)
+@pytest.mark.parametrize("method, status, kind", [
+    ("DELETE", 204, None),
+    ("POST", 204, "application/json"),
+    ("POST", 205, "application/json"),
+    ("HEAD", 200, "application/json"),
+    ("POST", 200, None),
+    ("POST", 200, "application/octet-stream"),
+])
+def test_no_content(platform, server, serve, method, status, kind):
+    server.pages["/x"] = plain(status, b"", kind)
     serve(platform, server)
-    assert platform.run({"route": "/x", "method": "DELETE"}) in ({"output": None}, {"output": ""}, {})
+    assert platform.run({"route": "/x", "method": method}) == {"output": None}
+
+
+def test_empty_text(platform, server, serve):
+    server.pages["/x"] = plain(200, b"", "text/plain")
+    serve(platform, server)
+    assert platform.run({"route": "/x"}) == {"output": ""}
+
+
+def test_empty_bytes(platform, server, serve):
+    server.pages["/x"] = plain(200, b"", "image/png")
+    serve(platform, server, "--handler-binary")
+    assert ask(platform, route="/x") == {"content_type": "image/png", "base64": ""}
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])

@@ -76,6 +76,13 @@ def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
     assert len(starts.read_text().splitlines()) == 2
 
 
+def test_unhealthy_server_that_ignores_sigterm_is_killed(platform, own, sick):
+    process = own(f"sick={sick}", "lasts=600", flags=[LIMIT, "1", "--kill-grace", "0.1"])
+    platform.wait_request("take")
+    sick.touch()
+    process.wait_log("own server: starting", 2)
+
+
 # ---- a server that somebody else runs ----
 
 
