@@ -161,20 +161,22 @@ def _memory_once(bench, side, row):
             wait_for(platform, worker, "jobs_done", PATIENCE_S)
             _good(platform.report(), STREAMS)
     row.add(side, memory["rss"] / 1024)
-    return f"{side}: {memory['threads']} threads"
+    return f"{memory['threads']} threads"
 
 
 def memory(bench):
     """Resident memory in the middle of 64 streams."""
     row = Row(f"memory at {STREAMS} streams", "MiB", 8)
+    notes = {}
     for n, side in itertools.product(range(bench.rounds), bench.sides):
         if side in row.errors:
             continue
         bench.progress(f"memory at {STREAMS} streams: round {n + 1} of {bench.rounds}")
         try:
-            row.note = _memory_once(bench, side, row)
+            notes[side] = _memory_once(bench, side, row)
         except BenchError as e:
             row.errors[side] = str(e)
+    row.note = ", ".join(f"{side}: {note}" for side, note in notes.items())
     return [row]
 
 

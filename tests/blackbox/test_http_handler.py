@@ -4,14 +4,13 @@ import base64
 import json
 import os
 import re
-import signal
 import threading
 
 import pytest
 
 from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
-from httphandler import ask, error_of, own, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
+from httphandler import ask, error_of, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
 
 CHAT = "/v1/chat/completions"
@@ -600,81 +599,7 @@ def test_sigterm_while_waiting(platform, server, serve):
     assert not platform.requests("take")
 
 
-# ---- a server of the worker's own ----
-
-
-def test_server_is_started_and_ended(platform, own):
-    process = own()
-    got = ask(platform, route="/echo", body={"a": 1})
-    assert got["body"] == {"a": 1}
-    assert process.lines("own server: starting"), "its output is in the log"
-    process.terminate()
-    assert process.wait() == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(got["pid"], 0)
-
-
-def test_variables(platform, worker):
-    port = free_port()
-    env = {"RP_HANDLER": own_server(port), "RP_HANDLER_HTTP": f"http://127.0.0.1:{port}"}
-    worker(platform, handler="worker", env=env)
-    assert ask(platform, route="/echo", body=3)["body"] == 3
-
-
-def test_the_server_does_not_see_the_key(platform, own):
-    own()
-    seen = ask(platform, route="/environment")
-    assert not [name for name, value in seen.items() if value == platform.key or name == "RUNPOD_AI_API_KEY"]
-
-
-def test_server_that_dies_in_a_job_is_restarted(platform, own):
-    own()
-    first = ask(platform, route="/echo", body={})["pid"]
-    details = error_of(platform.run({"route": "/exit", "body": {"status": 9}}))
-    assert "9" in details["message"] and "these are my last words" in details["message"]
-    assert ask(platform, route="/echo", body={})["pid"] != first
-
-
-def test_stream_that_only_the_connection_ends(platform, own):
-    """It looks whole when the server is killed: the job fails all the same."""
-    own()
-    pid = ask(platform, route="/echo", body={})["pid"]
-    job = platform.give(input={"route": "/stream"})
-    platform.wait_for(lambda: parts(platform, job), "the first part")
-    os.kill(pid, signal.SIGKILL)
-    assert "SIGKILL" in error_of(platform.result(job))["message"]
-
-
-def test_no_job_while_it_restarts(platform, own, tmp_path):
-    """The dead server's successor is not ready: the next job is not taken before it is."""
-    ready = tmp_path / "ready"
-    ready.touch()
-    process = own(f"ready={ready}")
-    ask(platform, route="/echo", body={})
-    ready.unlink()
-    error_of(platform.run({"route": "/exit", "body": {"status": 1}}))
-    job = platform.give(input={"route": "/echo", "body": 5})
-    process.wait_log("own server: starting", 2)
-    assert not platform.finals(job)
-    ready.touch()
-    assert platform.result(job)["output"]["body"] == 5
-
-
-@pytest.mark.parametrize("how", ["flag", "variable"])
-def test_server_that_dies_at_its_start(platform, own, tmp_path, how):
-    """Out of memory: after so many starts in a row the worker goes too, and says with what words the server went."""
-    starts = tmp_path / "starts"
-    flags = ["--handler-deaths", "3"] if how == "flag" else []
-    process = own("dies=137", f"starts={starts}", flags=flags, env={"RP_HANDLER_DEATHS": "3"} if how != "flag" else {})
-    assert process.wait() not in (0, 2)
-    assert len(starts.read_text().splitlines()) == 3
-    assert "cannot allocate memory for the model" in process.log and "137" in process.log
-    assert not platform.requests("take")
-
-
-def test_program_that_is_not_there(platform, worker):
-    process = worker(platform, "--handler", "/no/such/server", "--handler-http", "http://127.0.0.1:9", handler="worker")
-    assert process.wait() != 0 and "/no/such/server" in process.log
+# ---- flags that cannot be used, a run without a platform ----
 
 
 @pytest.mark.parametrize(

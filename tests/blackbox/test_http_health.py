@@ -1,89 +1,14 @@
-"""HTTP handlers whose server was ready and then is not well: looks at its health, restarts, the end; and how it is ended."""
+"""HTTP handlers whose server somebody else runs, was ready and then is not well; test_http_own.py has the worker's own."""
 
 import threading
 
 import pytest
 
 from badserver import echo, plain
-from httphandler import ask, error_of, own, parts, serve, server  # noqa: F401 (fixtures)
+from httphandler import ask, error_of, serve, server  # noqa: F401 (fixtures)
 from test_http_handler import CHAT, HELLO
 
 LIMIT = "--handler-unhealthy-timeout"
-
-
-@pytest.fixture
-def sick(tmp_path):
-    """The file that makes ownserver.py unhealthy."""
-    return tmp_path / "sick"
-
-
-# ---- a server that the worker has started ----
-
-
-@pytest.mark.parametrize("how", ["flag", "variable"])
-def test_unhealthy_server_is_replaced(platform, own, sick, how):
-    """No job is there to notice: its health is looked at while it is idle."""
-    flags, env = ([LIMIT, "1"], {}) if how == "flag" else ([], {"RP_HANDLER_UNHEALTHY_TIMEOUT": "1"})
-    process = own(f"sick={sick}", flags=flags, env=env)
-    first = ask(platform, route="/echo", body=1)["pid"]
-    sick.touch()
-    process.wait_log("own server: starting", 2)
-    sick.unlink()
-    assert ask(platform, route="/echo", body=1)["pid"] != first
-    assert process.lines("WARN.*was ended: it stayed unhealthy .*/health: it answers 503")
-
-
-def test_unhealthy_server_fails_its_jobs_with_its_last_words(platform, own, sick):
-    process = own(f"sick={sick}", flags=[LIMIT, "1"])
-    job = platform.give(input={"route": "/stream"})
-    platform.wait_for(lambda: parts(platform, job), "the first part")
-    sick.touch()
-    message = error_of(platform.result(job))["message"]
-    assert "stayed unhealthy" in message and "the GPU has fallen off the bus" in message
-    sick.unlink()
-    assert ask(platform, route="/echo", body=2)["body"] == 2
-    assert process.process.poll() is None
-
-
-def test_server_that_gets_well_in_time_is_left_alone(platform, own, sick):
-    """And a job that comes meanwhile waits for it."""
-    process = own(f"sick={sick}", flags=[LIMIT, "25"])
-    first = ask(platform, route="/echo", body=1)["pid"]
-    sick.touch()
-    process.wait_log("server is unhealthy")
-    job = platform.give(input={"route": "/echo", "body": 2})
-    process.wait_log(f"{job} .*Started")
-    assert not platform.finals(job)
-    sick.unlink()
-    assert platform.result(job)["output"] == {"body": 2, "pid": first}
-    assert process.lines(r"healthy again after \d+ ms")
-
-
-def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
-    """With the error and the last words for the job that waits, and a status that has the platform replace it."""
-    starts = tmp_path / "starts"
-    process = own(f"sick={sick}", f"starts={starts}", flags=[LIMIT, "1", "--handler-deaths", "2"])
-    platform.wait_request("take")
-    sick.touch()
-    process.wait_log("own server: starting", 2)
-    sick.unlink()
-    process.wait_log("server is ready", 2)
-    sick.touch()
-    process.wait_log("server is unhealthy", 2)
-    message = error_of(platform.run({"route": "/echo", "body": 1}))["message"]
-    assert "--handler-deaths" in message and "unhealthy" in message and "the GPU has fallen off the bus" in message
-    assert process.wait() == 1
-    assert len(starts.read_text().splitlines()) == 2
-
-
-def test_unhealthy_server_that_ignores_sigterm_is_killed(platform, own, sick):
-    process = own(f"sick={sick}", "lasts=600", flags=[LIMIT, "1", "--kill-grace", "0.1"])
-    platform.wait_request("take")
-    sick.touch()
-    process.wait_log("own server: starting", 2)
-
-
-# ---- a server that somebody else runs ----
 
 
 @pytest.mark.parametrize("how", ["says so", "is silent", "refuses"])
@@ -166,17 +91,3 @@ def test_work_is_a_sign_of_life(platform, server, serve):
     server.pages["/health"] = plain(200)
     process.wait_log("healthy again")
     assert process.process.poll() is None
-
-
-# ---- the end of a server that the worker has started ----
-
-
-@pytest.mark.parametrize("grace, ends_itself", [("flag", False), ("variable", False), ("default", True)])
-def test_kill_grace(platform, own, grace, ends_itself):
-    """A server that goes on for 2 s after SIGTERM: with a short grace it does not get so far, with the default it does."""
-    flags, env = (["--kill-grace", "0.1"] if grace == "flag" else []), ({"RP_KILL_GRACE": "0.1"} if grace == "variable" else {})
-    process = own("lasts=2", flags=flags, env=env)
-    ask(platform, route="/echo", body={})
-    process.terminate()
-    assert process.wait() == 0
-    assert bool(process.lines("own server: good-bye")) is ends_itself
