@@ -98,11 +98,12 @@ class Talk:
 
 
 class BadServer:
-    """`path`: a Unix socket instead of a port of 127.0.0.1."""
+    """`path`: a Unix socket instead of a port of 127.0.0.1; `tls`: an ssl.SSLContext."""
 
-    def __init__(self, witness, path=None, backlog=128):
+    def __init__(self, witness, path=None, backlog=128, tls=None):
         self.witness = witness
         self.path = path
+        self.tls = tls
         self.deaf = False
         self.requests = []  # every Talk, in order of arrival
         self.connections = 0
@@ -122,7 +123,7 @@ class BadServer:
 
     @property
     def url(self):
-        return f"http+unix:{self.path}" if self.path else f"http://127.0.0.1:{self.port}"
+        return f"http+unix:{self.path}" if self.path else f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def _accept(self):
         while not self.stopped and not self.deaf:
@@ -156,6 +157,12 @@ class BadServer:
 
     def _serve(self, link, number):
         rest = b""
+        if self.tls:
+            try:
+                link = self.tls.wrap_socket(link, server_side=True)
+            except OSError:
+                return  # a worker that does not trust this server
+            self.links.add(link)
         while link.fileno() >= 0:
             try:
                 head, body, rest = self._read(link, rest)

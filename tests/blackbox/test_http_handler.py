@@ -12,6 +12,7 @@ from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
 from httphandler import ask, error_of, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
+from testplatform import server_context
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "héllo"}]
@@ -293,9 +294,10 @@ def test_stream(platform, server, serve):
     assert "".join(parts(platform, job)).encode() == b"".join(pieces)
 
 
-def test_stream_that_was_not_asked_for(platform, server, serve):
+@pytest.mark.parametrize("page", [events(b"data: 1\n\n"), plain(200, b"data: 1\n\n", "text/event-stream")], ids=["chunks", "length"])
+def test_stream_that_was_not_asked_for(platform, server, serve, page):
     """The answer's type is enough."""
-    server.pages["/x"] = events(b"data: 1\n\n")
+    server.pages["/x"] = page
     serve(platform, server)
     job = platform.give(input={"route": "/x"})
     assert platform.result(job) == {"output": []} and parts(platform, job) == ["data: 1\n\n"]
@@ -535,6 +537,30 @@ def test_jobs_at_the_same_time(platform, server, serve, how):
     assert ids == sorted(jobs)
 
 
+# ---- TLS ----
+
+
+@pytest.fixture
+def tls_server(witness, localhost_certificate):
+    one = BadServer(witness, tls=server_context(*localhost_certificate))
+    yield one
+    one.stop()
+
+
+def test_server_over_tls(platform, tls_server, serve, authority):
+    tls_server.pages |= {CHAT: echo, "/x": events(b"data: 1\n\n")}
+    serve(platform, tls_server, env={"SSL_CERT_FILE": str(authority.root_file)})
+    assert ask(platform, messages=HELLO)["target"] == CHAT
+    job = platform.give(input={"route": "/x"})
+    assert platform.result(job) == {"output": []} and parts(platform, job) == ["data: 1\n\n"]
+
+
+def test_server_over_tls_that_is_not_trusted(platform, tls_server, serve):
+    process = serve(platform, tls_server, "--handler-ready-timeout", "1")
+    assert process.wait() not in (0, 2)
+    assert "certificate" in process.log and not tls_server.requests
+
+
 # ---- unix sockets ----
 
 
@@ -618,6 +644,7 @@ def test_urls_that_cannot_be_used(local, url):
         ("--handler-ready-timeout", "soon"),
         ("--stream-interval", "-1"),
         ("--handler-idle-timeout", "0"),
+        ("--handler-unhealthy-timeout", "0"),
         ("--handler-connect-timeout", "x"),
         ("--handler-first-byte-timeout", ""),
     ],
