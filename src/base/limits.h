@@ -97,10 +97,14 @@
 #define LIMIT_READY_ASK_MS 5000       /* one look at the health route */
 #define LIMIT_READY_FIRST_MS 10       /* pauses between looks: this, doubling, */
 #define LIMIT_READY_LONGEST_MS 1000   /* up to this */
-#define LIMIT_SERVER_END_MS 1000      /* from a broken connection to the end that was behind it */
+#define LIMIT_HEALTH_MS 10000         /* between looks at one that is ready; at most, */
+#define LIMIT_HEALTH_SOON_MS 250      /* and at least, where a job gives reason to look */
+#define LIMIT_SERVER_END_MS 1000      /* from a broken connection to the end that was behind it, */
+#define LIMIT_SERVER_CLOSED_MS 20     /* from one that may have been closed on purpose */
 #define LIMIT_SERVER_CONNECT_S 10     /* default of --handler-connect-timeout */
 #define LIMIT_SERVER_FIRST_BYTE_S 300 /* default of --handler-first-byte-timeout: long prompts */
 #define LIMIT_SERVER_PAUSE_S 60       /* default of --handler-idle-timeout */
+#define LIMIT_SERVER_UNHEALTHY_S 60   /* default of --handler-unhealthy-timeout */
 #define LIMIT_STREAM_INTERVAL_MS 50   /* default of --stream-interval: 20 posts a second */
 #define LIMIT_GATHER_BYTES (256u * 1024u)      /* of a stream, in one part */
 #define LIMIT_SERVER_ERROR_BYTES (16u * 1024u) /* of the body of an error that are looked at */

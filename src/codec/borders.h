@@ -31,6 +31,12 @@ struct borders {
  */
 size_t borders_find(struct borders *borders, slice text, size_t seen);
 
+/* True where such a CR was the last: then a border lies at the end, unless a line feed follows. */
+static inline bool borders_may_end(const struct borders *borders)
+{
+    return borders->after_cr && borders->blank;
+}
+
 /*
  * How many bytes of text there are up to the end of the last whole character; what is no UTF-8 may
  * be cut anywhere.

@@ -49,6 +49,7 @@ struct config {
         int64_t connect_ms;
         int64_t first_byte_ms;
         int64_t idle_ms;
+        int64_t unhealthy_ms;     /* a server that was ready may be */
         const char *served_model; /* NULL: the server is asked */
         int64_t stream_interval_ms;
         bool binary;

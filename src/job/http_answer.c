@@ -81,6 +81,27 @@ static int return_text(struct http_slot *slot, slice type)
     return RP_OK;
 }
 
+/* True where no body could be expected, whatever the type says. */
+static bool is_without_body(const struct http_slot *slot, const struct http_call *call, slice type)
+{
+    int status = slot->answer.status;
+    return type.len == 0 || status == 204 || status == 205 || strcmp(call->method, "HEAD") == 0;
+}
+
+static int return_body(struct http_slot *slot, const struct http_call *call, slice type)
+{
+    if (slot->body.len == 0 && is_without_body(slot, call, type))
+        return rp_return(slot->job, "null");
+    switch (content_of(type, buf_slice(&slot->body))) {
+    case CONTENT_JSON: return return_json(slot);
+    case CONTENT_TEXT: return return_text(slot, type);
+    case CONTENT_BYTES: break;
+    }
+    return slot->body.len == 0 && !slot->setting->config->handler.binary
+               ? rp_return(slot->job, "null")
+               : return_bytes(slot, type);
+}
+
 bool http_is_stream(const struct http_answer *answer, const struct http_call *call)
 {
     slice type = slice_from(answer->content_type);
@@ -131,12 +152,5 @@ int http_answer_take(struct http_slot *slot, const struct http_call *call)
         return http_stream_take(slot, type);
     if (http_read_all(slot->client, answer, &slot->body, &err) != 0)
         return http_fail_exchange(slot, &err);
-    if (slot->body.len == 0 && (type.len == 0 || answer->status == 204))
-        return rp_return(slot->job, "null");
-    switch (content_of(type, buf_slice(&slot->body))) {
-    case CONTENT_JSON: return return_json(slot);
-    case CONTENT_TEXT: return return_text(slot, type);
-    case CONTENT_BYTES: break;
-    }
-    return return_bytes(slot, type);
+    return return_body(slot, call, type);
 }

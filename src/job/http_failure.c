@@ -74,9 +74,19 @@ static const char *limit_of(const struct http_slot *slot)
     return slot->answer.status == 0 ? "--handler-first-byte-timeout" : "--handler-idle-timeout";
 }
 
-int http_fail_exchange(struct http_slot *slot, const struct err *err)
+/* What is known of the server's end, where there is one behind the trouble; to be freed. */
+static struct buf told_of_end(struct http_slot *slot, int64_t patience_ms)
 {
     struct buf told;
+    buf_init(&told, 2 * LIMIT_CHILD_TAIL_BYTES, "how the server ended");
+    http_server_suspect(&slot->waiter, &slot->job->job->stop, slot->life, slot->answer.connected,
+                        patience_ms, &told);
+    return told;
+}
+
+int http_fail_exchange(struct http_slot *slot, const struct err *err)
+{
+    struct buf told = { 0 };
     const struct job *job = slot->job->job;
     if (flag_is_raised(&job->stop))
         return RP_FAILED; /* nobody waits for it, or rp_job_run says why it was cut short */
@@ -84,11 +94,22 @@ int http_fail_exchange(struct http_slot *slot, const struct err *err)
         return http_fail(slot, 504, "The server took too long (%s): %s", limit_of(slot), err->text);
     if (err->code == ERR_LIMIT)
         return http_fail(slot, 502, "The server's answer is too large: %s", err->text);
-    buf_init(&told, 2 * LIMIT_CHILD_TAIL_BYTES, "how the server ended");
     if (err->code == ERR_RETRY)
-        http_server_suspect(&slot->waiter, &job->stop, slot->life, slot->answer.connected, &told);
+        told = told_of_end(slot, LIMIT_SERVER_END_MS);
     int rc = http_fail(slot, 502, "The server gave no whole answer: %s%s%.*s", err->text,
                        told.len > 0 ? "\n" : "", SLICE_ARG(buf_slice(&told)));
+    buf_free(&told);
+    return rc;
+}
+
+int http_fail_if_ended(struct http_slot *slot)
+{
+    if (!slot->answer.until_close)
+        return RP_OK;
+    struct buf told = told_of_end(slot, LIMIT_SERVER_CLOSED_MS);
+    int rc = told.len > 0 ? http_fail(slot, 502, "The server's answer broke off: %.*s",
+                                      SLICE_ARG(buf_slice(&told)))
+                          : RP_OK;
     buf_free(&told);
     return rc;
 }

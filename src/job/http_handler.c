@@ -18,6 +18,12 @@ static struct {
     struct buf json; /* a string; empty where there is none */
 } model = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* POST, PUT, PATCH: without a body they say that it is empty (RFC 9110, 8.6). */
+static bool is_for_a_body(const char *method)
+{
+    return method[0] == 'P';
+}
+
 static int send_request(struct http_slot *slot, const char *method, slice route, const slice *body,
                         size_t body_count, struct err *err)
 {
@@ -39,7 +45,7 @@ static int send_request(struct http_slot *slot, const char *method, slice route,
         .url = buf_slice(&slot->url),
         .fields = fields,
         .field_count = body_count > 0 ? 4 : 3,
-        .body = body_count > 0 ? body : NULL,
+        .body = body_count > 0 || is_for_a_body(method) ? body : NULL,
         .body_count = body_count,
         .connect_ms = config->handler.connect_ms,
         .send_ms = LIMIT_BODY_MS,
@@ -94,7 +100,6 @@ static int exchange(struct http_slot *slot, struct http_call *call)
 {
     struct err err = { 0 };
     slice name = { 0 };
-    slot->life = http_server_life();
     int rc = call->wants_model ? find_model(slot, &name, &err) : 0;
     if (rc == 0 && name.len > 0)
         http_call_set_model(call, name);
@@ -102,7 +107,22 @@ static int exchange(struct http_slot *slot, struct http_call *call)
         rc = send_request(slot, call->method,
                           call->route.len > 0 ? call->route : slot->setting->path, call->body,
                           call->body_count, &err);
-    return rc == 0 ? http_answer_take(slot, call) : http_fail_exchange(slot, &err);
+    if (rc != 0)
+        return http_fail_exchange(slot, &err);
+    rc = http_answer_take(slot, call);
+    return rc == RP_OK ? http_fail_if_ended(slot) : rc;
+}
+
+/* What the end of the exchange says of the server. */
+static enum http_outcome outcome_of(const struct http_slot *slot, int rc)
+{
+    const struct job *job = slot->job->job;
+    int status = slot->answer.status;
+    if (rc == RP_OK)
+        return HTTP_WELL;
+    bool cut_short = flag_is_raised(&job->stop) && atomic_load(&job->why) != JOB_TIMED_OUT;
+    bool refused = status >= 300 && status <= 499;
+    return cut_short || refused ? HTTP_NOTHING : HTTP_SUSPICIOUS;
 }
 
 static int run_call(struct http_slot *slot)
@@ -115,14 +135,15 @@ static int run_call(struct http_slot *slot)
         return http_fail(slot, rc == ERR_INPUT ? 400 : 500, "The job's input: %s.", err.text);
     slot->request_id.len = 0;
     job_put_field_id(job, &slot->request_id, NULL);
-    rc = http_server_wait(&slot->waiter, &job->stop, &err);
+    slot->body.len = 0;
+    rc = http_server_wait(&slot->waiter, &job->stop, &slot->body, &err);
     if (rc == ERR_CANCELLED)
         return RP_FAILED;
     if (rc != 0)
-        return http_fail(slot, 503, "%s", err.text);
+        return http_fail(slot, 503, "%s%.*s", err.text, SLICE_ARG(buf_slice(&slot->body)));
+    slot->life = http_server_enter();
     rc = exchange(slot, &call);
-    if (rc == RP_OK)
-        http_server_succeeded();
+    http_server_leave(outcome_of(slot, rc));
     return rc;
 }
 
@@ -138,7 +159,7 @@ static int http_run(rp_job *job, void *state)
         wake_lower(&slot->waiter.wake);
     buf_reset(&slot->body, LIMIT_KEEP_BYTES);
     buf_reset(&slot->text, LIMIT_KEEP_BYTES);
-    return rc != RP_OK && http_server_is_lost(NULL) ? HANDLER_LOST : rc;
+    return rc != RP_OK && http_server_is_lost() ? HANDLER_LOST : rc;
 }
 
 /* --- a slot --------------------------------------------------------------------------------------- */
@@ -173,7 +194,7 @@ static int http_open_slot(const void *setting, void **state, struct err *err)
     if (rc == 0)
         rc = http_server_start(shared, err);
     if (rc == 0)
-        rc = http_server_wait(&slot->waiter, NULL, err);
+        rc = http_server_wait(&slot->waiter, NULL, NULL, err);
     if (rc != 0)
         http_close(slot);
     else

@@ -1,275 +1,92 @@
-#include "job/http_server.h"
-
-#include <signal.h>
-#include <stdio.h>
-
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "base/thread.h"
-#include "base/version.h"
-#include "codec/backoff.h"
-#include "job/child_inside.h"
+#include "job/http_server_inside.h"
 
-enum state {
-    STARTING, /* it is asked whether it is ready */
-    READY,
-    DOWN, /* it has ended and is to be started again */
-    LOST, /* for good */
-};
-
-static struct server {
-    struct http_setting *setting;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    enum state state;
-    unsigned life;     /* one more with every end and start */
-    int64_t begun_ms;  /* when it began to start */
-    deadline_ms until; /* it has to be ready by then */
-    struct http_waiter *waiters;
-    struct err why; /* it is lost, or what it answered last */
-    struct child child;
-    unsigned end_life;                       /* how the life of that number ended, */
-    char end[96];                            /* "" where none has, */
-    char last_words[LIMIT_CHILD_TAIL_BYTES]; /* and with what words */
-    size_t last_words_len;
-} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
+struct server http_server = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* --- state; under the lock ------------------------------------------------------------------- */
 
-static void change(enum state state)
+static bool is_alive(enum server_state state)
 {
-    server.state = state;
-    server.life++;
-    pthread_cond_broadcast(&server.changed);
-    for (struct http_waiter *waiter = server.waiters; waiter != NULL; waiter = waiter->next)
+    return state == SERVER_STARTING || state == SERVER_READY || state == SERVER_UNHEALTHY;
+}
+
+void http_server_set_state(enum server_state state)
+{
+    if (is_alive(state) != is_alive(http_server.state))
+        http_server.life++;
+    http_server.state = state;
+    pthread_cond_broadcast(&http_server.changed);
+    for (struct http_waiter *waiter = http_server.waiters; waiter != NULL; waiter = waiter->next)
         wake_signal(&waiter->wake);
 }
 
-static void begin_start(void)
+static void give_time(int64_t timeout_ms)
 {
-    server.begun_ms = clock_now_ms();
-    server.until = clock_deadline(server.setting->config->handler.ready_timeout_ms);
-    change(STARTING);
+    http_server.begun_ms = clock_now_ms();
+    http_server.until = clock_deadline(timeout_ms);
 }
 
-static void lose(const char *what, const char *detail, const char *flag)
+void http_server_begin(void)
 {
-    if (server.state == LOST)
+    http_server.suspicions = 0;
+    http_server.look_due = false;
+    http_server.illness[0] = '\0';
+    give_time(http_server.setting->config->handler.ready_timeout_ms);
+    http_server_set_state(SERVER_STARTING);
+}
+
+void http_server_fall_ill(const char *what)
+{
+    log_write(LOG_WARN, NULL, "The handler's server is unhealthy: %s: %s",
+              http_server.setting->ready_path, what);
+    give_time(http_server.setting->config->handler.unhealthy_ms);
+    http_server_set_state(SERVER_UNHEALTHY);
+}
+
+void http_server_lose(const char *what, const char *detail, const char *flag)
+{
+    if (http_server.state == SERVER_LOST)
         return;
-    err_set(&server.why, ERR_CONFIG, "%s%s%s", what, detail, flag);
-    change(LOST);
-    log_write(LOG_ERROR, NULL, "%s", server.why.text);
-    if (server.setting->lost != NULL)
-        server.setting->lost(server.setting->lost_owner);
+    err_set(&http_server.why, ERR_CONFIG, "%s%s%s", what, detail, flag);
+    http_server_set_state(SERVER_LOST);
+    log_write(LOG_ERROR, NULL, "%s", http_server.why.text);
+    if (http_server.setting->lost != NULL)
+        http_server.setting->lost(http_server.setting->lost_owner);
 }
-
-/* --- is it ready? ---------------------------------------------------------------------------- */
-
-static int ask(struct http_client *client, struct buf *url, struct buf *body, deadline_ms until,
-               struct err *err)
-{
-    static const struct http1_field fields[] = {
-        { SLICE_LITERAL("User-Agent"), SLICE_LITERAL(WORKER_USER_AGENT) },
-        { SLICE_LITERAL("Accept-Encoding"), SLICE_LITERAL("identity") },
-    };
-    const struct http_request request = {
-        .method = "GET",
-        .url = buf_slice(url),
-        .fields = fields,
-        .field_count = 2,
-        .connect_ms = LIMIT_READY_ASK_MS,
-        .send_ms = LIMIT_READY_ASK_MS,
-        .answer_ms = LIMIT_READY_ASK_MS,
-        .body_ms = LIMIT_READY_ASK_MS,
-        .until = until,
-    };
-    struct http_answer answer;
-    int rc = http_exchange(client, &request, &answer, body, err);
-    if (answer.status >= 200 && answer.status <= 299)
-        return 0;
-    return answer.status != 0 ? err_set(err, ERR_RETRY, "it answers %d", answer.status) : rc;
-}
-
-/* Asks until the server is ready, has ended, or was given enough time. */
-static void ask_until_ready(struct http_client *client, struct buf *url, struct buf *body)
-{
-    struct backoff backoff = { .first_ms = LIMIT_READY_FIRST_MS,
-                               .longest_ms = LIMIT_READY_LONGEST_MS };
-    struct err err = { 0 }, now = { 0 };
-    unsigned life = server.life;
-    while (server.state == STARTING && server.life == life) {
-        deadline_ms until = server.until;
-        pthread_mutex_unlock(&server.lock);
-        int rc = ask(client, url, body, until, &now);
-        pthread_mutex_lock(&server.lock);
-        if (now.code != ERR_TIMEOUT || err.code == 0)
-            err = now; /* the last look may be cut off: what was answered before says more */
-        if (server.state != STARTING || server.life != life)
-            return;
-        if (rc == 0) {
-            log_write(LOG_INFO, NULL, "The handler's server is ready after %lld ms.",
-                      (long long)(clock_now_ms() - server.begun_ms));
-            change(READY);
-            return;
-        }
-        deadline_ms next = clock_deadline(backoff_next_ms(&backoff, random_u32()));
-        if (next > server.until) {
-            err_wrap(&err, "%s", server.setting->ready_path);
-            lose("The handler's server was not ready in time: ", err.text,
-                 " (--handler-ready-timeout)");
-            return;
-        }
-        while (server.state == STARTING && server.life == life &&
-               flag_cond_wait(&server.changed, &server.lock, next))
-            continue;
-    }
-}
-
-static void *readiness_main(void *argument)
-{
-    struct http_client *client = argument;
-    struct buf url, body;
-    buf_init(&url, URL_MAX_BYTES, "health URL");
-    buf_init(&body, LIMIT_REPLY_BYTES, "answer of the health route");
-    buf_add_slice(&url, server.setting->origin, NULL);
-    buf_add_text(&url, server.setting->ready_path, NULL);
-    pthread_mutex_lock(&server.lock);
-    for (;;) {
-        while (server.state != STARTING)
-            pthread_cond_wait(&server.changed, &server.lock);
-        ask_until_ready(client, &url, &body);
-    }
-    return NULL;
-}
-
-/* --- its program ----------------------------------------------------------------------------- */
-
-static void hear(struct child *child)
-{
-    slice line;
-    while (lines_next(&child->out, &line))
-        child_log_server_line(child, line);
-}
-
-/* Passes on what the server says, until it has ended. */
-static void attend(struct child *child)
-{
-    for (;;) {
-        struct err err;
-        int events = child_step(child, NULL, DEADLINE_NEVER, &err);
-        if (events < 0)
-            lines_clear(&child->out, LIMIT_KEEP_BYTES); /* a line without end */
-        hear(child);
-        if (events >= 0 && (events & CHILD_ENDED) != 0)
-            break;
-        if (events >= 0 && (events & CHILD_SILENT) != 0 && child->process.err < 0) {
-            process_wait(&child->process, DEADLINE_NEVER);
-            break;
-        }
-    }
-    slice rest;
-    if (lines_rest(&child->out, &rest))
-        child_log_server_line(child, rest);
-    child_log_errors(child, true);
-}
-
-/* What is known of its end, for the jobs that it costs. */
-static void note_end(struct child *child)
-{
-    slice words = child_last_words(child);
-    child_end(child, false); /* leaves the words where they are */
-    process_describe(child->status, server.end, sizeof server.end);
-    server.end_life = server.life;
-    memcpy(server.last_words, words.ptr, words.len);
-    server.last_words_len = words.len;
-    log_write(LOG_WARN, NULL, "The handler's server %s.", server.end);
-}
-
-/* One life of the server. False where it was the last one. */
-static bool run_once(struct child *child)
-{
-    struct err err = { 0 };
-    int rc = child_start(child, &err);
-    pthread_mutex_lock(&server.lock);
-    if (rc == 0)
-        begin_start();
-    else if (rc != ERR_CANCELLED)
-        lose("", err.text, "");
-    pthread_mutex_unlock(&server.lock);
-    if (rc != 0)
-        return false;
-    attend(child);
-    if (process_all_are_ending())
-        return false;
-    pthread_mutex_lock(&server.lock);
-    note_end(child);
-    bool lost = server.state == LOST || child_keeps_dying(child);
-    if (lost)
-        lose("The handler's server keeps dying: the last one ", server.end, " (--handler-deaths)");
-    else
-        change(DOWN);
-    pthread_mutex_unlock(&server.lock);
-    return !lost;
-}
-
-static void *program_main(void *argument)
-{
-    struct child *child = argument;
-    while (run_once(child))
-        clock_sleep(child->start_after);
-    return NULL;
-}
-
-static int start_program(struct err *err)
-{
-    struct child *child = &server.child;
-    child->setting = &server.setting->child;
-    child->process = (struct process){ .pidfd = -1, .in = -1, .out = -1, .err = -1 };
-    child->backoff = (struct backoff){ .first_ms = LIMIT_CHILD_RESTART_MS,
-                                       .longest_ms = LIMIT_CHILD_RESTART_MAX_MS };
-    lines_init(&child->out, LIMIT_CHILD_TEXT_BYTES, "a line of the handler's server");
-    lines_init(&child->err, LIMIT_CHILD_TEXT_BYTES, "a line on standard error");
-    server.state = DOWN;
-    int rc = child_watch_init(err);
-    return rc == 0 ? thread_start(program_main, child, LIMIT_STACK_SERVICE_BYTES, err) : rc;
-}
-
-/* --- for the slots ----------------------------------------------------------------------------- */
 
 static int start(struct http_setting *setting, struct err *err)
 {
-    struct http_client *client;
-    server.setting = setting;
-    flag_cond_init(&server.changed);
-    int rc = http_client_new(&client, &setting->net, err);
-    if (rc != 0)
-        return rc;
+    int rc = 0;
+    http_server.setting = setting;
+    flag_cond_init(&http_server.changed);
     if (setting->child.path != NULL)
-        rc = start_program(err);
+        rc = http_program_start(err);
     else
-        begin_start();
-    return rc == 0 ? thread_start(readiness_main, client, LIMIT_STACK_SERVICE_BYTES, err) : rc;
+        http_server_begin();
+    return rc == 0 ? http_health_start(err) : rc;
 }
 
 int http_server_start(struct http_setting *setting, struct err *err)
 {
-    pthread_mutex_lock(&server.lock);
-    int rc = server.setting == NULL ? start(setting, err) : 0;
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_lock(&http_server.lock);
+    int rc = http_server.setting == NULL ? start(setting, err) : 0;
+    pthread_mutex_unlock(&http_server.lock);
     return rc;
 }
 
+/* --- those who wait ------------------------------------------------------------------------------ */
+
 static void enlist(struct http_waiter *waiter)
 {
-    waiter->next = server.waiters;
-    server.waiters = waiter;
+    waiter->next = http_server.waiters;
+    http_server.waiters = waiter;
 }
 
 /* What was signalled meanwhile is over; a stop is told again to whoever looks next. */
 static void delist(struct http_waiter *waiter, const struct flag *stop)
 {
-    struct http_waiter **link = &server.waiters;
+    struct http_waiter **link = &http_server.waiters;
     while (*link != waiter)
         link = &(*link)->next;
     *link = waiter->next;
@@ -278,87 +95,111 @@ static void delist(struct http_waiter *waiter, const struct flag *stop)
         wake_signal(&waiter->wake);
 }
 
-int http_server_wait(struct http_waiter *waiter, const struct flag *stop, struct err *err)
+/* Gives up the lock until something changes, the deadline has passed, or a job is to end. */
+static void wait_for_change(struct http_waiter *waiter, deadline_ms deadline)
 {
-    pthread_mutex_lock(&server.lock);
-    if (server.state == READY) {
-        pthread_mutex_unlock(&server.lock);
+    pthread_mutex_unlock(&http_server.lock);
+    wake_wait(&waiter->wake, deadline);
+    wake_lower(&waiter->wake);
+    pthread_mutex_lock(&http_server.lock);
+}
+
+static void add_last_words(struct buf *told)
+{
+    buf_add_text(told, http_server.last_words_len > 0 ? ". Its last words:\n" : ".", NULL);
+    buf_add(told, http_server.last_words, http_server.last_words_len, NULL);
+}
+
+int http_server_wait(struct http_waiter *waiter, const struct flag *stop, struct buf *told,
+                     struct err *err)
+{
+    int rc = 0;
+    pthread_mutex_lock(&http_server.lock);
+    if (http_server.state == SERVER_READY) {
+        pthread_mutex_unlock(&http_server.lock);
         return 0;
     }
     enlist(waiter);
-    while (server.state != READY && server.state != LOST &&
-           (stop == NULL || !flag_is_raised(stop))) {
-        pthread_mutex_unlock(&server.lock);
-        wake_wait(&waiter->wake, DEADLINE_NEVER);
-        wake_lower(&waiter->wake);
-        pthread_mutex_lock(&server.lock);
-    }
+    while (http_server.state != SERVER_READY && http_server.state != SERVER_LOST &&
+           (stop == NULL || !flag_is_raised(stop)))
+        wait_for_change(waiter, DEADLINE_NEVER);
     delist(waiter, stop);
-    int rc = 0;
-    if (server.state == LOST) {
-        *err = server.why;
+    if (http_server.state == SERVER_LOST) {
+        *err = http_server.why;
         rc = err->code;
-    } else if (server.state != READY) {
+        if (told != NULL)
+            add_last_words(told);
+    } else if (http_server.state != SERVER_READY) {
         rc = err_set(err, ERR_CANCELLED, "the job was stopped");
     }
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_unlock(&http_server.lock);
     return rc;
 }
 
-bool http_server_is_lost(struct err *err)
+bool http_server_is_lost(void)
 {
-    pthread_mutex_lock(&server.lock);
-    bool lost = server.state == LOST;
-    if (lost && err != NULL)
-        *err = server.why;
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_lock(&http_server.lock);
+    bool lost = http_server.state == SERVER_LOST;
+    pthread_mutex_unlock(&http_server.lock);
     return lost;
 }
 
-unsigned http_server_life(void)
+/* --- jobs ------------------------------------------------------------------------------------------ */
+
+unsigned http_server_enter(void)
 {
-    pthread_mutex_lock(&server.lock);
-    unsigned life = server.life;
-    pthread_mutex_unlock(&server.lock);
+    pthread_mutex_lock(&http_server.lock);
+    http_server.asked++;
+    unsigned life = http_server.life;
+    pthread_mutex_unlock(&http_server.lock);
     return life;
 }
 
-void http_server_succeeded(void)
+static void did_well(void)
 {
-    pthread_mutex_lock(&server.lock);
-    if (server.child.deaths > 0)
-        child_succeeded(&server.child);
-    pthread_mutex_unlock(&server.lock);
+    http_server.suspicions = 0;
+    if (http_server.child.deaths > 0)
+        child_succeeded(&http_server.child);
+    if (http_server.state == SERVER_UNHEALTHY) /* it works, whatever it says of its health */
+        http_server.until = clock_deadline(http_server.setting->config->handler.unhealthy_ms);
+}
+
+void http_server_leave(enum http_outcome outcome)
+{
+    pthread_mutex_lock(&http_server.lock);
+    http_server.asked--;
+    if (outcome == HTTP_WELL)
+        did_well();
+    if (outcome == HTTP_SUSPICIOUS) {
+        http_server.suspicions++;
+        http_server.look_due = true;
+        pthread_cond_broadcast(&http_server.changed);
+    }
+    pthread_mutex_unlock(&http_server.lock);
 }
 
 /* The server's end, where it has come since that life; else nothing. */
 static void tell_end(unsigned life, struct buf *told)
 {
-    const slice words = { server.last_words, server.last_words_len };
-    if (server.end[0] == '\0' || server.end_life < life)
+    if (http_server.end[0] == '\0' || http_server.end_life < life)
         return;
     buf_add_text(told, "The server ", NULL);
-    buf_add_text(told, server.end, NULL);
-    buf_add_text(told, words.len > 0 ? ". Its last words:\n" : ".", NULL);
-    buf_add_slice(told, words, NULL);
+    buf_add_text(told, http_server.end, NULL);
+    add_last_words(told);
 }
 
 void http_server_suspect(struct http_waiter *waiter, const struct flag *stop, unsigned life,
-                         bool connected, struct buf *told)
+                         bool connected, int64_t patience_ms, struct buf *told)
 {
-    bool has_program = server.setting->child.path != NULL;
-    deadline_ms deadline = clock_deadline(has_program ? LIMIT_SERVER_END_MS : 0);
-    pthread_mutex_lock(&server.lock);
+    bool has_program = http_server.setting->child.path != NULL;
+    deadline_ms deadline = clock_deadline(has_program ? patience_ms : 0);
+    pthread_mutex_lock(&http_server.lock);
     enlist(waiter);
-    while (server.life == life && clock_left_ms(deadline) > 0 && !flag_is_raised(stop)) {
-        pthread_mutex_unlock(&server.lock);
-        wake_wait(&waiter->wake, deadline);
-        wake_lower(&waiter->wake);
-        pthread_mutex_lock(&server.lock);
-    }
+    while (http_server.life == life && clock_left_ms(deadline) > 0 && !flag_is_raised(stop))
+        wait_for_change(waiter, deadline);
     delist(waiter, stop);
     tell_end(life, told);
-    if (server.life == life && server.state == READY && !connected)
-        begin_start();
-    pthread_mutex_unlock(&server.lock);
+    if (http_server.life == life && http_server.state == SERVER_READY && !connected)
+        http_server_fall_ill("a job could not connect");
+    pthread_mutex_unlock(&http_server.lock);
 }

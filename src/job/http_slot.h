@@ -3,7 +3,7 @@
  * is used for.
  *
  *   http_handler.c   the handler's operations, sending the request
- *   http_server.c    is the server there?
+ *   http_server.c    is the server there? (see http_server_inside.h)
  *   http_call.c      from an input to a request
  *   http_answer.c    from an answer to an output
  *   http_stream.c    from a stream to parts
@@ -47,11 +47,14 @@ bool http_is_stream(const struct http_answer *answer, const struct http_call *ca
  *
  * http_fail: the job's or the worker's own trouble; code is the HTTP status that says it best.
  * http_fail_exchange: err is what http_open or http_read said; tells of a server that has ended.
+ * http_fail_if_ended: the whole answer seems to be there; RP_OK, unless it broke off with the
+ * server's end, which looks the same where only the connection's end tells of the answer's.
  * http_fail_status: the server answered 400 or above, with the start of the body in slot->body.
  */
 int http_fail(struct http_slot *slot, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int http_fail_exchange(struct http_slot *slot, const struct err *err);
+int http_fail_if_ended(struct http_slot *slot);
 int http_fail_status(struct http_slot *slot);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/limits.h"
 #include "codec/borders.h"
 #include "codec/http1.h"
+#include "codec/pace.h"
 #include "job/http_slot.h"
 
 struct gathering {
@@ -8,9 +9,8 @@ struct gathering {
     struct borders borders;
     size_t seen;         /* of slot->body that has been looked through */
     size_t border;       /* up to where it may be sent on; 0 where nowhere */
-    deadline_ms next;    /* not before: then it is sent on */
+    struct pace pace;    /* when it is */
     deadline_ms silence; /* the server may be silent up to then */
-    int64_t interval_ms;
 };
 
 static enum border_kind kind_of(slice content_type)
@@ -30,19 +30,26 @@ static int send_on(struct gathering *gathering, size_t count)
     text->len = 0;
     if (json_put_string(text, (slice){ body->ptr, count }, &err) != 0)
         return http_fail(slot, 502, "The server's stream cannot be passed on: %s", err.text);
-    if (rp_yield_json(slot->job, buf_slice(text), &err) != 0)
+    if (rp_yield_text(slot->job, buf_slice(text), &err) != 0)
         return RP_FAILED;
     body->len -= count;
     memmove(body->ptr, body->ptr + count, body->len);
     gathering->seen = body->len;
     gathering->border = 0;
-    gathering->next = clock_deadline(gathering->interval_ms);
+    pace_went(&gathering->pace, clock_now_ms());
     return 0;
+}
+
+/* All that may be sent on once waiting for more is over: a CR at the end has no line feed then. */
+static size_t ready(const struct gathering *gathering)
+{
+    return borders_may_end(&gathering->borders) ? gathering->seen : gathering->border;
 }
 
 /* More has come. An event that is larger than a part may be is cut. */
 static int hear(struct gathering *gathering)
 {
+    struct rp_job *job = gathering->slot->job;
     slice text = buf_slice(&gathering->slot->body);
     size_t border = borders_find(&gathering->borders, text, gathering->seen);
     gathering->seen = text.len;
@@ -50,7 +57,10 @@ static int hear(struct gathering *gathering)
         gathering->border = border;
     if (gathering->border == 0 && text.len >= LIMIT_GATHER_BYTES)
         gathering->border = borders_whole_characters(text);
-    bool due = text.len >= LIMIT_GATHER_BYTES || clock_left_ms(gathering->next) == 0;
+    int64_t now_ms = clock_now_ms();
+    if (ready(gathering) > 0)
+        pace_came(&gathering->pace, now_ms, atomic_load(&job->sender.way_ms));
+    bool due = text.len >= LIMIT_GATHER_BYTES || pace_is_due(&gathering->pace, now_ms);
     return gathering->border > 0 && due ? send_on(gathering, gathering->border) : 0;
 }
 
@@ -60,16 +70,17 @@ static int read_piece(struct gathering *gathering)
     struct http_slot *slot = gathering->slot;
     struct buf *body = &slot->body;
     struct err err = { 0 };
-    deadline_ms until = gathering->border > 0 ? gathering->next : gathering->silence;
+    size_t waits = ready(gathering);
+    deadline_ms until = waits > 0 ? gathering->pace.due_ms : gathering->silence;
     if (buf_reserve(body, body->len < 1024 ? 2048 : body->len, &err) != 0)
         return http_fail(slot, 502, "%s", err.text);
     ptrdiff_t count = http_read_until(slot->client, body->ptr + body->len, body->cap - body->len,
                                       until, &err);
-    if (count == ERR_TIMEOUT && gathering->border > 0)
-        return send_on(gathering, gathering->border) == 0 ? 1 : RP_FAILED;
+    if (count == ERR_TIMEOUT && waits > 0)
+        return send_on(gathering, waits) == 0 ? 1 : RP_FAILED;
     if (count < 0) {
         /* What is whole goes out before the failure does. */
-        if (gathering->border == 0 || send_on(gathering, gathering->border) == 0)
+        if (waits == 0 || send_on(gathering, waits) == 0)
             http_fail_exchange(slot, &err);
         return RP_FAILED;
     }
@@ -86,7 +97,7 @@ int http_stream_take(struct http_slot *slot, slice content_type)
         .slot = slot,
         .borders = { .kind = kind_of(content_type) },
         .silence = clock_deadline(slot->setting->config->handler.idle_ms),
-        .interval_ms = slot->setting->config->handler.stream_interval_ms,
+        .pace = { .interval_ms = slot->setting->config->handler.stream_interval_ms },
     };
     int rc;
     slot->job->is_stream = true;

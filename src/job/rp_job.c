@@ -94,7 +94,7 @@ static int end_by_part(struct rp_job *self, slice error, struct err *err)
     return err_set(err, ERR_INPUT, "a part of the stream was an error");
 }
 
-int rp_yield_json(struct rp_job *self, slice json, struct err *err)
+static int yield(struct rp_job *self, slice json, bool is_text, struct err *err)
 {
     slice error;
     self->is_stream = true;
@@ -104,10 +104,20 @@ int rp_yield_json(struct rp_job *self, slice json, struct err *err)
         return end_by_part(self, error, err);
     int rc = self->config->aggregate_stream ? keep_part(self, json, err) : 0;
     if (rc == 0)
-        rc = sender_stream(&self->sender, self->job, json, err);
+        rc = sender_stream(&self->sender, self->job, json, is_text, err);
     if (rc != 0)
         rp_fail_text(self, "StreamError", slice_from(err->text), (slice){ 0 });
     return rc;
+}
+
+int rp_yield_json(struct rp_job *self, slice json, struct err *err)
+{
+    return yield(self, json, false, err);
+}
+
+int rp_yield_text(struct rp_job *self, slice json, struct err *err)
+{
+    return yield(self, json, true, err);
 }
 
 int rp_progress_json(struct rp_job *self, slice json, struct err *err)

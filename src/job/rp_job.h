@@ -92,6 +92,9 @@ void rp_job_end(struct rp_job *self);
  * negative error; a part that cannot be delivered fails the job.
  */
 int rp_yield_json(struct rp_job *self, slice json, struct err *err);
+
+/* The same for a string that is one piece of a text: what waits of it may go out as one part. */
+int rp_yield_text(struct rp_job *self, slice json, struct err *err);
 int rp_progress_json(struct rp_job *self, slice json, struct err *err);
 
 /*

@@ -9,6 +9,7 @@
 struct message {
     struct message *next;
     bool is_progress;
+    bool is_text; /* a string, the next piece of the text before it */
     size_t len;
     char json[];
 };
@@ -41,6 +42,28 @@ static void append(struct sender *sender, struct message *message)
     sender->end = &message->next;
     account(sender, message, true);
     pthread_cond_broadcast(&sender->changed);
+}
+
+/* Makes one piece of this and the last that waits, where there is one: `"ab"` `"cd"` is `"abcd"`. */
+static bool join(struct sender *sender, const struct message *piece)
+{
+    struct message **link = &sender->first;
+    while (*link != NULL && (*link)->next != NULL)
+        link = &(*link)->next;
+    if (!piece->is_text || *link == NULL || !(*link)->is_text ||
+        (*link)->len + piece->len > LIMIT_GATHER_BYTES)
+        return false;
+    size_t len = (*link)->len + piece->len - 2;
+    struct message *joined = realloc(*link, sizeof *joined + len);
+    if (joined == NULL)
+        return false;
+    *link = joined;
+    sender->end = &joined->next;
+    account(sender, joined, false);
+    memcpy(joined->json + joined->len - 1, piece->json + 1, piece->len - 1);
+    joined->len = len;
+    account(sender, joined, true);
+    return true;
 }
 
 static struct message *remove_at(struct sender *sender, struct message **link)
@@ -83,8 +106,12 @@ static int send_message(struct sender *sender, struct job *job, const struct mes
                         struct err *err)
 {
     const struct source_ops *ops = sender->outlet->source->ops;
-    if (!message->is_progress)
-        return ops->stream(sender->outlet, job, json_of(message), err);
+    if (!message->is_progress) {
+        int64_t begun_ms = clock_now_ms();
+        int rc = ops->stream(sender->outlet, job, json_of(message), err);
+        atomic_store(&sender->way_ms, clock_now_ms() - begun_ms);
+        return rc;
+    }
     const struct log_tag tag = job_tag(job);
     if (ops->progress(sender->outlet, job, json_of(message), err) != 0)
         log_write(LOG_WARN, &tag, "Progress was not sent: %s", err->text);
@@ -144,14 +171,14 @@ void sender_close(struct sender *sender)
 
 /* --- the slot's side -------------------------------------------------------------------------- */
 
-static struct message *make_message(slice json, bool is_progress, struct err *err)
+static struct message *make_message(slice json, struct err *err)
 {
     struct message *message = malloc(sizeof *message + json.len);
     if (message == NULL) {
         err_set(err, ERR_MEMORY, "no memory for %zu bytes to send", json.len);
         return NULL;
     }
-    *message = (struct message){ .is_progress = is_progress, .len = json.len };
+    *message = (struct message){ .len = json.len };
     memcpy(message->json, json.ptr, json.len);
     return message;
 }
@@ -165,11 +192,12 @@ static int ensure_started(struct sender *sender, struct err *err)
     return rc;
 }
 
-int sender_stream(struct sender *sender, struct job *job, slice json, struct err *err)
+int sender_stream(struct sender *sender, struct job *job, slice json, bool is_text, struct err *err)
 {
-    struct message *message = make_message(json, false, err);
+    struct message *message = make_message(json, err);
     if (message == NULL)
         return ERR_MEMORY;
+    message->is_text = is_text;
     pthread_mutex_lock(&sender->lock);
     int rc = ensure_started(sender, err);
     while (rc == 0 && sender->failure.code == 0 && sender->waiting_bytes > 0 &&
@@ -181,21 +209,23 @@ int sender_stream(struct sender *sender, struct job *job, slice json, struct err
         *err = sender->failure;
         rc = err->code;
     }
-    if (rc == 0) {
+    bool joined = rc == 0 && join(sender, message);
+    if (rc == 0 && !joined) {
         sender->job = job;
         append(sender, message);
     }
     pthread_mutex_unlock(&sender->lock);
-    if (rc != 0)
+    if (rc != 0 || joined)
         free(message);
     return rc;
 }
 
 int sender_progress(struct sender *sender, struct job *job, slice json, struct err *err)
 {
-    struct message *message = make_message(json, true, err);
+    struct message *message = make_message(json, err);
     if (message == NULL)
         return ERR_MEMORY;
+    message->is_progress = true;
     pthread_mutex_lock(&sender->lock);
     int rc = ensure_started(sender, err);
     if (rc == 0) {

@@ -2,7 +2,9 @@
  * job/sender.h - what a handler says along the way, on its way to the platform: parts of a stream
  * and progress updates, sent by a thread of the slot's own while the handler goes on.
  *
- * Parts are never dropped: when LIMIT_STREAM_BYTES of them wait, the handler waits too. Of progress
+ * Parts are never dropped: when LIMIT_STREAM_BYTES of them wait, the handler waits too. Pieces of a
+ * text that wait are joined, so that a slow platform gets fewer and larger parts, not a queue that
+ * grows. Of progress
  * updates that wait, LIMIT_PROGRESS_WAITING are kept and the newest replaces the last one. Order is
  * kept, and nothing of a job is sent after sender_finish. What waits of a job that the platform has
  * stopped is dropped.
@@ -14,8 +16,10 @@
 #define JOB_SENDER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/slice.h"
@@ -36,7 +40,8 @@ struct sender {
     struct message **end;
     size_t waiting_bytes; /* of stream parts */
     size_t waiting_updates;
-    struct err failure; /* a part could not be delivered; code 0: none */
+    struct err failure;     /* a part could not be delivered; code 0: none */
+    _Atomic int64_t way_ms; /* how long the last part took until it was delivered; 0 before */
 };
 
 void sender_init(struct sender *sender, struct outlet *outlet);
@@ -45,11 +50,12 @@ void sender_init(struct sender *sender, struct outlet *outlet);
 void sender_close(struct sender *sender);
 
 /*
- * Queues a copy of a stream part; blocks while too many bytes wait. json must be checked. Returns
- * 0; ERR_MEMORY; ERR_CANCELLED where the job is stopped; or what an earlier part met that could not
+ * Queues a copy of a stream part; blocks while too many bytes wait. json must be checked; `is_text`:
+ * it is a string, one piece of a text that may be cut anywhere between pieces. Returns 0; ERR_MEMORY; ERR_CANCELLED where the job is stopped; or what an earlier part met that could not
  * be delivered: the job has failed then.
  */
-int sender_stream(struct sender *sender, struct job *job, slice json, struct err *err);
+int sender_stream(struct sender *sender, struct job *job, slice json, bool is_text,
+                  struct err *err);
 
 /* Queues a copy of an update; never blocks for long. 0 or ERR_MEMORY. */
 int sender_progress(struct sender *sender, struct job *job, slice json, struct err *err);

@@ -202,6 +202,7 @@ static void note_answer(const struct http1_response *response, struct http_answe
     *answer = (struct http_answer){ .connected = true,
                                     .status = response->status,
                                     .has_length = response->body == HTTP1_BODY_LENGTH,
+                                    .until_close = response->body == HTTP1_BODY_CLOSE,
                                     .length = response->content_length };
     if (http1_field(response, "Content-Type", &value))
         snprintf(answer->content_type, sizeof answer->content_type, "%.*s", SLICE_ARG(value));

@@ -106,7 +106,8 @@ struct http_answer {
     char content_type[HTTP_CONTENT_TYPE_BYTES]; /* "" where there was none; cut where longer */
     bool encoded; /* there was a Content-Encoding other than identity */
     bool has_length;
-    uint64_t length; /* of the body, where it was told beforehand (has_length), else 0 */
+    bool until_close; /* the body's only end is the connection's: one cut off looks whole */
+    uint64_t length;  /* of the body, where it was told beforehand (has_length), else 0 */
     bool has_retry_after;
     uint32_t retry_after_ms;
 };

@@ -98,11 +98,12 @@ class Talk:
 
 
 class BadServer:
-    """`path`: a Unix socket instead of a port of 127.0.0.1."""
+    """`path`: a Unix socket instead of a port of 127.0.0.1; `tls`: an ssl.SSLContext."""
 
-    def __init__(self, witness, path=None, backlog=128):
+    def __init__(self, witness, path=None, backlog=128, tls=None):
         self.witness = witness
         self.path = path
+        self.tls = tls
         self.deaf = False
         self.requests = []  # every Talk, in order of arrival
         self.connections = 0
@@ -122,7 +123,7 @@ class BadServer:
 
     @property
     def url(self):
-        return f"http+unix:{self.path}" if self.path else f"http://127.0.0.1:{self.port}"
+        return f"http+unix:{self.path}" if self.path else f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def _accept(self):
         while not self.stopped and not self.deaf:
@@ -156,6 +157,12 @@ class BadServer:
 
     def _serve(self, link, number):
         rest = b""
+        if self.tls:
+            try:
+                link = self.tls.wrap_socket(link, server_side=True)
+            except OSError:
+                return  # a worker that does not trust this server
+            self.links.add(link)
         while link.fileno() >= 0:
             try:
                 head, body, rest = self._read(link, rest)
@@ -210,13 +217,12 @@ class BadServer:
 
     def stop(self):
         self.stopped = True
-        self.listener.close()
-        for link in self.links:
+        for one in (self.listener, *self.links):
             try:
-                link.shutdown(socket.SHUT_RDWR)
+                one.shutdown(socket.SHUT_RDWR)  # close() alone would leave an accept() that waits
             except OSError:
                 pass
-            link.close()
+            one.close()
         if self.path and os.path.exists(self.path):
             os.unlink(self.path)
 
@@ -250,7 +256,8 @@ def echo(talk):
 
 
 def plain(status=200, body=b"", content_type="text/plain", headers=()):
-    return lambda talk: talk.reply(status, body, headers, content_type=content_type)
+    kind = [("Content-Type", content_type)] if content_type else []  # an empty body has one, too
+    return lambda talk: talk.reply(status, body, [*kind, *headers], content_type=None)
 
 
 def raw(*pieces, then="keep"):

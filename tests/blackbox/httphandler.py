@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from badserver import BadServer
+from servers import free_port
 
 OWN_SERVER = Path(__file__).with_name("ownserver.py")
 
@@ -38,9 +39,28 @@ def serve(worker):
     return start
 
 
+@pytest.fixture
+def own(worker, platform):
+    """own(options, *flags) -> a worker that starts ownserver.py, and its port."""
+
+    def start(*options, flags=(), env=None):
+        port = free_port()
+        command = ["--handler", own_server(port, *options), "--handler-http", f"http://127.0.0.1:{port}", *flags]
+        return worker(platform, *command, handler="worker", env=env)
+
+    return start
+
+
 def own_server(port, *options):
     """The command of the tests' own small server, for --handler."""
     return " ".join([sys.executable, str(OWN_SERVER), str(port), *map(str, options)])
+
+
+def ask(platform, **input):
+    """The output of a job with this input."""
+    result = platform.run(input)
+    assert set(result) == {"output"}, result
+    return result["output"]
 
 
 def parts(platform, job_id):

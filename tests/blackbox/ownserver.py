@@ -1,10 +1,10 @@
 """A small server that the worker starts itself:  ownserver.py PORT [option...]
 
     ready=FILE     /health is 503 until FILE is there
-    sick=FILE      /health is 503 as long as FILE is there
+    sick=FILE      /health is 503 as long as FILE is there, which is said on standard error once
     dies=STATUS    prints its last words and ends with STATUS at once, without listening
     starts=FILE    adds a line to FILE at each start
-    slow-term      ignores SIGTERM
+    lasts=SECONDS  goes on for so long after SIGTERM, then says good-bye
 
 POST /echo gives back the body and the process id; POST /exit {"status": N} ends the process in the middle of its answer;
 GET /stream sends events for ever.
@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 
 
@@ -33,6 +34,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/health":
             waits = "ready" in options and not os.path.exists(options["ready"])
             sick = "sick" in options and os.path.exists(options["sick"])
+            if sick and not said:
+                said.append(True)
+                print("the GPU has fallen off the bus", file=sys.stderr, flush=True)
             return self.answer(503 if waits or sick else 200, {})
         if self.path == "/environment":
             return self.answer(200, dict(os.environ))
@@ -58,7 +62,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def leave():
+    time.sleep(float(options["lasts"]))
+    print("own server: good-bye", flush=True)
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    said = []
     options = dict(word.partition("=")[::2] for word in sys.argv[2:])
     if "starts" in options:
         with open(options["starts"], "a", encoding="ascii") as f:
@@ -67,6 +78,6 @@ if __name__ == "__main__":
     if "dies" in options:
         print("cannot allocate memory for the model", file=sys.stderr, flush=True)
         sys.exit(int(options["dies"]))
-    if "slow-term" in options:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "lasts" in options:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=leave).start())
     http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

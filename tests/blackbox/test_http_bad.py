@@ -92,7 +92,7 @@ def test_many_fields(platform, server, serve):
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b'{"a": 1} trailing', b"{'a': 1}", b'{"a": NaN}', b'{"a": "\xff"}', b"[" * 100_000], ids=lambda b: repr(b[:20])
+    "body", [b"", b" \n", b"{", b'{"a": 1} trailing', b"{'a': 1}", b'{"a": NaN}', b'{"a": "\xff"}', b"[" * 100_000], ids=lambda b: repr(b[:20])
 )
 def test_invalid_json_with_a_json_type(platform, server, serve, body):
     details = fail(platform, server, serve, plain(200, body, "application/json"))

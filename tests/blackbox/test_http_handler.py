@@ -8,10 +8,11 @@ import threading
 
 import pytest
 
-from actions import answer, close, reset
+from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
-from httphandler import error_of, own_server, parts, serve, server, whole  # noqa: F401 (fixtures)
+from httphandler import ask, error_of, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
+from testplatform import server_context
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "héllo"}]
@@ -25,12 +26,6 @@ def echoing(server, serve, platform):
         server.pages[path] = echo
     serve(platform, server)
     return server
-
-
-def ask(platform, **input):
-    result = platform.run(input)
-    assert set(result) == {"output"}, result
-    return result["output"]
 
 
 # ---- from input to request ----
@@ -208,10 +203,30 @@ def test_other_text_is_a_string(platform, server, serve, kind):
     assert platform.run({"route": "/x"}) == {"output": 'line "one"\nžluť 🦊\n'}
 
 
-def test_no_content(platform, server, serve):
-    server.pages["/x"] = lambda talk: talk.reply(204)
+@pytest.mark.parametrize("method, status, kind", [
+    ("DELETE", 204, None),
+    ("POST", 204, "application/json"),
+    ("POST", 205, "application/json"),
+    ("HEAD", 200, "application/json"),
+    ("POST", 200, None),
+    ("POST", 200, "application/octet-stream"),
+])
+def test_no_content(platform, server, serve, method, status, kind):
+    server.pages["/x"] = plain(status, b"", kind)
     serve(platform, server)
-    assert platform.run({"route": "/x", "method": "DELETE"}) in ({"output": None}, {"output": ""}, {})
+    assert platform.run({"route": "/x", "method": method}) == {"output": None}
+
+
+def test_empty_text(platform, server, serve):
+    server.pages["/x"] = plain(200, b"", "text/plain")
+    serve(platform, server)
+    assert platform.run({"route": "/x"}) == {"output": ""}
+
+
+def test_empty_bytes(platform, server, serve):
+    server.pages["/x"] = plain(200, b"", "image/png")
+    serve(platform, server, "--handler-binary")
+    assert ask(platform, route="/x") == {"content_type": "image/png", "base64": ""}
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
@@ -279,9 +294,10 @@ def test_stream(platform, server, serve):
     assert "".join(parts(platform, job)).encode() == b"".join(pieces)
 
 
-def test_stream_that_was_not_asked_for(platform, server, serve):
+@pytest.mark.parametrize("page", [events(b"data: 1\n\n"), plain(200, b"data: 1\n\n", "text/event-stream")], ids=["chunks", "length"])
+def test_stream_that_was_not_asked_for(platform, server, serve, page):
     """The answer's type is enough."""
-    server.pages["/x"] = events(b"data: 1\n\n")
+    server.pages["/x"] = page
     serve(platform, server)
     job = platform.give(input={"route": "/x"})
     assert platform.result(job) == {"output": []} and parts(platform, job) == ["data: 1\n\n"]
@@ -333,6 +349,45 @@ def test_events_are_gathered(platform, server, serve):
     assert "".join(texts).encode() == b"".join(pieces)
     assert len(texts) <= 20
     assert all(text.endswith("\n\n") for text in texts), "cut at the events' borders"
+
+
+def test_event_that_ends_in_carriage_returns_does_not_wait_for_the_next(platform, server, serve):
+    """Behind the last CR a line feed might come; after the interval that is over."""
+    gate = Gate(b"data: 1\r\r", b"data: 2\r\r", b"data: 3\r\n\r", b"\n")
+    server.pages[CHAT] = gate
+    serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    for count in (1, 2, 3):
+        gate.next()
+        platform.wait_for(lambda count=count: len(parts(platform, job)) == count, f"event {count}")
+    gate.next(2)
+    assert platform.result(job) == {"output": []}
+    assert "".join(parts(platform, job)) == "data: 1\r\rdata: 2\r\rdata: 3\r\n\r\n"
+
+
+def test_what_waits_for_a_slow_platform_goes_out_as_one_part(platform, server, serve):
+    """No queue of small parts: the stream catches up with the model the moment the platform answers."""
+    pieces = stream_of(*map(str, range(40)))
+    held = hold()
+    platform.script("stream", held)
+
+    def page(talk):
+        talk.start()
+        for piece in pieces:
+            talk.chunk(piece)
+            threading.Event().wait(0.01)  # longer than the interval: each goes out by itself, if it can
+        talk.end()
+
+    server.pages[CHAT] = page
+    serve(platform, server, "--stream-interval", "1")
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.wait_for(held.reached.is_set, "the part that is held")
+    server.witness.wait_for(lambda: server.wait(CHAT).done, "the end of the server's answer")
+    held.release(answer(200))
+    assert platform.result(job) == {"output": []}
+    texts = parts(platform, job)
+    assert "".join(texts).encode() == b"".join(pieces)
+    assert len(texts) <= 6, texts  # one that was held, what waited behind it, the end
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
@@ -482,6 +537,30 @@ def test_jobs_at_the_same_time(platform, server, serve, how):
     assert ids == sorted(jobs)
 
 
+# ---- TLS ----
+
+
+@pytest.fixture
+def tls_server(witness, localhost_certificate):
+    one = BadServer(witness, tls=server_context(*localhost_certificate))
+    yield one
+    one.stop()
+
+
+def test_server_over_tls(platform, tls_server, serve, authority):
+    tls_server.pages |= {CHAT: echo, "/x": events(b"data: 1\n\n")}
+    serve(platform, tls_server, env={"SSL_CERT_FILE": str(authority.root_file)})
+    assert ask(platform, messages=HELLO)["target"] == CHAT
+    job = platform.give(input={"route": "/x"})
+    assert platform.result(job) == {"output": []} and parts(platform, job) == ["data: 1\n\n"]
+
+
+def test_server_over_tls_that_is_not_trusted(platform, tls_server, serve):
+    process = serve(platform, tls_server, "--handler-ready-timeout", "1")
+    assert process.wait() not in (0, 2)
+    assert "certificate" in process.log and not tls_server.requests
+
+
 # ---- unix sockets ----
 
 
@@ -546,90 +625,7 @@ def test_sigterm_while_waiting(platform, server, serve):
     assert not platform.requests("take")
 
 
-# ---- a server of the worker's own ----
-
-
-@pytest.fixture
-def own(worker, platform):
-    """own(options, *flags) -> a worker that starts ownserver.py, and its port."""
-
-    def start(*options, flags=(), env=None):
-        port = free_port()
-        command = ["--handler", own_server(port, *options), "--handler-http", f"http://127.0.0.1:{port}", *flags]
-        return worker(platform, *command, handler="worker", env=env)
-
-    return start
-
-
-def test_server_is_started_and_ended(platform, own):
-    process = own()
-    got = ask(platform, route="/echo", body={"a": 1})
-    assert got["body"] == {"a": 1}
-    assert process.lines("own server: starting"), "its output is in the log"
-    process.terminate()
-    assert process.wait() == 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(got["pid"], 0)
-
-
-def test_server_that_ignores_sigterm_is_killed(platform, own):
-    process = own("slow-term", flags=["--kill-grace", "1"])
-    ask(platform, route="/echo", body={})
-    process.terminate()
-    assert process.wait() == 0
-
-
-def test_variables(platform, worker):
-    port = free_port()
-    env = {"RP_HANDLER": own_server(port), "RP_HANDLER_HTTP": f"http://127.0.0.1:{port}"}
-    worker(platform, handler="worker", env=env)
-    assert ask(platform, route="/echo", body=3)["body"] == 3
-
-
-def test_the_server_does_not_see_the_key(platform, own):
-    own()
-    seen = ask(platform, route="/environment")
-    assert not [name for name, value in seen.items() if value == platform.key or name == "RUNPOD_AI_API_KEY"]
-
-
-def test_server_that_dies_in_a_job_is_restarted(platform, own):
-    own()
-    first = ask(platform, route="/echo", body={})["pid"]
-    details = error_of(platform.run({"route": "/exit", "body": {"status": 9}}))
-    assert "9" in details["message"] and "these are my last words" in details["message"]
-    assert ask(platform, route="/echo", body={})["pid"] != first
-
-
-def test_no_job_while_it_restarts(platform, own, tmp_path):
-    """The dead server's successor is not ready: the next job is not taken before it is."""
-    ready = tmp_path / "ready"
-    ready.touch()
-    process = own(f"ready={ready}")
-    ask(platform, route="/echo", body={})
-    ready.unlink()
-    error_of(platform.run({"route": "/exit", "body": {"status": 1}}))
-    job = platform.give(input={"route": "/echo", "body": 5})
-    process.wait_log("own server: starting", 2)
-    assert not platform.finals(job)
-    ready.touch()
-    assert platform.result(job)["output"]["body"] == 5
-
-
-@pytest.mark.parametrize("how", ["flag", "variable"])
-def test_server_that_dies_at_its_start(platform, own, tmp_path, how):
-    """Out of memory: after so many starts in a row the worker goes too, and says with what words the server went."""
-    starts = tmp_path / "starts"
-    flags = ["--handler-deaths", "3"] if how == "flag" else []
-    process = own("dies=137", f"starts={starts}", flags=flags, env={"RP_HANDLER_DEATHS": "3"} if how != "flag" else {})
-    assert process.wait() not in (0, 2)
-    assert len(starts.read_text().splitlines()) == 3
-    assert "cannot allocate memory for the model" in process.log and "137" in process.log
-    assert not platform.requests("take")
-
-
-def test_program_that_is_not_there(platform, worker):
-    process = worker(platform, "--handler", "/no/such/server", "--handler-http", "http://127.0.0.1:9", handler="worker")
-    assert process.wait() != 0 and "/no/such/server" in process.log
+# ---- flags that cannot be used, a run without a platform ----
 
 
 @pytest.mark.parametrize(
@@ -648,6 +644,7 @@ def test_urls_that_cannot_be_used(local, url):
         ("--handler-ready-timeout", "soon"),
         ("--stream-interval", "-1"),
         ("--handler-idle-timeout", "0"),
+        ("--handler-unhealthy-timeout", "0"),
         ("--handler-connect-timeout", "x"),
         ("--handler-first-byte-timeout", ""),
     ],

@@ -51,6 +51,24 @@ static void test_events(void **state)
     check(BORDER_EVENT, "", "", "");
 }
 
+/* A CR that ends a blank line: a border, unless a line feed comes. */
+static void test_ends_that_may_be_borders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool may_end;
+    } cases[] = {
+        { "a\r\r", true },      { "a\r\n\r", true }, { "a\n\r", true },  { "\r", true },
+        { "a\r\n\r\n", false }, { "a\r", false },    { "a\n\n", false }, { "a\r\rb", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct borders borders = { .kind = BORDER_EVENT };
+        borders_find(&borders, (slice){ cases[i].text, strlen(cases[i].text) }, 0);
+        assert_int_equal(borders_may_end(&borders), cases[i].may_end);
+    }
+}
+
 static void test_lines(void **state)
 {
     (void)state;
@@ -71,6 +89,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_ends_that_may_be_borders),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_characters),
     };
