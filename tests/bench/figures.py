@@ -1,30 +1,25 @@
 """How each figure is measured. A measurement is a function of the bench that returns its rows."""
 
 import concurrent.futures
-import contextlib
 import itertools
 import json
 import os
 import re
-import statistics
 import sys
 import sysconfig
 import tarfile
 import time
 
-import through_http
 import gpu
+import noop
+import through_http
+from jobs import LABELS, PATIENCE_S, memory_note, run_jobs
 from procs import BenchError, Platform, Worker, wait_for
 from table import Row
 
 MIB = 1024 * 1024
-PATIENCE_S = 60  # for anything that a worker is waited for
 STARTS_PER_SDK_START = 10  # ours is started so often for each start of the SDK
 SETTLE_S = 0.5  # from "all connections open" to looking at the memory
-NOOP_JOBS = {"ours": 5000, "sdk": 6}  # in one round; the SDK does about one a second
-# In one round, by the number of slots; the SDK does one a second in each, all slots at a time, so that few jobs
-# would flatter it: those of the first burst take no time.
-PARALLEL_JOBS = {4: {"ours": 20000, "sdk": 16}, 50: {"ours": 50000, "sdk": 500}}
 BIG_JOBS = 3  # in one round
 STREAM_PARTS = {"ours": 20000, "sdk": 500}  # of the one job in a round
 STOPS = {"ours": 20, "sdk": 3}  # in one round
@@ -32,7 +27,6 @@ BIG_INPUT = 10_000_000  # bytes of the string in the input
 BIG_RESULT = 8_000_000  # bytes of the string in the result, see big.c
 FAILING_S = 10  # how long a platform fails
 
-LABELS = {"ours": "ours", "sdk": "the SDK's"}
 TRANSPORTS = ("HTTP", "TLS P-256", "TLS RSA-2048")
 
 
@@ -87,21 +81,6 @@ def _start_note(transport, start, seen):
     return "; ".join(parts)
 
 
-def _idle_note(seen):
-    parts = []
-    for side, label in LABELS.items():
-        m = seen.get(side)
-        if m:
-            shares = ""
-            if "pss" in m:
-                shares = f"Pss {m['pss'] / 1024:.2f}, private {m['private'] / 1024:.2f} MiB; "
-            parts.append(
-                f"{label}: {shares}{m['processes']} process(es), {m['threads']} threads, "
-                f"{m['connections']} connections"
-            )
-    return "; ".join(parts)
-
-
 def start_and_idle(bench, transport):
     """From just before the process is made to the first job-take's head on the platform's socket;
     then the resident memory with job-take, job-stop and ping connected. The platform is up and has
@@ -125,120 +104,8 @@ def start_and_idle(bench, transport):
                         _start_round(bench, platform, side, roots, (start, idle), seen)
                 except BenchError as e:
                     start.errors[side] = idle.errors[side] = str(e)
-    start.note, idle.note = _start_note(transport, start, seen), _idle_note(seen)
+    start.note, idle.note = _start_note(transport, start, seen), memory_note(seen)
     return [start, idle]
-
-
-# ---- no-op jobs ------------------------------------------------------------------------------
-
-
-def _run_jobs(bench, platform, side, handler, jobs, concurrency=1):
-    """A fresh worker does `jobs` jobs. Returns the platform's report and the memory afterwards."""
-    platform.reset(jobs)
-    with bench.worker(side, handler, platform.port, concurrency=concurrency) as worker:
-        wait_for(platform, worker, "jobs_done", PATIENCE_S)
-        memory = worker.memory()
-        report = platform.report()
-    if report["results_ok"] != jobs or report["results_repeated"] or report["results_unknown"]:
-        raise BenchError(f"{report['results_ok']} of {jobs} results are good: {report['jobs'][:1]}")
-    return report, memory
-
-
-def _noop_round(bench, platform, side, rows):
-    rate, p99, p50 = rows
-    report, _ = _run_jobs(bench, platform, side, "echo", NOOP_JOBS[side])
-    rate.add(side, report["jobs_per_s"])
-    p99.add(side, report["latency_ns"]["p99"] / 1e6)
-    p50.add(side, report["latency_ns"]["p50"] / 1e6)
-
-
-def _self_bench(bench):
-    with Platform(bench.platform, "--self-bench", "5000") as platform:
-        return platform.until("report", PATIENCE_S)["jobs_per_s"]
-
-
-@contextlib.contextmanager
-def _one_core():
-    """All processes started meanwhile share one core: no core has to be woken for a message."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def _noop_note(rate, ceiling, shared):
-    top = statistics.median(ceiling["spread"])
-    note = f"a client inside the platform that only takes and posts gets {top:,.0f}/s"
-    if rate.median("ours") and rate.median("ours") > 0.8 * top:
-        note += ", so here the platform limits"
-    note += f" ({statistics.median(ceiling['shared']):,.0f}/s sharing its core"
-    if shared:
-        note += f", where ours does {statistics.median(shared):,.0f}/s"
-    return note + ")"
-
-
-def noop(bench):
-    """An echo handler, one job after the other. The ceiling is what a client inside the platform
-    gets; it is taken with everything on one core, too, where no core's waking is in the figure."""
-    rate = Row("no-op jobs, concurrency 1", "/s", 3000, more_is_better=True)
-    rate.min_ratio = 1000
-    p99 = Row("hand-out to result, p99", "ms", 1)
-    p50 = Row("hand-out to result, median", "ms")
-    rows = (rate, p99, p50)
-    ceiling, shared = {"spread": [], "shared": []}, []
-    for n in range(bench.rounds):
-        bench.progress(f"no-op jobs: round {n + 1} of {bench.rounds}")
-        ceiling["spread"].append(_self_bench(bench))
-        with _one_core():
-            ceiling["shared"].append(_self_bench(bench))
-        for side in bench.sides:
-            if side in rate.errors:
-                continue
-            try:
-                with Platform(bench.platform) as platform:
-                    _noop_round(bench, platform, side, rows)
-                if side == "ours":
-                    with _one_core(), Platform(bench.platform) as platform:
-                        report, _ = _run_jobs(bench, platform, side, "echo", NOOP_JOBS[side])
-                        shared.append(report["jobs_per_s"])
-            except BenchError as e:
-                for row in rows:
-                    row.errors[side] = str(e)
-    rate.note = _noop_note(rate, ceiling, shared)
-    p99.note = "of {ours} jobs a round; the SDK's is the slowest of {sdk}".format(**NOOP_JOBS)
-    return list(rows)
-
-
-def parallel(bench):
-    """An echo handler with several slots. The memory is that of the worker after its jobs."""
-    rates = {
-        slots: Row(f"no-op jobs, concurrency {slots}", "/s", more_is_better=True)
-        for slots in PARALLEL_JOBS
-    }
-    memory = Row("memory at concurrency 50", "MiB", 4)
-    seen = {}
-    for rate in rates.values():
-        rate.min_ratio = 1000
-    for n, (slots, rate), side in itertools.product(range(bench.rounds), rates.items(), bench.sides):
-        if side in rate.errors:
-            continue
-        bench.progress(f"no-op jobs, {slots} slots: round {n + 1} of {bench.rounds}")
-        try:
-            with Platform(bench.platform) as platform:
-                jobs = PARALLEL_JOBS[slots][side]
-                report, used = _run_jobs(bench, platform, side, "echo", jobs, slots)
-        except BenchError as e:
-            rate.errors[side] = str(e)
-            continue
-        rate.add(side, report["jobs_per_s"])
-        if slots == 50:
-            memory.add(side, used["rss"] / 1024)
-            seen[side] = {**used, "connections": report["open"]}
-    memory.errors = dict(rates[50].errors)
-    memory.note = _idle_note(seen)
-    return [*rates.values(), memory]
 
 
 # ---- along the way ---------------------------------------------------------------------------
@@ -336,7 +203,7 @@ def _handler_times(job):
 
 def _big_round(bench, platform, side, rows, seen):
     taken, given, total, peak = rows
-    report, memory = _run_jobs(bench, platform, side, "big", BIG_JOBS)
+    report, memory = run_jobs(bench, platform, side, "big", BIG_JOBS)
     result_bytes = report["result_bytes"] / BIG_JOBS
     if result_bytes < BIG_RESULT:
         raise BenchError(f"results of {result_bytes:.0f} bytes")
@@ -385,6 +252,27 @@ def big(bench):
     if "sdk" in seen:
         peak.note += f"; the SDK's is the sum of {seen['sdk']['processes']} processes"
     return [taken, given, total, peak]
+
+
+def big_child(bench):
+    """The same string into a program and out of it again; the peak is that of the worker alone, not of
+    the program, which holds a job of its own."""
+    peak = Row("10 MB through a program: peak of the worker", "MiB", BIG_INPUT / MIB + 4)
+    if "ours" not in bench.sides:
+        return []
+    with Platform(bench.platform, "--input", bench.big_input()) as platform:
+        for n in range(bench.rounds):
+            bench.progress(f"10 MB through a program: round {n + 1} of {bench.rounds}")
+            try:
+                _, memory = run_jobs(bench, platform, "ours", "child", BIG_JOBS)
+                peak.add("ours", memory["worker_hwm"] / 1024)
+            except BenchError as e:
+                peak.errors["ours"] = str(e)
+                break
+    peak.note = f"in and out again, {BIG_INPUT / MIB:.2f} MiB each; over one of them"
+    if peak.median("ours"):
+        peak.note += f" {peak.median('ours') - BIG_INPUT / MIB:+.2f} MiB"
+    return [peak]
 
 
 # ---- a failing platform ----------------------------------------------------------------------
@@ -515,11 +403,11 @@ def sizes(bench):
 # In the order of the table; the names are what --only takes.
 MEASUREMENTS = {
     "start": lambda bench: [row for t in TRANSPORTS for row in start_and_idle(bench, t)],
-    "noop": noop,
-    "parallel": parallel,
+    "noop": noop.one_slot,
+    "parallel": noop.parallel,
     "stream": stream,
     "stop": stop,
-    "big": big,
+    "big": lambda bench: big(bench) + big_child(bench),
     "refused": lambda bench: failing(bench, "connections refused", _refused_once),
     "status": lambda bench: failing(bench, "every answer 500", _status_once),
     "http": through_http.all_figures,

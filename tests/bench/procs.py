@@ -191,6 +191,10 @@ class Worker:
             total["threads"] += len(os.listdir(f"/proc/{pid}/task"))
         return total
 
+    def peak(self):
+        """KiB that the worker's first process has had at most."""
+        return _status_kib(self.pid, "VmHWM")
+
     def cpu_s(self):
         return sum(_cpu_s(pid) for pid in self.pids())
 

@@ -33,6 +33,7 @@ PROGRAMS = {
     "platform": (("platform.c", "desk.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
     "launch": (("launch.c",), ("-Wl,-z,now",)),
     "eventserver": (("eventserver.c",), ("-pthread",)),
+    "child": (("child.c",), ()),
     "gpu_launch": (("gpu_launch.c",), ("-ldl",)),
 }
 # What a measurement wants besides an ordinary build, and how ./build.sh makes it.
@@ -59,6 +60,7 @@ class Bench:
         os.makedirs(self.home, exist_ok=True)
         self.platform = self.compile("platform")
         self.launcher = self.compile("launch")
+        self.child = self.compile("child")
 
     def build(self, name):
         """The path of something built."""
@@ -107,10 +109,16 @@ class Bench:
         if side == "sdk":
             script = os.path.join(HERE, "sdk_handler.py")
             return [sys.executable, script, handler, str(concurrency)]
-        path = self.build(f"handlers/{handler}")
+        if handler == "child":
+            path = self.build("worker")
+            more = ["--handler", self.child]
+        else:
+            path, more = self.build(f"handlers/{handler}"), []
         if not os.access(path, os.X_OK):
             raise BenchError(f"{path} is not built")
-        return [path, "--concurrency", str(concurrency)] if concurrency > 1 else [path]
+        if concurrency > 1:
+            more += ["--concurrency", str(concurrency)]
+        return [path, *more]
 
     def environment(self, port, roots):
         """What the platform gives a worker. The fitness checks are skipped on both sides: they
