@@ -73,27 +73,27 @@ static struct job *dequeue(struct job_table *table)
     return job;
 }
 
-/* Gives waiting slots what there is for them: the last to come first, whose memory is still warm. */
-static struct job_waiter *serve(struct job_table *table)
+/*
+ * Takes out the slot that came last, whose memory is still warm, with what there is for it. NULL
+ * where none waits or there is nothing. Whoever is woken serves the next, so that jobs reach all
+ * waiting slots while a slot that is through takes a job without having to be woken.
+ */
+static struct job_waiter *serve_one(struct job_table *table)
 {
-    struct job_waiter *served = NULL;
-    while (table->waiters != NULL && (table->queue_first != NULL || table->ended)) {
-        struct job_waiter *waiter = table->waiters;
-        table->waiters = waiter->next;
-        waiter->job = dequeue(table);
-        waiter->next = served;
-        served = waiter;
-    }
-    return served;
+    struct job_waiter *waiter = table->waiters;
+    if (waiter == NULL || (table->queue_first == NULL && !table->ended))
+        return NULL;
+    table->waiters = waiter->next;
+    table->waiting--;
+    waiter->job = dequeue(table);
+    return waiter;
 }
 
-/* Not under the lock, which those that are woken want next. */
+/* Not under the lock, which the one that is woken wants next. */
 static void wake_up(struct job_waiter *served)
 {
-    for (struct job_waiter *next; served != NULL; served = next) {
-        next = served->next;
+    if (served != NULL)
         sem_post(&served->served);
-    }
 }
 
 size_t job_table_add(struct job_table *table, struct job *jobs)
@@ -110,8 +110,9 @@ size_t job_table_add(struct job_table *table, struct job *jobs)
         log_write(LOG_WARN, &tag, "Handed out again while it is still here; it is run once.");
         job_release(job);
     }
-    struct job_waiter *served = serve(table);
-    size_t unserved = table->queue_count;
+    size_t waiting = table->waiting;
+    size_t unserved = table->queue_count > waiting ? table->queue_count - waiting : 0;
+    struct job_waiter *served = serve_one(table);
     pthread_mutex_unlock(&table->lock);
     wake_up(served);
     return unserved;
@@ -131,12 +132,17 @@ struct job *job_table_next(struct job_table *table, struct job_waiter *waiter)
     if (waits) {
         waiter->next = table->waiters;
         table->waiters = waiter;
+        table->waiting++;
     }
     pthread_mutex_unlock(&table->lock);
     if (!waits)
         return job;
     while (sem_wait(&waiter->served) != 0)
         continue; /* a signal came */
+    pthread_mutex_lock(&table->lock);
+    struct job_waiter *served = serve_one(table);
+    pthread_mutex_unlock(&table->lock);
+    wake_up(served);
     return waiter->job;
 }
 
@@ -173,7 +179,7 @@ void job_table_end(struct job_table *table)
 {
     pthread_mutex_lock(&table->lock);
     table->closed = table->ended = true;
-    struct job_waiter *served = serve(table);
+    struct job_waiter *served = serve_one(table);
     tell_change(table);
     pthread_mutex_unlock(&table->lock);
     wake_up(served);

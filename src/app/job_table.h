@@ -31,7 +31,8 @@ struct job_table {
     struct job *queue_first; /* those nobody runs yet, by next, oldest first */
     struct job **queue_end;
     size_t queue_count;
-    struct job_waiter *waiters; /* slots in job_table_next: there are none while jobs are queued */
+    struct job_waiter *waiters; /* slots in job_table_next, the last to come first */
+    size_t waiting;             /* how many */
     bool closed;                /* no more jobs are to be taken */
     bool ended;                 /* and none will come: the taker has gone */
 };
