@@ -1,6 +1,7 @@
 #include "net/tcp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -14,7 +15,8 @@
 
 struct tcp {
     struct transport transport; /* first, so that a transport pointer is a tcp pointer */
-    int fd;
+    int fd;               /* blocking: a read that nothing else can end is one call, not two */
+    int read_ms;          /* how long such a read blocks: the socket's SO_RCVTIMEO */
     bool answer_expected; /* something was written since: waiting first saves a futile recv */
     const struct wake *const *wake;
 };
@@ -45,6 +47,32 @@ static int wait_for(int fd, short events, const struct wake *wake, deadline_ms d
     return err_set(err, ERR_CANCELLED, "given up");
 }
 
+/*
+ * Makes reads block for left_ms at most. One that gives up sooner is begun again, so the socket is
+ * told only where what it has is too long, or so short that it would cost more calls than it saves.
+ */
+static int bound_reads(struct tcp *tcp, int left_ms, struct err *err)
+{
+    if (tcp->read_ms <= left_ms && tcp->read_ms >= left_ms / 2)
+        return 0;
+    const struct timeval limit = { .tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000 };
+    if (setsockopt(tcp->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
+        return err_system(err, ERR_RETRY, errno, "set a time-out");
+    tcp->read_ms = left_ms;
+    return 0;
+}
+
+/* Prepares for a recv that finds something or blocks until the deadline: sets its flags. */
+static int prepare_wait(struct tcp *tcp, deadline_ms deadline, int *flags, struct err *err)
+{
+    int left_ms = clock_left_ms(deadline);
+    *flags = MSG_DONTWAIT;
+    if (*tcp->wake != NULL || left_ms == 0)
+        return wait_for(tcp->fd, POLLIN, *tcp->wake, deadline, err);
+    *flags = 0;
+    return bound_reads(tcp, left_ms, err);
+}
+
 static ptrdiff_t tcp_read(struct transport *self, void *bytes, size_t size, deadline_ms deadline,
                           struct err *err)
 {
@@ -52,12 +80,11 @@ static ptrdiff_t tcp_read(struct transport *self, void *bytes, size_t size, dead
     bool wait_first = tcp->answer_expected;
     tcp->answer_expected = false;
     for (;; wait_first = true) {
-        if (wait_first) {
-            int rc = wait_for(tcp->fd, POLLIN, *tcp->wake, deadline, err);
-            if (rc != 0)
-                return rc;
-        }
-        ssize_t count = recv(tcp->fd, bytes, size, 0);
+        int flags = MSG_DONTWAIT;
+        int rc = wait_first ? prepare_wait(tcp, deadline, &flags, err) : 0;
+        if (rc != 0)
+            return rc;
+        ssize_t count = recv(tcp->fd, bytes, size, flags);
         if (count >= 0)
             return count;
         if (errno != EAGAIN && errno != EINTR)
@@ -86,7 +113,7 @@ static int send_parts(struct tcp *tcp, struct iovec *parts, size_t count, deadli
     while (count > 0) {
         /* The length is an int in musl and a size_t in glibc; a small unsigned type suits both. */
         struct msghdr message = { .msg_iov = parts, .msg_iovlen = (unsigned char)count };
-        ssize_t sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL);
+        ssize_t sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0) {
             count = skip_sent(parts, count, (size_t)sent);
             continue;
@@ -154,7 +181,8 @@ int tcp_adopt(struct transport **out, int fd, const struct wake *const *wake, st
         close(fd);
         return err_set(err, ERR_MEMORY, "no memory for a connection");
     }
-    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .wake = wake };
+    fcntl(fd, F_SETFL, 0);
+    *tcp = (struct tcp){ .transport = { &tcp_ops }, .fd = fd, .read_ms = -1, .wake = wake };
     *out = &tcp->transport;
     return 0;
 }

@@ -41,7 +41,7 @@ int tcp_connect_unix(struct transport **tcp, const char *path, const struct wake
                      struct err *err);
 
 /*
- * The same for a connection that a peer has opened: takes over fd, which must be non-blocking. Also
+ * The same for a connection that a peer has opened: takes over fd and makes it blocking. Also
  * closes fd where it fails: ERR_MEMORY.
  */
 int tcp_adopt(struct transport **tcp, int fd, const struct wake *const *wake, struct err *err);
