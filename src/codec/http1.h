@@ -165,7 +165,7 @@ const char *http1_reason(int status);
 int http1_put_status(struct buf *out, int status, struct err *err);
 int http1_put_request(struct buf *out, const char *method, slice target, slice host_port,
                       struct err *err);
-int http1_put_field(struct buf *out, const char *name, slice value, struct err *err);
+int http1_put_field(struct buf *out, slice name, slice value, struct err *err);
 int http1_put_end(struct buf *out, struct err *err);
 
 #endif

@@ -77,14 +77,15 @@ int http1_put_request(struct buf *out, const char *method, slice target, slice h
     return add_all(out, pieces, sizeof pieces / sizeof *pieces, err);
 }
 
-int http1_put_field(struct buf *out, const char *name, slice value, struct err *err)
+int http1_put_field(struct buf *out, slice name, slice value, struct err *err)
 {
-    const slice pieces[] = { slice_from(name), SLICE_LITERAL(": "), value, SLICE_LITERAL("\r\n") };
-    if (!chars_all(slice_from(name), CHARS_TOKEN))
+    const slice pieces[] = { name, SLICE_LITERAL(": "), value, SLICE_LITERAL("\r\n") };
+    if (!chars_all(name, CHARS_TOKEN))
         return err_set(err, ERR_INPUT, "a field's name is no token");
     if (chars_span(value, CHARS_FIELD) != value.len)
         return err_set(err, ERR_INPUT,
-                       "the value of field %s holds a line break or control character", name);
+                       "the value of field %.*s holds a line break or control character",
+                       SLICE_ARG(name));
     return add_all(out, pieces, sizeof pieces / sizeof *pieces, err);
 }
 

@@ -64,8 +64,6 @@ static uint64_t body_bytes(const struct http_request *request)
 static int put_request_line(struct buf *head, const struct http_request *request,
                             const struct url *url, bool absolute, struct err *err)
 {
-    struct buf target;
-    buf_init(&target, URL_MAX_BYTES + 16, "request target");
     char host[URL_HOST_MAX_BYTES + 16];
     bool default_port = url->port == (url->tls ? 443 : 80);
     int len = snprintf(host, sizeof host, url->host_is_ipv6 ? "[%.*s]" : "%.*s",
@@ -73,7 +71,11 @@ static int put_request_line(struct buf *head, const struct http_request *request
     if (!default_port)
         len += snprintf(host + len, sizeof host - (size_t)len, ":%u", (unsigned)url->port);
     slice host_port = { host, (size_t)len };
+    if (!absolute && url->target.len > 0 && url->target.ptr[0] == '/')
+        return http1_put_request(head, request->method, url->target, host_port, err);
+    struct buf target;
     int rc = 0;
+    buf_init(&target, URL_MAX_BYTES + 16, "request target");
     if (absolute) {
         rc = buf_add_text(&target, url->tls ? "https://" : "http://", err);
         if (rc == 0)
@@ -99,7 +101,8 @@ static int put_proxy_credentials(struct buf *head, const struct http_net *net,
     buf_init(&credentials, URL_MAX_BYTES * 2, "proxy credentials");
     int rc = proxy_put_credentials(&credentials, &proxy, err);
     if (rc == 0)
-        rc = http1_put_field(head, "Proxy-Authorization", buf_slice(&credentials), err);
+        rc = http1_put_field(head, SLICE_LITERAL("Proxy-Authorization"), buf_slice(&credentials),
+                             err);
     if (credentials.ptr != NULL)
         explicit_bzero(credentials.ptr, credentials.len);
     buf_free(&credentials);
@@ -112,18 +115,16 @@ static int put_length(struct buf *head, const struct http_request *request, stru
         return 0;
     char length[24];
     int len = snprintf(length, sizeof length, "%llu", (unsigned long long)body_bytes(request));
-    return http1_put_field(head, "Content-Length", (slice){ length, (size_t)len }, err);
+    return http1_put_field(head, SLICE_LITERAL("Content-Length"), (slice){ length, (size_t)len },
+                           err);
 }
 
 static int put_fields(struct buf *head, const struct http1_field *fields, size_t count,
                       struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", SLICE_ARG(fields[i].name));
-        rc = http1_put_field(head, name, fields[i].value, err);
-    }
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = http1_put_field(head, fields[i].name, fields[i].value, err);
     return rc;
 }
 

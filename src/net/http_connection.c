@@ -15,7 +15,7 @@ void http_connection_init(struct http_connection *connection, const struct http_
     connection->filter = connection->judged = NULL;
     connection->through_proxy = false;
     connection->rx_start = connection->rx_end = 0;
-    buf_init(&connection->origin, URL_MAX_BYTES, "origin");
+    buf_init(&connection->host, URL_HOST_MAX_BYTES, "host");
 }
 
 void http_connection_close(struct http_connection *connection)
@@ -24,25 +24,20 @@ void http_connection_close(struct http_connection *connection)
         connection->stream->ops->close(connection->stream);
     connection->stream = NULL;
     connection->rx_start = connection->rx_end = 0;
-    buf_free(&connection->origin);
+    buf_free(&connection->host);
 }
 
-static int put_origin(struct buf *out, const struct url *url, struct err *err)
+static int note_origin(struct http_connection *connection, const struct url *url, struct err *err)
 {
-    char port[8];
-    int len = snprintf(port, sizeof port, ":%u", (unsigned)url->port);
-    int rc = buf_add_text(out, url->tls ? "https://" : "http://", err);
-    if (rc == 0)
-        rc = buf_add_slice(out, url->host, err);
-    return rc != 0 ? rc : buf_add(out, port, (size_t)len, err);
+    connection->port = url->port;
+    connection->tls = url->tls;
+    return buf_add_slice(&connection->host, url->host, err);
 }
 
 static bool leads_to(const struct http_connection *connection, const struct url *url)
 {
-    char text[URL_HOST_MAX_BYTES + 32];
-    int len = snprintf(text, sizeof text, "%s://%.*s:%u", url->tls ? "https" : "http",
-                       SLICE_ARG(url->host), (unsigned)url->port);
-    return slice_equal(buf_slice(&connection->origin), (slice){ text, (size_t)len });
+    return connection->port == url->port && connection->tls == url->tls &&
+           slice_equal(buf_slice(&connection->host), url->host);
 }
 
 ptrdiff_t http_connection_fill(struct http_connection *connection, deadline_ms deadline,
@@ -151,7 +146,8 @@ static int open_tunnel(struct http_connection *connection, const struct url *url
     if (rc == 0 && proxy->user.len > 0) {
         rc = proxy_put_credentials(&credentials, proxy, e);
         if (rc == 0)
-            rc = http1_put_field(&head, "Proxy-Authorization", buf_slice(&credentials), e);
+            rc = http1_put_field(&head, SLICE_LITERAL("Proxy-Authorization"),
+                                 buf_slice(&credentials), e);
     }
     if (rc == 0)
         rc = http1_put_end(&head, e);
@@ -217,7 +213,7 @@ int http_connection_open(struct http_connection *connection, const struct url *u
     connection->judged = connection->filter;
     int rc = open_stream(connection, url, deadline, err);
     if (rc == 0)
-        rc = put_origin(&connection->origin, url, err);
+        rc = note_origin(connection, url, err);
     if (rc != 0)
         http_connection_close(connection);
     return rc;

@@ -18,7 +18,9 @@ struct http_connection {
     const struct address_filter *filter; /* for the stream to be opened; NULL allows all */
     const struct address_filter *judged; /* the filter that the open stream has passed */
     bool through_proxy;                  /* requests go in absolute form */
-    struct buf origin;                   /* "scheme://host:port" that the stream leads to */
+    struct buf host;                     /* these three: the origin that the stream leads to */
+    uint16_t port;
+    bool tls;
 
     /* Bytes received and not yet used: rx[rx_start..rx_end). */
     size_t rx_start, rx_end;

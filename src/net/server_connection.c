@@ -38,30 +38,28 @@ static int put_date(struct buf *out, struct err *err)
     time_t seconds = time(NULL);
     gmtime_r(&seconds, &now);
     size_t len = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &now);
-    return http1_put_field(out, "Date", (slice){ text, len }, err);
+    return http1_put_field(out, SLICE_LITERAL("Date"), (slice){ text, len }, err);
 }
 
 static int put_length(struct buf *out, size_t bytes, struct err *err)
 {
     char text[24];
     int len = snprintf(text, sizeof text, "%zu", bytes);
-    return http1_put_field(out, "Content-Length", (slice){ text, (size_t)len }, err);
+    return http1_put_field(out, SLICE_LITERAL("Content-Length"), (slice){ text, (size_t)len }, err);
 }
 
 static int put_connection(const struct server_connection *c, struct buf *out, struct err *err)
 {
     if (c->closing)
-        return http1_put_field(out, "Connection", SLICE_LITERAL("close"), err);
+        return http1_put_field(out, SLICE_LITERAL("Connection"), SLICE_LITERAL("close"), err);
     if (c->request.minor_version == 0)
-        return http1_put_field(out, "Connection", SLICE_LITERAL("keep-alive"), err);
+        return http1_put_field(out, SLICE_LITERAL("Connection"), SLICE_LITERAL("keep-alive"), err);
     return 0;
 }
 
 static int put_extra_field(struct buf *out, const struct http1_field *field, struct err *err)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", SLICE_ARG(field->name));
-    return http1_put_field(out, name, field->value, err);
+    return http1_put_field(out, field->name, field->value, err);
 }
 
 static int put_head(struct server_connection *c, const struct server_answer *answer, size_t bytes,
@@ -73,7 +71,8 @@ static int put_head(struct server_connection *c, const struct server_answer *ans
     if (rc == 0)
         rc = put_date(out, err);
     if (rc == 0 && answer->content_type != NULL)
-        rc = http1_put_field(out, "Content-Type", slice_from(answer->content_type), err);
+        rc = http1_put_field(out, SLICE_LITERAL("Content-Type"), slice_from(answer->content_type),
+                             err);
     if (rc == 0 && answer->status != 204)
         rc = put_length(out, bytes, err);
     if (rc == 0)

@@ -77,9 +77,7 @@ static void check_rewritten(const struct http1_response *response, bool to_head)
     must(buf_add(&out, line, (size_t)len, NULL) == 0);
     must(buf_add_slice(&out, response->reason, NULL) == 0 && buf_add(&out, "\r\n", 2, NULL) == 0);
     for (size_t i = 0; i < response->field_count; i++) {
-        char name[HTTP1_HEAD_MAX_BYTES];
-        memcpy(name, response->fields[i].name.ptr, response->fields[i].name.len);
-        name[response->fields[i].name.len] = '\0';
+        slice name = response->fields[i].name;
         must(http1_put_field(&out, name, response->fields[i].value, NULL) == 0);
     }
     must(http1_put_end(&out, NULL) == 0);

@@ -70,7 +70,6 @@ static void check_part(slice bytes, size_t part, ptrdiff_t whole)
 
 static void check_rewritten(const struct http1_request *request)
 {
-    static char name[HTTP1_HEAD_MAX_BYTES + 1];
     struct buf out;
     struct http1_request again;
     buf_init(&out, 1 << 20, "head");
@@ -79,8 +78,7 @@ static void check_rewritten(const struct http1_request *request)
     must(buf_add_text(&out, request->minor_version == 1 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n",
                       NULL) == 0);
     for (size_t i = 0; i < request->field_count; i++) {
-        memcpy(name, request->fields[i].name.ptr, request->fields[i].name.len);
-        name[request->fields[i].name.len] = '\0';
+        slice name = request->fields[i].name;
         must(http1_put_field(&out, name, request->fields[i].value, NULL) == 0);
     }
     must(http1_put_end(&out, NULL) == 0);
