@@ -43,6 +43,7 @@ nginx-light nginx
 tinyproxy tinyproxy
 busybox-static busybox
 openssl openssl
+golang-go go
 python3 python3
 python3-venv /usr/lib/python3*/ensurepip/__init__.py
 EOF
