@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import actions
-from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program  # noqa: F401
+from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program, sh  # noqa: F401
 
 CRASHES = {
     "exit": (do(("error", "the last word"), ("exit", 3)), "exited with status 3.*standard error:\nthe last word"),
@@ -142,6 +142,12 @@ def test_a_stopped_child_that_does_not_is_killed(act, actor, platform):
     platform.stop_jobs(job)
     assert pid_of(platform) != pid and not is_alive(pid)
     assert not platform.finals(job)
+
+
+def test_one_that_talks_on_is_killed_all_the_same(worker, platform):
+    script = "trap '' TERM; read -r job; exec yes"
+    worker(platform, "--handler", sh(script), "--execution-timeout", "0.2", "--kill-grace", "0.3", handler="worker")
+    assert failure(platform.run(1))["error_type"] == "TimeoutError"
 
 
 # ---- deaths ----
