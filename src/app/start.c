@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "app/fitness.h"
 #include "app/loop.h"
 #include "base/limits.h"
 #include "base/version.h"
@@ -172,6 +173,8 @@ int rp_start(int argc, char **argv, const rp_config *program)
         return child_side_run(&config, program);
     if (rc == 0)
         rc = choose_handler(&config, program, argv, &handler, &err);
+    if (rc == 0)
+        rc = fitness_prepare(&config, &err);
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     add_program(&config, program);
@@ -185,7 +188,7 @@ int rp_start(int argc, char **argv, const rp_config *program)
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     int status = worker_run(&config, &net, program, &handler, &err);
-    if (handler.ops != &linked_ops) {
+    if (handler.ops != &linked_ops || config.fitness.program != NULL) {
         process_end_all(config.handler.kill_grace_ms);
         process_reap_all();
     }

@@ -145,35 +145,6 @@ static void *readiness_main(void *argument)
 
 /* --- its program ----------------------------------------------------------------------------- */
 
-static void hear(struct child *child)
-{
-    slice line;
-    while (lines_next(&child->out, &line))
-        child_log_server_line(child, line);
-}
-
-/* Passes on what the server says, until it has ended. */
-static void attend(struct child *child)
-{
-    for (;;) {
-        struct err err;
-        int events = child_step(child, NULL, DEADLINE_NEVER, &err);
-        if (events < 0)
-            lines_clear(&child->out, LIMIT_KEEP_BYTES); /* a line without end */
-        hear(child);
-        if (events >= 0 && (events & CHILD_ENDED) != 0)
-            break;
-        if (events >= 0 && (events & CHILD_SILENT) != 0 && child->process.err < 0) {
-            process_wait(&child->process, DEADLINE_NEVER);
-            break;
-        }
-    }
-    slice rest;
-    if (lines_rest(&child->out, &rest))
-        child_log_server_line(child, rest);
-    child_log_errors(child, true);
-}
-
 /* What is known of its end, for the jobs that it costs. */
 static void note_end(struct child *child)
 {
@@ -199,7 +170,7 @@ static bool run_once(struct child *child)
     pthread_mutex_unlock(&server.lock);
     if (rc != 0)
         return false;
-    attend(child);
+    child_attend(child, DEADLINE_NEVER);
     if (process_all_are_ending())
         return false;
     pthread_mutex_lock(&server.lock);
@@ -224,12 +195,8 @@ static void *program_main(void *argument)
 static int start_program(struct err *err)
 {
     struct child *child = &server.child;
-    child->setting = &server.setting->child;
-    child->process = (struct process){ .pidfd = -1, .in = -1, .out = -1, .err = -1 };
-    child->backoff = (struct backoff){ .first_ms = LIMIT_CHILD_RESTART_MS,
-                                       .longest_ms = LIMIT_CHILD_RESTART_MAX_MS };
-    lines_init(&child->out, LIMIT_CHILD_TEXT_BYTES, "a line of the handler's server");
-    lines_init(&child->err, LIMIT_CHILD_TEXT_BYTES, "a line on standard error");
+    child_init(child, &server.setting->child, LIMIT_CHILD_TEXT_BYTES,
+               "a line of the handler's server");
     server.state = DOWN;
     int rc = child_watch_init(err);
     return rc == 0 ? thread_start(program_main, child, LIMIT_STACK_SERVICE_BYTES, err) : rc;
@@ -245,7 +212,7 @@ static int start(struct http_setting *setting, struct err *err)
     int rc = http_client_new(&client, &setting->net, err);
     if (rc != 0)
         return rc;
-    if (setting->child.path != NULL)
+    if (setting->child.command.path != NULL)
         rc = start_program(err);
     else
         begin_start();
@@ -346,7 +313,7 @@ static void tell_end(unsigned life, struct buf *told)
 void http_server_suspect(struct http_waiter *waiter, const struct flag *stop, unsigned life,
                          bool connected, struct buf *told)
 {
-    bool has_program = server.setting->child.path != NULL;
+    bool has_program = server.setting->child.command.path != NULL;
     deadline_ms deadline = clock_deadline(has_program ? LIMIT_SERVER_END_MS : 0);
     pthread_mutex_lock(&server.lock);
     enlist(waiter);

@@ -196,7 +196,7 @@ int process_start(struct process *process, const struct process_plan *plan, stru
     if (rc == 0) {
         launch.environment = make_environment(plan, process->mark);
         for (int i = 0; i < 3; i++)
-            launch.stdio[i] = ends[i][1];
+            launch.stdio[i] = ends[i == 2 && plan->one_output ? 1 : i][1];
         if (launch.environment == NULL)
             rc = err_set(err, ERR_MEMORY, "no memory for a process");
     }
