@@ -78,6 +78,13 @@ static void add_program(struct config *config, const rp_config *program)
     config->refresh_worker |= program->refresh_worker;
 }
 
+/* This process is the child of --isolate: parts of a stream are gathered by the worker. */
+static int run_child_side(struct config *config, const rp_config *program)
+{
+    config->aggregate_stream = false;
+    return child_side_run(config, program);
+}
+
 /* A program, or the linked function in a process of its own. */
 static int choose_child(const struct config *config, char **argv, struct child_setting *child,
                         struct err *err)
@@ -169,15 +176,16 @@ int rp_start(int argc, char **argv, const rp_config *program)
         return print_gpu_info(&config, program);
     if (rc == 0)
         rc = config_check(&config, &err);
+    if (rc == 0)
+        add_program(&config, program);
     if (rc == 0 && child_side_wanted())
-        return child_side_run(&config, program);
+        return run_child_side(&config, program);
     if (rc == 0)
         rc = choose_handler(&config, program, argv, &handler, &err);
     if (rc == 0)
         rc = fitness_prepare(&config, &err);
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
-    add_program(&config, program);
     if (program->gpu != NULL)
         program->gpu->begin(&config);
     prepare_signals();

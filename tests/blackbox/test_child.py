@@ -106,6 +106,18 @@ def test_progress_is_posted_before_the_result(actor, platform):
     assert posts[0] == {"status": "IN_PROGRESS", "output": {"at": 1}}
 
 
+@pytest.mark.parametrize("flags", [[], ["--stream"], ["--aggregate-stream"]], ids=" ".join)
+@pytest.mark.parametrize("last, added", [(None, []), ([7], [[7]]), ({}, [{}])], ids=repr)
+def test_the_end_of_a_stream(flags, last, added, actor, platform):
+    """null says that all of it was in the parts; anything else is one more of them."""
+    actor(*flags)
+    job = platform.give(input=do(("say", {"stream": 1}), ("say", {"stream": None}), ("output", last)))
+    parts = [1, None, *added]
+    assert platform.result(job) == {"output": parts if "--aggregate-stream" in flags else []}
+    assert [post.json()["output"] for post in platform.requests("stream", job)] == parts
+    assert platform.finals(job)[0].param("isStream") == "true"
+
+
 def test_refresh_worker_ends_the_taking(actor, platform):
     actor()
     assert platform.run(do(("say", {"output": 1, "refresh_worker": True}))) == {"output": 1, "stopPod": True}
