@@ -138,7 +138,9 @@ static int choose_handler(const struct config *config, const rp_config *program,
     }
     bool has_program = config->handler.program != NULL || config->handler.once != NULL;
     if (!has_program && program->handler == NULL)
-        return err_set(err, ERR_CONFIG, "rp_config.handler is not set");
+        return err_set(err, ERR_CONFIG,
+                       "no handler is given: --handler PROGRAM, --handler-once PROGRAM or "
+                       "--handler-http URL (a program of your own sets rp_config.handler)");
     if (has_program || config->handler.isolate) {
         *handler = (struct handler){ &child_ops, &child, true };
         return choose_child(config, argv, &child, err);
