@@ -33,7 +33,7 @@ static int split(struct command *command, const char *line, struct err *err)
         err_wrap(err, "the command line \"%.100s\"", line);
         return err->code = ERR_CONFIG;
     }
-    return count > 0 ? 0 : err_set(err, ERR_CONFIG, "the command line is empty");
+    return 0;
 }
 
 static bool is_program(const char *path)
@@ -62,6 +62,8 @@ static int find_program(struct command *command, struct err *err)
     char path[4096];
     if (folders == NULL || folders[0] == '\0')
         folders = DEFAULT_PATH;
+    if (name == NULL)
+        return err_set(err, ERR_CONFIG, "the command line is empty");
     snprintf(path, sizeof path, "%s", name);
     if (strchr(name, '/') != NULL && !is_program(path))
         return err_set(err, ERR_CONFIG, "the program %.200s is no file that can be run", name);
