@@ -250,7 +250,7 @@ void rp_refresh_worker(rp_job *job);
  * Sends a part of the output now; the format is that of rp_return. Parts arrive in order, and none
  * is dropped: blocks while 1 MiB of them wait for a slow platform. The job's output is then the
  * list of its parts with rp_config.aggregate_stream, else an empty list; what rp_return sets is one
- * more part. A part that is an object with an "error" ends the stream with that error. RP_OK, or
+ * more part, unless it is null. A part that is an object with an "error" ends the stream with that error. RP_OK, or
  * RP_FAILED with the job's error set (not valid JSON, an earlier part could not be delivered, the
  * job was stopped): return then.
  */

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 JOBS=${JOBS:-$(nproc)}
 NATIVE=$(uname -m)
 MAKEFILE=tests/tsan.mk
-TESTS=(concurrency stream progress stop signals http_health)
+TESTS=(concurrency stream progress stop signals load mock timeout http_health)
 
 case ${1-} in
 files)

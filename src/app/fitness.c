@@ -10,10 +10,13 @@
 #include "base/limits.h"
 #include "codec/backoff.h"
 #include "codec/url.h"
+#include "job/child.h"
 #include "job/gpu_part.h"
 #include "net/tcp.h"
 
 #define REASON_BYTES 257 /* the platform takes 256 characters */
+
+enum { EXIT_UNFIT = 1, EXIT_CONFIG = 2 };
 
 /* What a check needs to know. */
 struct subject {
@@ -118,53 +121,100 @@ static void drop_cut_character(char *text)
         text[len - 1 - tail] = '\0';
 }
 
-static bool fail(const struct subject *subject, const char *name, char *reason)
+/* Returns the exit status. */
+static int fail(const struct subject *subject, const char *name, char *reason)
 {
     drop_cut_character(reason);
     log_write(LOG_ERROR, NULL, "Fitness check failed: %s | %s", name, reason);
     heartbeat_report_unhealthy(subject->config, subject->net, name, reason);
     log_write(LOG_ERROR, NULL, "Worker is unhealthy, exiting.");
-    return false;
+    return EXIT_UNFIT;
 }
 
-static bool run_program_checks(const struct subject *subject, const rp_config *program)
+static void note_pass(const char *name)
+{
+    log_write(LOG_DEBUG, NULL, "Fitness check passed: %s", name);
+}
+
+static int run_linked_checks(const struct subject *subject, const rp_config *program)
 {
     for (size_t i = 0; i < program->check_count; i++) {
         char reason[REASON_BYTES] = "";
         if (program->checks[i].run(reason, sizeof reason, program->user) != 0)
             return fail(subject, program->checks[i].name, reason);
-        log_write(LOG_DEBUG, NULL, "Fitness check passed: %s", program->checks[i].name);
+        note_pass(program->checks[i].name);
     }
-    return true;
+    return 0;
+}
+
+/* --fitness: a check in any language. */
+static struct child_setting fitness_program;
+
+int fitness_prepare(const struct config *config, struct err *err)
+{
+    if (config->fitness.program == NULL)
+        return 0;
+    fitness_program = (struct child_setting){
+        .pass_api_key = config->handler.pass_api_key,
+        .one_output = true,
+    };
+    return command_prepare(&fitness_program.command, config->fitness.program, "--fitness", err);
+}
+
+static int run_program_check(const struct subject *subject)
+{
+    struct err err = { 0 };
+    char reason[REASON_BYTES] = "";
+    if (subject->config->fitness.program == NULL)
+        return 0;
+    int rc = child_check(&fitness_program, subject->config->fitness.program_timeout_ms, reason,
+                         sizeof reason, &err);
+    if (rc > 0)
+        return fail(subject, "fitness", reason);
+    if (rc == ERR_CANCELLED)
+        return EXIT_UNFIT; /* not judged: the worker is ending */
+    if (rc < 0) {
+        log_write(LOG_ERROR, NULL, "--fitness: %s", err.text);
+        return EXIT_CONFIG;
+    }
+    note_pass("fitness");
+    return 0;
+}
+
+static int run_system_checks(const struct subject *subject)
+{
+    for (size_t i = 0; i < SYSTEM_CHECK_COUNT; i++) {
+        char reason[REASON_BYTES] = "";
+        if (!system_checks[i].run(subject, reason))
+            return fail(subject, system_checks[i].name, reason);
+        note_pass(system_checks[i].name);
+    }
+    return 0;
 }
 
 /* Those of programs that are linked with the GPU. */
-static bool run_gpu_checks(const struct subject *subject, const rp_config *program)
+static int run_gpu_checks(const struct subject *subject, const rp_config *program)
 {
     static struct gpu_verdict verdict;
     if (program->gpu == NULL || subject->config->gpu.skip_check)
-        return true;
+        return 0;
     program->gpu->check(subject->config, program->gpu_required, &verdict);
     if (verdict.fit)
-        return true;
-    fail(subject, verdict.name, verdict.reason);
+        return 0;
+    int status = fail(subject, verdict.name, verdict.reason);
     if (verdict.hangs)
-        _exit(1); /* exit would wait for the driver's destructors, and they for the driver */
-    return false;
+        _exit(status); /* exit would wait for the driver's destructors, and they for the driver */
+    return status;
 }
 
-bool fitness_run(const struct config *config, const struct http_net *net, const rp_config *program)
+int fitness_run(const struct config *config, const struct http_net *net, const rp_config *program)
 {
     const struct subject subject = { config, net };
-    if (!run_program_checks(&subject, program))
-        return false;
-    if (config->fitness.skip)
-        return true;
-    for (size_t i = 0; i < SYSTEM_CHECK_COUNT; i++) {
-        char reason[REASON_BYTES] = "";
-        if (!system_checks[i].run(&subject, reason))
-            return fail(&subject, system_checks[i].name, reason);
-        log_write(LOG_DEBUG, NULL, "Fitness check passed: %s", system_checks[i].name);
-    }
-    return run_gpu_checks(&subject, program);
+    int status = run_linked_checks(&subject, program);
+    if (status == 0)
+        status = run_program_check(&subject);
+    if (status != 0 || config->fitness.skip)
+        return status;
+    status = run_system_checks(&subject);
+    return status == 0 ? run_gpu_checks(&subject, program) : status;
 }

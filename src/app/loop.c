@@ -150,8 +150,11 @@ static bool is_polling(const struct worker *worker)
 static bool get_ready(struct worker *worker)
 {
     flag_wait(&worker->opened, DEADLINE_NEVER);
-    if (is_polling(worker) && !fitness_run(worker->config, worker->net, worker->program)) {
-        finish(worker, 1);
+    int status = 0;
+    if (is_polling(worker))
+        status = fitness_run(worker->config, worker->net, worker->program);
+    if (status != 0) {
+        finish(worker, status);
         return false;
     }
     flag_raise(&worker->ready);

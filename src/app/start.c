@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/cli.h"
+#include "app/fitness.h"
 #include "app/loop.h"
 #include "base/limits.h"
 #include "base/version.h"
@@ -77,6 +78,13 @@ static void add_program(struct config *config, const rp_config *program)
     config->refresh_worker |= program->refresh_worker;
 }
 
+/* This process is the child of --isolate: parts of a stream are gathered by the worker. */
+static int run_child_side(struct config *config, const rp_config *program)
+{
+    config->aggregate_stream = false;
+    return child_side_run(config, program);
+}
+
 /* A program, or the linked function in a process of its own. */
 static int choose_child(const struct config *config, char **argv, struct child_setting *child,
                         struct err *err)
@@ -130,7 +138,9 @@ static int choose_handler(const struct config *config, const rp_config *program,
     }
     bool has_program = config->handler.program != NULL || config->handler.once != NULL;
     if (!has_program && program->handler == NULL)
-        return err_set(err, ERR_CONFIG, "rp_config.handler is not set");
+        return err_set(err, ERR_CONFIG,
+                       "no handler is given: --handler PROGRAM, --handler-once PROGRAM or "
+                       "--handler-http URL (a program of your own sets rp_config.handler)");
     if (has_program || config->handler.isolate) {
         *handler = (struct handler){ &child_ops, &child, true };
         return choose_child(config, argv, &child, err);
@@ -168,13 +178,16 @@ int rp_start(int argc, char **argv, const rp_config *program)
         return print_gpu_info(&config, program);
     if (rc == 0)
         rc = config_check(&config, &err);
+    if (rc == 0)
+        add_program(&config, program);
     if (rc == 0 && child_side_wanted())
-        return child_side_run(&config, program);
+        return run_child_side(&config, program);
     if (rc == 0)
         rc = choose_handler(&config, program, argv, &handler, &err);
+    if (rc == 0)
+        rc = fitness_prepare(&config, &err);
     if (rc != 0)
         return fail(&err, EXIT_STATUS_USAGE);
-    add_program(&config, program);
     if (program->gpu != NULL)
         program->gpu->begin(&config);
     prepare_signals();
@@ -185,7 +198,7 @@ int rp_start(int argc, char **argv, const rp_config *program)
     if (!config_is_local(&config) && make_net(&config, &net, &err) != 0)
         return fail(&err, EXIT_STATUS_USAGE);
     int status = worker_run(&config, &net, program, &handler, &err);
-    if (handler.ops != &linked_ops) {
+    if (handler.ops != &linked_ops || config.fitness.program != NULL) {
         process_end_all(config.handler.kill_grace_ms);
         process_reap_all();
     }

@@ -78,10 +78,11 @@
 #define LIMIT_SERVER_BACKLOG 128  /* connections the kernel holds for us */
 
 /* Child processes, in ms unless named otherwise. */
-#define LIMIT_CHILD_READY_S 600          /* default: from its start to "ready" */
-#define LIMIT_CHILD_GRACE_S 5            /* default: from SIGTERM to SIGKILL */
-#define LIMIT_CHILD_DEATHS 5             /* default: in a row, before the worker ends */
-#define LIMIT_CHILD_RESTART_MS 250       /* pause before a second restart in a row, doubling, */
+#define LIMIT_FITNESS_S 60         /* default: a check that is a program, from start to exit */
+#define LIMIT_CHILD_READY_S 600    /* default: from its start to "ready" */
+#define LIMIT_CHILD_GRACE_S 5      /* default: from SIGTERM to SIGKILL */
+#define LIMIT_CHILD_DEATHS 5       /* default: in a row, before the worker ends */
+#define LIMIT_CHILD_RESTART_MS 250 /* pause before a second restart in a row, doubling, */
 #define LIMIT_CHILD_RESTART_MAX_MS 10000 /* up to this */
 #define LIMIT_CHILD_EXIT_MS 2000         /* from the end of its output to its exit */
 #define LIMIT_CHILD_KILL_MS 5000    /* from SIGKILL to its end; longer only stuck in a driver */

@@ -9,7 +9,10 @@
  * and two more:
  *   mock_logs      a number of log lines, or an array of texts to log
  *   mock_progress  {"updates": N, "wait_time": seconds}: progress updates before the result
+ * and its flags: with --generator the elements of mock_return are parts of a stream, which
+ * --return_aggregate_stream makes the output, too.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "worker.h"
@@ -44,25 +47,32 @@ static void send_progress(rp_job *job, rp_value progress)
     }
 }
 
-static int mock(rp_job *job, void *user)
+/* What the input asks for beside an output. */
+static int side_effects(rp_job *job, rp_value input)
 {
-    rp_value input = rp_input(job);
-    bool error = false, crash = false, refresh = false;
+    bool error = false, crash = false;
     double delay = 0;
-    (void)user;
     if (rp_type_of(input) != RP_OBJECT)
         return rp_fail(job, "input must be an object");
     rp_get_double(input, "mock_delay", &delay);
     rp_get_bool(input, "mock_crash", &crash);
     rp_get_bool(input, "mock_error", &error);
-    rp_get_bool(input, "mock_refresh", &refresh);
     write_logs(job, rp_get(input, "mock_logs"));
     send_progress(job, rp_get(input, "mock_progress"));
     wait_seconds(job, delay);
     if (crash)
         _exit(1);
-    if (error)
-        return rp_fail(job, "Mock error");
+    return error ? rp_fail(job, "Mock error") : RP_OK;
+}
+
+static int mock(rp_job *job, void *user)
+{
+    rp_value input = rp_input(job);
+    bool refresh = false;
+    (void)user;
+    if (side_effects(job, input) != RP_OK)
+        return RP_FAILED;
+    rp_get_bool(input, "mock_refresh", &refresh);
     rp_value output = rp_get(input, "mock_return");
     if (refresh)
         rp_refresh_worker(job);
@@ -74,7 +84,31 @@ static int mock(rp_job *job, void *user)
     return rp_return(job, "{\"mock_return\": %J}", &json);
 }
 
+static int generate(rp_job *job, void *user)
+{
+    rp_value input = rp_input(job);
+    int rc = side_effects(job, input);
+    (void)user;
+    if (rc != RP_OK)
+        return rc;
+    rp_value parts = rp_get(input, "mock_return");
+    if (rp_type_of(parts) == RP_NONE)
+        return rp_yield(job, "\"Hello World!\"");
+    for (rp_iter it = rp_each(parts); rc == RP_OK && rp_next(&it);) {
+        rp_str json = rp_json(it.value);
+        rc = rp_yield(job, "%J", &json);
+    }
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
-    return rp_start(argc, argv, &(rp_config){ .handler = mock });
+    rp_config config = { .handler = mock };
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--generator") == 0)
+            config.handler = generate;
+        config.stream |= config.handler == generate;
+        config.aggregate_stream |= strcmp(argv[i], "--return_aggregate_stream") == 0;
+    }
+    return rp_start(argc, argv, &config);
 }

@@ -1,107 +1,41 @@
 #include "job/child.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "base/random.h"
-#include "codec/words.h"
 #include "job/child_inside.h"
 #include "job/child_side.h"
 
 #define KEY_VARIABLE "RUNPOD_AI_API_KEY"
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 /* --- the setting -------------------------------------------------------------------------- */
 
-static int split(struct child_setting *setting, struct err *err)
-{
-    slice rest = slice_from(setting->program), word;
-    size_t count = 0;
-    int rc;
-    setting->words = malloc(2 * rest.len + 2); /* each word's NUL stands where a blank was */
-    setting->argv = calloc(LIMIT_CHILD_WORDS + 1, sizeof *setting->argv);
-    if (setting->words == NULL || setting->argv == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for the handler's command line");
-    char *to = setting->words;
-    while ((rc = words_next(&rest, to, &word, err)) > 0) {
-        if (count == LIMIT_CHILD_WORDS)
-            return err_set(err, ERR_CONFIG, "the handler's command line has more than %d words",
-                           LIMIT_CHILD_WORDS);
-        setting->argv[count++] = to;
-        to += word.len + 1;
-    }
-    if (rc < 0) {
-        err_wrap(err, "the handler's command line \"%.100s\"", setting->program);
-        return err->code = ERR_CONFIG;
-    }
-    return 0;
-}
-
-static bool is_program(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
-}
-
-/* The first of PATH's folders that has it; an empty folder is the current one. */
-static bool find_in_path(const char *name, const char *folders, char *path, size_t size)
-{
-    for (;;) {
-        size_t len = strcspn(folders, ":");
-        snprintf(path, size, "%.*s%s%s", (int)len, folders, len > 0 ? "/" : "", name);
-        if (is_program(path))
-            return true;
-        if (folders[len] == '\0')
-            return false;
-        folders += len + 1;
-    }
-}
-
-static int find_program(struct child_setting *setting, struct err *err)
-{
-    const char *name = setting->argv[0], *folders = getenv("PATH");
-    char path[4096];
-    if (folders == NULL || folders[0] == '\0')
-        folders = DEFAULT_PATH;
-    if (name == NULL)
-        return err_set(err, ERR_CONFIG, "the handler's command line is empty");
-    snprintf(path, sizeof path, "%s", name);
-    if (strchr(name, '/') != NULL && !is_program(path))
-        return err_set(err, ERR_CONFIG, "the handler's program %.200s is no file that can be run",
-                       name);
-    if (strchr(name, '/') == NULL && !find_in_path(name, folders, path, sizeof path))
-        return err_set(err, ERR_CONFIG, "the handler's program %.200s is not in PATH (%.100s)",
-                       name, folders);
-    setting->path = strdup(path);
-    return setting->path != NULL ? 0 : err_set(err, ERR_MEMORY, "no memory for a path");
-}
-
 int child_prepare(struct child_setting *setting, struct err *err)
 {
-    int rc = split(setting, err);
-    return rc == 0 ? find_program(setting, err) : rc;
+    return command_prepare(&setting->command, setting->program,
+                           setting->mode == CHILD_ONCE ? "--handler-once" : "--handler", err);
 }
 
 int child_prepare_isolated(struct child_setting *setting, char **argv, struct err *err)
 {
+    struct command *command = &setting->command;
     setting->isolated = setting->ready = true;
-    setting->argv = argv;
-    setting->path = strdup("/proc/self/exe");
-    if (setting->path != NULL && access(setting->path, X_OK) != 0) {
+    command->argv = argv;
+    command->path = strdup("/proc/self/exe");
+    if (command->path != NULL && access(command->path, X_OK) != 0) {
         /* No /proc: the name this program was started by. */
         const char *name = (const char *)getauxval(AT_EXECFN); // NOLINT(performance-no-int-to-ptr)
-        free(setting->path);
-        setting->path = strdup(name != NULL ? name : argv[0]);
+        free(command->path);
+        command->path = strdup(name != NULL ? name : argv[0]);
     }
-    return setting->path != NULL ? 0 : err_set(err, ERR_MEMORY, "no memory for a path");
+    return command->path != NULL ? 0 : err_set(err, ERR_MEMORY, "no memory for a path");
 }
 
 /* --- one process's life ------------------------------------------------------------------- */
@@ -111,10 +45,11 @@ int child_start(struct child *child, struct err *err)
     static const char *const key[] = { KEY_VARIABLE, NULL };
     const struct child_setting *setting = child->setting;
     const struct process_plan plan = {
-        .path = setting->path,
-        .argv = setting->argv,
+        .path = setting->command.path,
+        .argv = setting->command.argv,
         .without = setting->pass_api_key ? NULL : key,
         .extra = setting->isolated ? CHILD_SIDE_VARIABLE "=1" : NULL,
+        .one_output = setting->one_output,
     };
     child->tail_len = 0;
     int rc = process_start(&child->process, &plan, err);
@@ -169,36 +104,49 @@ static int open_process(struct child *child, struct err *err)
     return err->code = ERR_CONFIG;
 }
 
-static void free_child(struct child *child)
+void child_init(struct child *child, const struct child_setting *setting, size_t line_max_bytes,
+                const char *line)
+{
+    *child = (struct child){
+        .setting = setting,
+        .process = { .pidfd = -1, .in = -1, .out = -1, .err = -1 },
+        .backoff = { .first_ms = LIMIT_CHILD_RESTART_MS, .longest_ms = LIMIT_CHILD_RESTART_MAX_MS },
+    };
+    lines_init(&child->out, line_max_bytes, line);
+    lines_init(&child->err, LIMIT_CHILD_TEXT_BYTES, "a line on standard error");
+}
+
+void child_free(struct child *child)
 {
     lines_free(&child->out);
     lines_free(&child->err);
+}
+
+static void free_slot(struct child *child)
+{
+    child_free(child);
     wake_free(&child->stop);
     free(child);
 }
 
 static int open_child(const void *setting, void **state, struct err *err)
 {
+    const struct child_setting *how = setting;
     int rc = child_watch_init(err);
-    struct child *child = rc == 0 ? calloc(1, sizeof *child) : NULL;
+    struct child *child = rc == 0 ? malloc(sizeof *child) : NULL;
     if (child == NULL)
         return rc != 0 ? rc : err_set(err, ERR_MEMORY, "no memory for a child process");
+    child_init(child, how, how->output_max_bytes + LIMIT_CHILD_ENVELOPE_BYTES,
+               "a line of the handler's program");
     rc = wake_init(&child->stop, err);
     if (rc != 0) {
         free(child);
         return rc;
     }
-    child->setting = setting;
-    child->process = (struct process){ .pidfd = -1, .in = -1, .out = -1, .err = -1 };
-    child->backoff = (struct backoff){ .first_ms = LIMIT_CHILD_RESTART_MS,
-                                       .longest_ms = LIMIT_CHILD_RESTART_MAX_MS };
-    lines_init(&child->out, child->setting->output_max_bytes + LIMIT_CHILD_ENVELOPE_BYTES,
-               "a line of the handler's program");
-    lines_init(&child->err, LIMIT_CHILD_TEXT_BYTES, "a line on standard error");
-    if (child->setting->mode == CHILD_LINES)
+    if (how->mode == CHILD_LINES)
         rc = open_process(child, err);
     if (rc != 0) {
-        free_child(child);
+        free_slot(child);
         return rc;
     }
     child_watch_give(child);
@@ -255,7 +203,7 @@ static void close_child(void *state)
         child_hear_strays(child);
         child_end(child, true);
     }
-    free_child(child);
+    free_slot(child);
 }
 
 const struct handler_ops child_ops = {

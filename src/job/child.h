@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "job/command.h"
 #include "job/handler.h"
 
 enum child_mode {
@@ -31,7 +32,7 @@ enum child_mode {
 
 /* What a child is and how it is treated. Linked; must outlive the slots. */
 struct child_setting {
-    const char *program; /* command line; words as codec/words.h reads them */
+    const char *program; /* command line */
     enum child_mode mode;
     bool ready;               /* no job before the child has said {"ready": true} */
     bool pass_api_key;        /* leave RUNPOD_AI_API_KEY in its environment */
@@ -40,17 +41,15 @@ struct child_setting {
     unsigned max_deaths;      /* of one slot's children in a row: then the handler is lost */
     size_t output_max_bytes;  /* of one output */
 
-    bool isolated; /* the child is this very binary (child_prepare_isolated) */
+    bool one_output; /* standard error is standard output, as 2>&1 does */
 
-    /* Made by child_prepare; its own. */
-    char *path;
-    char **argv;
-    char *words;
+    bool isolated;          /* the child is this very binary (child_prepare_isolated) */
+    struct command command; /* made by child_prepare; its own */
 };
 
 /*
- * Makes a setting with a program ready for use: cuts it into words and looks the program up in
- * PATH. Before there are threads. ERR_CONFIG with what is wrong with the command line.
+ * Makes a setting with a program ready for use, as command_prepare does, with its errors: behind
+ * --handler-once for CHILD_ONCE, else --handler. Before there are threads.
  */
 int child_prepare(struct child_setting *setting, struct err *err);
 
@@ -59,6 +58,15 @@ int child_prepare(struct child_setting *setting, struct err *err);
  * that has rp_start run child_side_run (job/child_side.h) in them. argv is linked.
  */
 int child_prepare_isolated(struct child_setting *setting, char **argv, struct err *err);
+
+/*
+ * Runs a prepared program once and waits for it, with nothing on its standard input; all that it
+ * says goes to the log. timeout_ms 0: it has all the time. 0 where it exits with status 0. 1 where it does not, or not in time: then
+ * `reason` says how it ended and its last line. ERR_CONFIG, ERR_MEMORY where it cannot be started,
+ * ERR_CANCELLED where the worker is ending. Whatever is left of it is killed.
+ */
+int child_check(const struct child_setting *setting, int64_t timeout_ms, char *reason, size_t size,
+                struct err *err);
 
 /*
  * Handlers as job/handler.h asks for, with a prepared child_setting. open: ERR_CONFIG where the

@@ -8,6 +8,7 @@
  *   child_lines.c    a job with a child that has one line a job
  *   child_once.c     a job with a child of its own
  *   child_watch.c    children between jobs
+ *   child_attend.c   one without jobs: a server, a check
  */
 #ifndef JOB_CHILD_INSIDE_H
 #define JOB_CHILD_INSIDE_H
@@ -87,7 +88,13 @@ void child_log_line(struct child *child, slice line);
 /* A {"log": ..., "level": ...} of raw values. */
 void child_log_value(struct child *child, slice value, slice level);
 
-/* Logs what is complete on standard error; `all`: what is not complete, too. */
+/* Adds a line to its last words: the newest lines stay, whole ones. */
+void child_add_words(struct child *child, slice line);
+
+/* Its last lines, without the last line feed; valid until more are added or it is started anew. */
+slice child_last_words(const struct child *child);
+
+/* Logs what is complete on standard error, and adds it; `all`: what is not complete, too. */
 void child_log_errors(struct child *child, bool all);
 
 /*
@@ -97,6 +104,14 @@ void child_fail(struct child *child, const char *type, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* --- child.c --- */
+
+/*
+ * A child without a process. Linked: the setting. Standard output comes in lines of so many bytes;
+ * `line` is what to call one in errors. child_free gives back what it has; not for one under watch.
+ */
+void child_init(struct child *child, const struct child_setting *setting, size_t line_max_bytes,
+                const char *line);
+void child_free(struct child *child);
 
 /* Starts a process in the place of none. Errors as process_start. */
 int child_start(struct child *child, struct err *err);
@@ -115,12 +130,6 @@ bool child_keeps_dying(const struct child *child);
 
 /* A job was answered: deaths are no longer in a row. */
 void child_succeeded(struct child *child);
-
-/* A line of a server's standard output (http_server.c): its last words may be among them. */
-void child_log_server_line(struct child *child, slice line);
-
-/* The last lines of what it said, valid until it says more. */
-slice child_last_words(const struct child *child);
 
 /* Fails the job as one that ran too long. */
 void child_fail_late(struct child *child);
@@ -144,6 +153,15 @@ void child_bury(struct child *child);
 
 /* Answers the job with JSON that has been checked, inside `lines`, whose memory the job takes. */
 int child_answer(struct child *child, struct lines *lines, slice json);
+
+/* --- child_attend.c --- */
+
+/*
+ * For a process that answers no jobs: passes all that it says on to the log, and to its last words,
+ * until it has ended (CHILD_ENDED), the deadline has passed (CHILD_LATE), or the wake is signalled
+ * (CHILD_STOPPED), which is for the caller to lower; NULL for none.
+ */
+int child_attend(struct child *child, const struct wake *wake, deadline_ms deadline);
 
 /* --- child_watch.c --- */
 

@@ -167,7 +167,7 @@ int child_step(struct child *child, const struct wake *wake, deadline_ms deadlin
         rc = process->out < 0 ? CHILD_SILENT : 0;
     if (rc < 0)
         return rc;
-    if (found == 0 && clock_left_ms(deadline) == 0)
+    if (clock_left_ms(deadline) == 0)
         events |= CHILD_LATE;
     return events | rc;
 }

@@ -182,7 +182,9 @@ static void answer_output(struct pipes *pipes, const rp_job *job)
     struct err err = { 0 };
     slice output = job->linked.ptr != NULL ? job->linked : buf_slice(&job->output);
     size_t max = (size_t)job->config->result_max_bytes;
-    if (!job->has_output)
+    if (!job->has_output && job->is_stream)
+        output = SLICE_LITERAL("null"); /* all of it was in its parts */
+    else if (!job->has_output)
         err_set(&err, ERR_INPUT, "The handler ended without a result.");
     else if (output.len > max)
         err_set(&err, ERR_LIMIT,

@@ -51,11 +51,19 @@ void child_log_value(struct child *child, slice value, slice level)
 
 /* --- standard error ----------------------------------------------------------------------- */
 
-/* The newest lines stay, whole ones. */
-static void add_to_tail(struct child *child, slice line)
+/* The last bytes of a line, at most max of them, from the start of a character on. */
+static slice end_of(slice line, size_t max)
+{
+    line = slice_skip(line, line.len - max);
+    for (int i = 0; i < 3 && line.len > 0 && ((unsigned char)line.ptr[0] & 0xc0) == 0x80; i++)
+        line = slice_skip(line, 1);
+    return line;
+}
+
+void child_add_words(struct child *child, slice line)
 {
     if (line.len >= sizeof child->tail)
-        line = slice_skip(line, line.len - (sizeof child->tail - 1));
+        line = end_of(line, sizeof child->tail - 1);
     size_t over = child->tail_len + line.len + 1;
     if (over > sizeof child->tail) {
         size_t cut = over - sizeof child->tail;
@@ -86,7 +94,7 @@ static void log_error_line(struct child *child, slice line)
         return;
     child_log_line(child, line);
     if (line.len > 0)
-        add_to_tail(child, line);
+        child_add_words(child, line);
 }
 
 void child_log_errors(struct child *child, bool all)
@@ -98,7 +106,6 @@ void child_log_errors(struct child *child, bool all)
         log_error_line(child, line);
 }
 
-/* The last lines of what it said, without the last line feed. */
 slice child_last_words(const struct child *child)
 {
     slice words = { child->tail, child->tail_len };
@@ -133,11 +140,4 @@ void child_fail_late(struct child *child)
 {
     child_fail(child, rp_timeout_error, RP_TIMEOUT_FORMAT,
                (double)child->job->config->execution_timeout_ms / 1000);
-}
-
-void child_log_server_line(struct child *child, slice line)
-{
-    if (line.len > 0)
-        add_to_tail(child, line);
-    child_log_line(child, line);
 }

@@ -62,6 +62,8 @@ struct config {
         int64_t min_memory_milli_gib;
         int64_t min_disk_milli_percent;
         int64_t network_timeout_ms;
+        const char *program; /* NULL, or the command line of one more check */
+        int64_t program_timeout_ms;
     } fitness;
     struct {
         const char *libcuda; /* NULL: where the driver's files usually are */

@@ -73,7 +73,7 @@ static void time_is_up(const struct err *err)
     if (http_server.state == SERVER_STARTING) {
         http_server_lose("The handler's server was not ready in time: ", what.text,
                          " (--handler-ready-timeout)");
-    } else if (setting->child.path == NULL) {
+    } else if (setting->child.command.path == NULL) {
         http_server_lose("The handler's server stays unhealthy: ", what.text,
                          " (--handler-unhealthy-timeout)");
     } else {

@@ -6,13 +6,6 @@
 #include "base/thread.h"
 #include "job/http_server_inside.h"
 
-static void hear(struct child *child)
-{
-    slice line;
-    while (lines_next(&child->out, &line))
-        child_log_server_line(child, line);
-}
-
 /* http_server.end says how that life has ended: for the jobs that it costs. Under the lock. */
 static void note_end(const struct child *child)
 {
@@ -47,26 +40,13 @@ static bool give_up(const struct child *child)
 /* Passes on what the server says, until it has ended. True where it was given up before. */
 static bool attend(struct child *child)
 {
-    bool given_up = false;
-    deadline_ms deadline = DEADLINE_NEVER;
-    while (clock_left_ms(deadline) > 0) {
-        struct err err;
-        int events = child_step(child, given_up ? NULL : &http_server.give_up, deadline, &err);
-        if (events < 0)
-            lines_clear(&child->out, LIMIT_KEEP_BYTES); /* a line without end */
-        hear(child);
-        if (events >= 0 && (events & CHILD_ENDED) != 0)
-            break;
-        if (events >= 0 && (events & CHILD_STOPPED) != 0 && give_up(child)) {
-            given_up = true;
-            deadline = clock_deadline(child->setting->kill_grace_ms);
-        }
+    while (child_attend(child, &http_server.give_up, DEADLINE_NEVER) == CHILD_STOPPED) {
+        if (!give_up(child))
+            continue;
+        child_attend(child, NULL, clock_deadline(child->setting->kill_grace_ms));
+        return true;
     }
-    slice rest;
-    if (lines_rest(&child->out, &rest))
-        child_log_server_line(child, rest);
-    child_log_errors(child, true);
-    return given_up;
+    return false;
 }
 
 /* The end of its process; under the lock. False where there is no use in another one. */
@@ -119,12 +99,8 @@ static void *program_main(void *argument)
 int http_program_start(struct err *err)
 {
     struct child *child = &http_server.child;
-    child->setting = &http_server.setting->child;
-    child->process = (struct process){ .pidfd = -1, .in = -1, .out = -1, .err = -1 };
-    child->backoff = (struct backoff){ .first_ms = LIMIT_CHILD_RESTART_MS,
-                                       .longest_ms = LIMIT_CHILD_RESTART_MAX_MS };
-    lines_init(&child->out, LIMIT_CHILD_TEXT_BYTES, "a line of the handler's server");
-    lines_init(&child->err, LIMIT_CHILD_TEXT_BYTES, "a line on standard error");
+    child_init(child, &http_server.setting->child, LIMIT_CHILD_TEXT_BYTES,
+               "a line of the handler's server");
     http_server.state = SERVER_DOWN;
     int rc = wake_init(&http_server.give_up, err);
     if (rc == 0)

@@ -60,7 +60,7 @@ static int start(struct http_setting *setting, struct err *err)
     int rc = 0;
     http_server.setting = setting;
     flag_cond_init(&http_server.changed);
-    if (setting->child.path != NULL)
+    if (setting->child.command.path != NULL)
         rc = http_program_start(err);
     else
         http_server_begin();
@@ -191,7 +191,7 @@ static void tell_end(unsigned life, struct buf *told)
 void http_server_suspect(struct http_waiter *waiter, const struct flag *stop, unsigned life,
                          bool connected, int64_t patience_ms, struct buf *told)
 {
-    bool has_program = http_server.setting->child.path != NULL;
+    bool has_program = http_server.setting->child.command.path != NULL;
     deadline_ms deadline = clock_deadline(has_program ? patience_ms : 0);
     pthread_mutex_lock(&http_server.lock);
     enlist(waiter);

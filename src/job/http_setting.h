@@ -14,7 +14,7 @@
 /* Where the server is and how it is treated. Filled in by http_setting_init; outlives the slots. */
 struct http_setting {
     const struct config *config;
-    struct child_setting child; /* the server's program; child.path NULL: somebody else runs it */
+    struct child_setting child; /* the server's program; without one, somebody else runs it */
     struct http_net net;
     slice origin;           /* "http://host:port": routes are put behind it */
     slice path;             /* of inputs that name no route */

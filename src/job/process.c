@@ -133,10 +133,8 @@ static char **make_environment(const struct process_plan *plan, char *mark)
  * ThreadSanitizer cannot follow two processes in one memory: for it the worker is copied, and a
  * program that cannot be run is one that exits with status 127.
  */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
+#ifdef __SANITIZE_THREAD__
 #define LAUNCH_FLAGS (CLONE_VFORK | SIGCHLD)
-#endif
 #endif
 #ifndef LAUNCH_FLAGS
 #define LAUNCH_FLAGS (CLONE_VM | CLONE_VFORK | SIGCHLD)
@@ -196,7 +194,7 @@ int process_start(struct process *process, const struct process_plan *plan, stru
     if (rc == 0) {
         launch.environment = make_environment(plan, process->mark);
         for (int i = 0; i < 3; i++)
-            launch.stdio[i] = ends[i][1];
+            launch.stdio[i] = ends[i == 2 && plan->one_output ? 1 : i][1];
         if (launch.environment == NULL)
             rc = err_set(err, ERR_MEMORY, "no memory for a process");
     }

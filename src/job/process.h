@@ -30,6 +30,7 @@ struct process_plan {
     char *const *argv;
     const char *const *without; /* names of variables it does not inherit; NULL for none */
     const char *extra;          /* one more "NAME=value"; NULL for none */
+    bool one_output; /* standard error goes into standard output's pipe, in the order it is said */
 };
 
 /* A running process. All zero is none. One thread at a time. */

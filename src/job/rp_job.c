@@ -206,7 +206,10 @@ static void reject_defect(struct rp_job *self, struct result *result)
     result_seal_error_text(result, slice_from(self->job->defect), false);
 }
 
-/* What a streaming handler returned is its last part; its output is then the list of all parts. */
+/*
+ * What a streaming handler returned is its last part, unless it is null: then all of it was in the
+ * parts. Its output is the list of them.
+ */
 static void close_stream(struct rp_job *self)
 {
     struct err err;
@@ -215,7 +218,7 @@ static void close_stream(struct rp_job *self)
         int rc = self->linked_checked ? 0 : json_check(last, NULL, &err);
         if (rc != 0)
             rp_fail_text(self, "ResultError", slice_from(err.text), (slice){ 0 });
-        else
+        else if (json_type(json_trim(last)) != RP_NULL)
             rp_yield_json(self, last, &err);
     }
     if (buf_add_text(&self->parts, self->parts.len == 0 ? "[]" : "]", &err) != 0)

@@ -19,6 +19,11 @@ def program(name, *arguments):
     return shlex.join(words)
 
 
+def sh(script):
+    """The command line of a shell's script."""
+    return shlex.join(["/bin/sh", "-c", script])
+
+
 def failure(result):
     """The error object of a failed job."""
     assert set(result) <= {"error", "stopPod"}, result

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import actions
-from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program  # noqa: F401
+from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program, sh  # noqa: F401
 
 CRASHES = {
     "exit": (do(("error", "the last word"), ("exit", 3)), "exited with status 3.*standard error:\nthe last word"),
@@ -106,6 +106,18 @@ def test_progress_is_posted_before_the_result(actor, platform):
     assert posts[0] == {"status": "IN_PROGRESS", "output": {"at": 1}}
 
 
+@pytest.mark.parametrize("flags", [[], ["--stream"], ["--aggregate-stream"]], ids=" ".join)
+@pytest.mark.parametrize("last, added", [(None, []), ([7], [[7]]), ({}, [{}])], ids=repr)
+def test_the_end_of_a_stream(flags, last, added, actor, platform):
+    """null says that all of it was in the parts; anything else is one more of them."""
+    actor(*flags)
+    job = platform.give(input=do(("say", {"stream": 1}), ("say", {"stream": None}), ("output", last)))
+    parts = [1, None, *added]
+    assert platform.result(job) == {"output": parts if "--aggregate-stream" in flags else []}
+    assert [post.json()["output"] for post in platform.requests("stream", job)] == parts
+    assert platform.finals(job)[0].param("isStream") == "true"
+
+
 def test_refresh_worker_ends_the_taking(actor, platform):
     actor()
     assert platform.run(do(("say", {"output": 1, "refresh_worker": True}))) == {"output": 1, "stopPod": True}
@@ -142,6 +154,12 @@ def test_a_stopped_child_that_does_not_is_killed(act, actor, platform):
     platform.stop_jobs(job)
     assert pid_of(platform) != pid and not is_alive(pid)
     assert not platform.finals(job)
+
+
+def test_one_that_talks_on_is_killed_all_the_same(worker, platform):
+    script = "trap '' TERM; read -r job; exec yes"
+    worker(platform, "--handler", sh(script), "--execution-timeout", "0.2", "--kill-grace", "0.3", handler="worker")
+    assert failure(platform.run(1))["error_type"] == "TimeoutError"
 
 
 # ---- deaths ----

@@ -5,6 +5,7 @@ import os
 import signal
 
 from children import children_of, failure, is_alive
+from own_handlers import own, steps
 
 
 def only_child(process):
@@ -63,6 +64,14 @@ def test_stopping_reaches_the_handler(worker, platform):
     assert platform.run({"mock_return": 2}) == {"output": 2}
     assert only_child(process) == pid
     assert not platform.finals(job)
+
+
+def test_a_stream_needs_no_output(worker, platform):
+    worker(platform, "--isolate", "--stream", handler=own("steps"))
+    job = platform.give(input=steps({"yield": 1}, {"yield": {"a": 2}}))
+    assert platform.result(job) == {"output": []}
+    assert [post.json()["output"] for post in platform.requests("stream", job)] == [1, {"a": 2}]
+    assert platform.run(steps()) == {"output": []}
 
 
 def test_local(local):

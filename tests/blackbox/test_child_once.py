@@ -1,15 +1,10 @@
 """Handlers that are programs: a process a job."""
 
 import json
-import shlex
 
 import pytest
 
-from children import children_of, failure, is_alive
-
-
-def sh(script):
-    return shlex.join(["/bin/sh", "-c", script])
+from children import children_of, failure, is_alive, sh
 
 
 @pytest.fixture

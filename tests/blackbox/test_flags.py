@@ -13,7 +13,8 @@ def test_help(local, handler):
     assert done.returncode == 0
     for flag in ("--test_input", "--test_output", "--rp_log_level", "--version", "--help"):
         assert flag in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 120 and len(lines) <= 50, "it fits a screen"
 
 
 @pytest.mark.parametrize("handler", ["worker", "echo", "mock"])

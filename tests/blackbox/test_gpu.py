@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import sys
 
 import pytest
 
@@ -10,6 +12,10 @@ from fakecuda import fake, fake_cuda
 from gpulib import driver_folder, no_device, reachable_binary, run_unprivileged
 from own_handlers import own
 
+ECHO = (  # what the stock worker needs to start: a handler
+    "--handler-once",
+    shlex.join([sys.executable, "-S", "-E", "-c", "import json, sys; print(json.dumps(json.load(sys.stdin)['input']))"]),
+)
 REAL = {
     "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": None,
     "RUNPOD_SKIP_GPU_CHECK": None,
@@ -307,7 +313,7 @@ UNFIT = {
 @pytest.mark.parametrize("case", UNFIT)
 def test_unfit(platform, worker, case):
     variables, changes, check, words = UNFIT[case]
-    process = worker(platform, handler="worker-gpu", env={**REAL, **fake(**variables), **changes})
+    process = worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake(**variables), **changes})
     platform.give(input=1)
     assert process.wait() == 1
     assert [request.route for request in platform.record] == ["ping"], platform.story()
@@ -317,14 +323,14 @@ def test_unfit(platform, worker, case):
 
 
 def test_fit(platform, worker):
-    process = worker(platform, handler="worker-gpu", env={**REAL, **fake(DEVICES=2)})
+    process = worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake(DEVICES=2)})
     assert platform.run("fit") == {"output": "fit"}
     assert process.lines(r"Fitness check passed: 2 GPU")
 
 
 @pytest.mark.parametrize("variable", ["RUNPOD_SKIP_GPU_CHECK", "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"])
 def test_checks_are_left_out(platform, worker, variable):
-    worker(platform, handler="worker-gpu", env={**REAL, **fake(WRONG=1), variable: "true"})
+    worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake(WRONG=1), variable: "true"})
     assert platform.run(1) == {"output": 1}
 
 

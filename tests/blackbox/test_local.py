@@ -202,7 +202,17 @@ def test_unknown_endpoint_variable_makes_json_lines(local):
     assert {entry["requestId"] for entry in entries} <= {None, "local_test"}
 
 
-def test_stock_worker_runs_something(local):
-    """build/worker is the stock binary: it has the same flags and a handler of its own."""
-    done = local("--test_input", PROMPT, handler="worker")
-    assert done.returncode in (0, 1) and "Starting Serverless Worker" in done.stdout
+@pytest.mark.parametrize("flags", [[], ["--isolate"]], ids=["alone", "isolated"])
+def test_stock_worker_wants_a_handler(local, flags):
+    """It has none of its own: a forgotten option must not look like a worker that works."""
+    done = local("--test_input", PROMPT, *flags, handler="worker")
+    assert done.returncode == 2 and "Job result" not in done.stdout
+    assert all(f"{flag} " in done.stdout for flag in ("--handler", "--handler-once", "--handler-http")), done.stdout
+
+
+@pytest.mark.parametrize("mode", ["polling", "realtime"])
+def test_stock_worker_without_a_handler_takes_nothing(platform, worker, mode):
+    env = {"RUNPOD_REALTIME_PORT": "1", "RUNPOD_ENDPOINT_ID": "ep"} if mode == "realtime" else {}
+    process = worker(platform, handler="worker", env=env)
+    assert process.wait() == 2
+    assert process.lines("--handler-http") and not platform.connections

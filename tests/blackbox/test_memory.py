@@ -1,4 +1,4 @@
-"""A worker that has done a hundred thousand jobs is as large as one that has done a thousand.
+"""A worker that has done a hundred thousand jobs is as large as one that has done a thousand, and holds no more.
 
 The platform is that of the benchmarks (tests/bench/platform.c): the one of the other tests would need an hour.
 """
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from children import children_of, descriptors, sh
 from notes import note
 from workerproc import ROOT, RUNNER
 
 BENCH = ROOT / "tests" / "bench"
 SOURCES = ["platform.c", "desk.c", "conn.c", "self_bench.c"]
 JOBS = int(os.environ.get("MEMORY_JOBS", "100000"))
-WARM_JOBS = 2000  # each slot has been at work, every buffer has its size
+WARM_JOBS = 1000  # each slot has been at work, every buffer has its size
 GROWTH_KIB = 256
 PATIENCE_S = 300
 
@@ -70,28 +71,70 @@ def environment(port):
     }
 
 
+class Use:
+    """What a process holds: memory, descriptors, ended children that nobody has waited for."""
+
+    def __init__(self, process):
+        self.kib = resident_kib(process)
+        self.descriptors = descriptors(process.pid)
+        self.zombies = list(children_of(process.pid).values()).count("Z")
+
+    def __str__(self):
+        return f"{self.kib} KiB, {self.descriptors} descriptors, {self.zombies} zombies"
+
+
 def do_jobs(platform, count):
     """Have the platform hand out so many jobs, to the worker that is there, and wait for all results."""
     platform.command(f"more {count}")
     platform.until("jobs_done", PATIENCE_S)
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
+def check_use(name, platform, process, jobs, children=0):
+    """The worker's first jobs are out: what it holds then, it holds after so many more."""
+
+    def use():
+        """Once every slot has its child again."""
+        process.witness.wait_for(lambda: len(children_of(process.pid)) == children, f"{children} children")
+        return Use(process)
+
+    platform.until("jobs_done", PATIENCE_S)
+    begin = use()
+    do_jobs(platform, jobs)
+    end = use()
+    report = platform.report()
+    note(
+        "memory",
+        f"{name}: {begin} after {WARM_JOBS:,} jobs, {end} after {jobs:,} more "
+        f"({end.kib - begin.kib:+d} KiB), {report['jobs_per_s']:,.0f} jobs/s",
+    )
+    assert report["results"] == WARM_JOBS + jobs and not report["results_repeated"] and not report["results_unknown"]
+    assert end.kib - begin.kib <= GROWTH_KIB
+    assert process.peak_kib() <= begin.kib + 2 * GROWTH_KIB
+    assert end.descriptors <= begin.descriptors and not end.zombies
+    process.terminate()
+    assert process.wait() == 0
+    return report["results_ok"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 50])
 def test_memory_is_flat(fast_platform, worker, concurrency):
     fast_platform.reset(WARM_JOBS)
     process = worker(None, "--concurrency", str(concurrency), env=environment(fast_platform.port))
-    fast_platform.until("jobs_done", PATIENCE_S)
-    begin = resident_kib(process)
-    do_jobs(fast_platform, JOBS)
-    end = resident_kib(process)
-    report = fast_platform.report()
-    note(
-        "memory",
-        f"concurrency {concurrency}: {begin} KiB after {WARM_JOBS:,} jobs, {end} KiB after {JOBS:,} more "
-        f"({end - begin:+d}), {report['jobs_per_s']:,.0f} jobs/s",
-    )
-    assert report["results_ok"] == WARM_JOBS + JOBS and not report["results_repeated"]
-    assert end - begin <= GROWTH_KIB
-    assert process.peak_kib() <= begin + 2 * GROWTH_KIB
-    process.terminate()
-    assert process.wait() == 0
+    assert check_use(f"concurrency {concurrency}", fast_platform, process, JOBS) == WARM_JOBS + JOBS
+
+
+@pytest.mark.parametrize(
+    "name, flag, script, children, share",
+    [
+        ("one child for all", "--handler", "while read -r job; do echo '{\"output\": 1}'; done", 4, 5),
+        ("a child that dies of each tenth job", "--handler",
+         "for n in 1 2 3 4 5 6 7 8 9; do read -r job || exit 0; echo '{\"output\": 1}'; done; read -r job; exit 3", 4, 25),
+        ("a child a job", "--handler-once", "read -r job; echo 1", 0, 50),
+    ],
+    ids=["lines", "deaths", "once"],
+)
+def test_memory_is_flat_with_children(fast_platform, worker, name, flag, script, children, share):
+    fast_platform.reset(WARM_JOBS)
+    process = worker(None, flag, sh(script), "--concurrency", "4", handler="worker", env=environment(fast_platform.port))
+    good = check_use(name, fast_platform, process, JOBS // share, children)
+    assert (good == WARM_JOBS + JOBS // share) is ("dies" not in name)

@@ -29,6 +29,13 @@ def parts(platform, job_id, settled=True):
     return [post.json()["output"] for post in platform.requests("stream", job_id) if post.settled or not settled]
 
 
+def test_null_is_no_last_part(platform, start):
+    start(platform, "--aggregate-stream")
+    job = platform.give(input=steps({"yield": None}, {"return": None}))
+    assert platform.result(job) == {"output": [None]}
+    assert parts(platform, job) == [None]
+
+
 def error_of(result):
     """The details of a failure."""
     assert set(result) == {"error"}

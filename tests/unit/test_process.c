@@ -20,7 +20,9 @@ static char *const say[] = { "sh", "-c", "read x; echo \"$x $EXTRA$HIDDEN\"; ech
 static int start(struct process *process, char *const *argv)
 {
     static const char *const without[] = { "HIDDEN", NULL };
-    const struct process_plan plan = { "/bin/sh", argv, without, "EXTRA=more" };
+    const struct process_plan plan = {
+        .path = "/bin/sh", .argv = argv, .without = without, .extra = "EXTRA=more"
+    };
     struct err err = { 0 };
     return process_start(process, &plan, &err);
 }
@@ -46,9 +48,25 @@ static void a_process_has_three_pipes_and_a_status(void **state)
     assert_int_equal(process_end(&process), -1);
 }
 
+static void both_outputs_in_one_keep_their_order(void **state)
+{
+    static char *const argv[] = { "sh", "-c", "echo 1; echo 2 >&2; echo 3", NULL };
+    const struct process_plan plan = { .path = "/bin/sh", .argv = argv, .one_output = true };
+    struct process process;
+    struct err err = { 0 };
+    char text[64] = "";
+    (void)state;
+    assert_int_equal(process_start(&process, &plan, &err), 0);
+    assert_true(process_wait(&process, clock_deadline(10000)));
+    assert_int_equal(read(process.out, text, sizeof text - 1), 6);
+    assert_string_equal(text, "1\n2\n3\n");
+    assert_int_equal(read(process.err, text, sizeof text), 0);
+    assert_int_equal(process_end(&process), 0);
+}
+
 static void what_cannot_be_run_says_so(void **state)
 {
-    const struct process_plan plan = { "/nowhere", say, NULL, NULL };
+    const struct process_plan plan = { .path = "/nowhere", .argv = say };
     struct process process;
     struct err err = { 0 };
     (void)state;
@@ -104,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_has_three_pipes_and_a_status),
+        cmocka_unit_test(both_outputs_in_one_keep_their_order),
         cmocka_unit_test(what_cannot_be_run_says_so),
         cmocka_unit_test(ending_kills_the_group_and_what_left_it),
         cmocka_unit_test(the_end_of_all),

@@ -104,6 +104,26 @@ static int fail(rp_job *job, rp_value text)
     return rp_fail(job, "%.*s", (int)message.len, message.ptr);
 }
 
+static int with_name(rp_job *job, rp_value value, void (*call)(rp_job *job, const char *name))
+{
+    char name[200];
+    rp_str text = { "", 0 };
+    rp_to_str(value, &text);
+    snprintf(name, sizeof name, "%.*s", (int)text.len, text.ptr);
+    call(job, name);
+    return RP_OK;
+}
+
+static int begin(rp_job *job, rp_value name)
+{
+    return with_name(job, name, rp_checkpoint_start);
+}
+
+static int end(rp_job *job, rp_value name)
+{
+    return with_name(job, name, rp_checkpoint_stop);
+}
+
 static int refresh(rp_job *job, rp_value value)
 {
     (void)value;
@@ -118,7 +138,8 @@ static const struct {
     { "yield", yield },       { "yields", yield_many },        { "bad_yield", bad_yield },
     { "progress", progress }, { "progresses", progress_many }, { "bad_progress", bad_progress },
     { "gate", gate },         { "await_stop", await_stop },    { "return", rp_return_value },
-    { "fail", fail },         { "refresh", refresh },
+    { "fail", fail },         { "refresh", refresh },          { "begin", begin },
+    { "end", end },
 };
 
 static int take_step(rp_job *job, rp_value step)
