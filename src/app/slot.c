@@ -55,7 +55,7 @@ static void run_job(struct slot *slot, struct job *job)
         job_table_settle(context->table, job);
         return;
     }
-    log_write(LOG_INFO, &tag, "Started.");
+    log_text(LOG_INFO, &tag, SLICE_LITERAL("Started."));
     rp_job_run(&slot->job, job, context->handler, slot->state, &slot->result);
     if (slot->job.handler_lost)
         context->lost(context->owner);

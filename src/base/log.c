@@ -109,10 +109,25 @@ static void line_add_printable(slice text, bool keep_newlines)
     }
 }
 
+/* How many bytes there are before the first that is no plain ASCII: in most lines, all of them. */
+static size_t plain_prefix(slice text)
+{
+    size_t i = escape_plain_prefix(text.ptr, text.len);
+    for (size_t at = 0; at < i; at++)
+        if ((unsigned char)text.ptr[at] >= 0x80)
+            return at;
+    return i;
+}
+
 /* What is not UTF-8 would make the whole line unreadable to whoever parses it. */
 static void line_add_escaped(slice text)
 {
     for (size_t i = 0; i < text.len;) {
+        size_t plain = plain_prefix(slice_skip(text, i));
+        line_add(text.ptr + i, plain);
+        i += plain;
+        if (i == text.len)
+            break;
         size_t count = utf8_sequence(text.ptr + i, text.len - i);
         if (count == 0) {
             line_add_text("\\ufffd");

@@ -5,13 +5,23 @@
 #include "base/limits.h"
 #include "codec/url.h"
 
+/*
+ * One delivery that has ended, with its memory, for the next: where one thread allocates for others
+ * to free, the allocator gives whole pages back and takes them again.
+ */
+static _Atomic(struct delivery *) spare;
+
 int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
 {
-    struct delivery *delivery = malloc(sizeof *delivery);
-    if (delivery == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for a job");
-    buf_init(&delivery->body, max_bytes, "job");
-    arena_init(&delivery->arena, LIMIT_TAKE_BYTES);
+    struct delivery *delivery = atomic_exchange(&spare, NULL);
+    if (delivery == NULL) {
+        delivery = malloc(sizeof *delivery);
+        if (delivery == NULL)
+            return err_set(err, ERR_MEMORY, "no memory for a job");
+        buf_init(&delivery->body, max_bytes, "job");
+        arena_init(&delivery->arena, LIMIT_TAKE_BYTES);
+    }
+    delivery->body.max = max_bytes;
     atomic_init(&delivery->jobs, 1);
     *out = delivery;
     return 0;
@@ -20,6 +30,11 @@ int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
 void delivery_release(struct delivery *delivery)
 {
     if (atomic_fetch_sub(&delivery->jobs, 1) != 1)
+        return;
+    struct delivery *none = NULL;
+    buf_reset(&delivery->body, LIMIT_KEEP_BYTES);
+    arena_reset(&delivery->arena);
+    if (atomic_compare_exchange_strong(&spare, &none, delivery))
         return;
     buf_free(&delivery->body);
     arena_free(&delivery->arena);

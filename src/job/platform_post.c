@@ -179,7 +179,7 @@ int platform_post(struct outlet *outlet, struct job *job, const struct result *r
     if (rc == ERR_PEER && status != 0)
         rc = post_refusal(outlet, job, result, deadline, err);
     if (rc == 0)
-        log_write(LOG_INFO, &tag, "Finished.");
+        log_text(LOG_INFO, &tag, SLICE_LITERAL("Finished."));
     return rc;
 }
 
