@@ -19,7 +19,8 @@ from workerproc import ROOT, RUNNER
 BENCH = ROOT / "tests" / "bench"
 SOURCES = ["platform.c", "desk.c", "conn.c", "self_bench.c"]
 JOBS = int(os.environ.get("MEMORY_JOBS", "100000"))
-WARM_JOBS = 1000  # each slot has been at work, every buffer has its size
+WARM_JOBS = 1000  # every buffer has its size
+OWN_DESCRIPTORS = 9  # of a worker whose slots have not posted anything yet
 GROWTH_KIB = 256
 PATIENCE_S = 300
 
@@ -89,38 +90,49 @@ def do_jobs(platform, count):
     platform.until("jobs_done", PATIENCE_S)
 
 
-def check_use(name, platform, process, jobs, children=0):
-    """The worker's first jobs are out: what it holds then, it holds after so many more."""
+def warm_up(platform, process, slots):
+    """The first jobs, until each slot has had one and has its connection: jobs that take no time seldom need
+    all slots. How many jobs that took."""
+    platform.until("jobs_done", PATIENCE_S)
+    done = WARM_JOBS
+    while slots and descriptors(process.pid) < OWN_DESCRIPTORS + slots and done < 50 * WARM_JOBS:
+        do_jobs(platform, WARM_JOBS)
+        done += WARM_JOBS
+    return done
+
+
+def check_use(name, platform, process, jobs, children=0, slots=0):
+    """What the worker holds after its first jobs, it holds after so many more. How many of them all failed."""
 
     def use():
         """Once every slot has its child again."""
         process.witness.wait_for(lambda: len(children_of(process.pid)) == children, f"{children} children")
         return Use(process)
 
-    platform.until("jobs_done", PATIENCE_S)
+    warm = warm_up(platform, process, slots)
     begin = use()
     do_jobs(platform, jobs)
     end = use()
     report = platform.report()
     note(
         "memory",
-        f"{name}: {begin} after {WARM_JOBS:,} jobs, {end} after {jobs:,} more "
+        f"{name}: {begin} after {warm:,} jobs, {end} after {jobs:,} more "
         f"({end.kib - begin.kib:+d} KiB), {report['jobs_per_s']:,.0f} jobs/s",
     )
-    assert report["results"] == WARM_JOBS + jobs and not report["results_repeated"] and not report["results_unknown"]
+    assert report["results"] == warm + jobs and not report["results_repeated"] and not report["results_unknown"]
     assert end.kib - begin.kib <= GROWTH_KIB
     assert process.peak_kib() <= begin.kib + 2 * GROWTH_KIB
-    assert end.descriptors <= begin.descriptors and not end.zombies
+    assert end.descriptors <= max(begin.descriptors, OWN_DESCRIPTORS + slots) and not end.zombies
     process.terminate()
     assert process.wait() == 0
-    return report["results_ok"]
+    return warm + jobs - report["results_ok"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 50])
 def test_memory_is_flat(fast_platform, worker, concurrency):
     fast_platform.reset(WARM_JOBS)
     process = worker(None, "--concurrency", str(concurrency), env=environment(fast_platform.port))
-    assert check_use(f"concurrency {concurrency}", fast_platform, process, JOBS) == WARM_JOBS + JOBS
+    assert not check_use(f"concurrency {concurrency}", fast_platform, process, JOBS, slots=concurrency)
 
 
 @pytest.mark.parametrize(
@@ -136,5 +148,5 @@ def test_memory_is_flat(fast_platform, worker, concurrency):
 def test_memory_is_flat_with_children(fast_platform, worker, name, flag, script, children, share):
     fast_platform.reset(WARM_JOBS)
     process = worker(None, flag, sh(script), "--concurrency", "4", handler="worker", env=environment(fast_platform.port))
-    good = check_use(name, fast_platform, process, JOBS // share, children)
-    assert (good == WARM_JOBS + JOBS // share) is ("dies" not in name)
+    failed = check_use(name, fast_platform, process, JOBS // share, children)
+    assert (failed > 0) is ("dies" in name)
