@@ -105,7 +105,10 @@ static int add_devices(const struct gpu_report *info, struct buf *out, struct er
 
 static int add_driver(const struct gpu_report *info, struct buf *out, struct err *err)
 {
+    char cuda[24] = ""; /* what is not known is empty here */
     int version = info->cuda->version;
+    if (version != 0)
+        snprintf(cuda, sizeof cuda, "%d.%d", version / 1000, version % 1000 / 10);
     int rc = buf_add_text(out, "{\"driver\": {\"file\": ", err);
     if (rc == 0)
         rc = json_put_lossy(out, slice_from(info->file), err);
@@ -114,8 +117,7 @@ static int add_driver(const struct gpu_report *info, struct buf *out, struct err
     if (rc == 0)
         rc = json_put_lossy(out, slice_from(info->file_version), err);
     if (rc == 0)
-        rc = json_add(out, err, ", \"cuda\": \"%d.%d\", \"cuda_version\": %d}", version / 1000,
-                      version % 1000 / 10, version);
+        rc = json_add(out, err, ", \"cuda\": %Q, \"cuda_version\": %d}", cuda, version);
     return rc;
 }
 
