@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from fileserver import FileServer, body, chunked, cut_off, hanging, in_turn, redirect, status, until_close
+from own_handlers import own
 from testplatform import API_KEY, server_context
-from user_handlers import user_handler
-from workerproc import BUILD
 
 ALLOW = {"RP_ALLOW_PRIVATE_DOWNLOADS": "1"}
 
@@ -34,7 +33,7 @@ def fetch(local, tmp_path):
         done = local(
             "--test_input",
             json.dumps({"input": {"action": "download", "url": url, **options}}),
-            handler=user_handler("files"),
+            handler=own("files"),
             env={**ALLOW, "RP_SCRATCH_DIR": str(scratch), **(env or {})},
         )
         assert not scratch.exists() or not list(scratch.iterdir()), "the scratch folder was left behind"
@@ -97,7 +96,7 @@ def test_memory_stays_flat(server, platform, worker, tmp_path):
     piece = b"x" * (1 << 20)
     server.pages["/big"] = chunked([piece] * 200)
     server.pages["/small"] = body(b"x")
-    process = worker(platform, handler=user_handler("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
+    process = worker(platform, handler=own("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
     ask = {"action": "download", "url": f"{server.base}/small"}
     assert platform.run(ask)["output"]["size"] == 1
     before = process.peak_kib()
@@ -162,7 +161,7 @@ def test_stopped_job_gives_up_at_once(server, platform, worker, tmp_path):
     started, goes_on = threading.Event(), threading.Event()
     server.pages["/f"] = hanging(started, goes_on)
     scratch = tmp_path / "s"
-    process = worker(platform, handler=user_handler("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(scratch)})
+    process = worker(platform, handler=own("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(scratch)})
     platform.give({"id": "stopped", "input": {"action": "download", "url": f"{server.base}/f"}})
     assert started.wait(30)
     platform.stop_jobs("stopped")
@@ -239,7 +238,7 @@ def test_scratch_folder_that_cannot_be(server, local):
     done = local(
         "--test_input",
         json.dumps({"input": {"action": "download", "url": f"{server.base}/f"}}),
-        handler=user_handler("files"),
+        handler=own("files"),
         env={**ALLOW, "RP_SCRATCH_DIR": "/proc/nowhere"},
     )
     assert done.returncode == 1 and "RP_SCRATCH_DIR" in done.stdout and "/proc/nowhere" in done.stdout
@@ -285,7 +284,7 @@ def test_no_redirect_from_https_to_http(server, fetch, authority, localhost_cert
 def test_the_platforms_key_goes_nowhere(server, platform, worker, tmp_path):
     server.pages["/a"] = redirect("/b")
     server.pages["/b"] = body(b"x")
-    worker(platform, handler=user_handler("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
+    worker(platform, handler=own("files"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
     assert platform.run({"action": "download", "url": f"{server.base}/a"})["output"]["size"] == 1
     assert len(server.requests) == 2 and API_KEY not in str(server.requests)
 
@@ -334,7 +333,7 @@ def run_inside(cases):
     for case in cases:
         case["input"] = {"action": "download", **case["input"]}
     done = subprocess.run(
-        ["unshare", "-n", "-m", sys.executable, script, BUILD / "handlers" / user_handler("files")],
+        ["unshare", "-n", "-m", sys.executable, script, own("files")],
         input=json.dumps(cases),
         stdout=subprocess.PIPE,
         text=True,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from user_handlers import user_handler
+from own_handlers import own
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def place(tmp_path):
 @pytest.fixture
 def start(platform, worker, place):
     """start(...) -> a running worker with scratch folders in `place`."""
-    return lambda **env: worker(platform, handler=user_handler("files"), env={"RP_SCRATCH_DIR": str(place), **env})
+    return lambda **env: worker(platform, handler=own("files"), env={"RP_SCRATCH_DIR": str(place), **env})
 
 
 def end(process):
@@ -94,7 +94,7 @@ def test_not_those_of_a_worker_that_runs(platform, start, place):
 def test_order_of_the_variables(local, tmp_path):
     def path(**env):
         done = local(
-            "--test_input", json.dumps({"input": {"action": "scratch"}}), handler=user_handler("files"), env=env
+            "--test_input", json.dumps({"input": {"action": "scratch"}}), handler=own("files"), env=env
         )
         (line,) = [line for line in done.stdout.splitlines() if "scratch /" in line]
         return line.partition("scratch ")[2].rpartition("/")[0]
@@ -111,7 +111,7 @@ def test_read_only_image(local, tmp_path):
     done = local(
         "--test_input",
         json.dumps({"input": {"action": "scratch"}}),
-        handler=user_handler("files"),
+        handler=own("files"),
         env={"TMPDIR": "/proc/1"},
     )
     assert done.returncode == 1

@@ -13,8 +13,8 @@ from http.client import HTTPConnection
 import pytest
 
 from fakes3 import SECRET, FakeS3, answer, drop, drop_early, error, fail, go_on, signature
+from own_handlers import own
 from servers import Server, free_port
-from user_handlers import user_handler
 from workerproc import BUILD, ROOT, hosts_prefix
 
 MIB = 1 << 20
@@ -39,7 +39,7 @@ def upload(local, tmp_path):
         done = local(
             "--test_input",
             json.dumps({"id": "job-7", "input": {"action": "upload", **options}}),
-            handler=user_handler("files"),
+            handler=own("files"),
             env={"RP_SCRATCH_DIR": str(tmp_path), **env},
         )
         assert SECRET not in done.stdout and REAL_SECRET not in done.stdout
@@ -132,7 +132,7 @@ def test_real_virtual_host(real, witness, tmp_path):
     given = {"action": "upload", "text": "hello", "name": "v.txt", "bucket": "mybucket", "virtual_host": True}
     prefix = hosts_prefix(tmp_path, "127.0.0.1 s3.test mybucket.s3.test\n")
     done = subprocess.run(
-        [*prefix, BUILD / "handlers" / user_handler("files"), "--test_input", json.dumps({"input": given})],
+        [*prefix, own("files"), "--test_input", json.dumps({"input": given})],
         env=env,
         stdout=subprocess.PIPE,
         text=True,
@@ -152,7 +152,7 @@ def test_real_memory_stays_flat(real, platform, worker, tmp_path):
     file = tmp_path / "f"
     with open(file, "wb") as out:
         out.truncate(48 * MIB)
-    process = worker(platform, handler=user_handler("files"), env={**real.env, "RP_SCRATCH_DIR": str(tmp_path)})
+    process = worker(platform, handler=own("files"), env={**real.env, "RP_SCRATCH_DIR": str(tmp_path)})
     assert "url" in platform.run({"action": "upload", "text": "x", "name": "x", "bucket": "mybucket"})["output"]
     before = process.peak_kib()
     reply = platform.run({"action": "upload", "path": str(file), "bucket": "mybucket"})
@@ -248,7 +248,7 @@ def test_stop_takes_the_parts_back(fake, platform, worker, tmp_path, big):
 
     fake.script = [go_on, go_on, hold]
     env = {**fake.env(), "RP_SCRATCH_DIR": str(tmp_path)}
-    process = worker(platform, handler=user_handler("files"), env=env)
+    process = worker(platform, handler=own("files"), env=env)
     platform.give({"id": "stopped", "input": {"action": "upload", "path": str(big), "bucket": "b"}})
     assert fake.waiting.wait(30)
     platform.stop_jobs("stopped")

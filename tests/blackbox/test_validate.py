@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from user_handlers import user_handler
+from own_handlers import own
 
 
 @pytest.fixture
 def paint(platform, worker):
     def start(*flags):
-        worker(platform, *flags, handler=user_handler("paint"))
+        worker(platform, *flags, handler=own("paint"))
 
         def run(given):
             result = platform.run(given)
