@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,10 +19,19 @@ static enum log_level log_threshold = LOG_DEBUG;
 static bool log_json;
 static slice log_secret;
 
-/* One line is put together here and leaves in one write where it fits. */
-static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
-static char line[8192];
-static size_t line_len;
+/*
+ * A line is put together on its thread's stack and leaves in one write, which a pipe takes as a
+ * whole up to PIPE_BUF bytes: nobody waits for anybody. A longer one leaves in pieces, with the lock
+ * for itself; the others share it.
+ */
+struct line {
+    size_t len;
+    bool in_pieces;
+    bool is_cut; /* it did not fit, and may not leave in pieces */
+    char bytes[PIPE_BUF];
+};
+
+static pthread_rwlock_t lines_lock = PTHREAD_RWLOCK_INITIALIZER;
 
 void log_init(enum log_level threshold, bool json_lines)
 {
@@ -65,47 +75,52 @@ bool log_parse_level(slice text, enum log_level *level)
     return false;
 }
 
-/* --- putting a line together; all of it under line_lock --- */
+/* --- putting a line together --- */
 
-static void line_flush(void)
+static void line_flush(struct line *line)
 {
-    for (size_t done = 0; done < line_len;) {
-        ssize_t count = write(STDOUT_FILENO, line + done, line_len - done);
+    for (size_t done = 0; done < line->len;) {
+        ssize_t count = write(STDOUT_FILENO, line->bytes + done, line->len - done);
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
             break; /* nobody reads the log any more: not a reason to stop working */
         done += (size_t)count;
     }
-    line_len = 0;
+    line->len = 0;
 }
 
-static void line_add(const char *bytes, size_t count)
+static void line_add(struct line *line, const char *bytes, size_t count)
 {
     while (count > 0) {
-        if (line_len == sizeof line)
-            line_flush();
-        size_t room = sizeof line - line_len;
+        size_t room = sizeof line->bytes - line->len;
         size_t part = count < room ? count : room;
-        memcpy(line + line_len, bytes, part);
-        line_len += part;
+        memcpy(line->bytes + line->len, bytes, part);
+        line->len += part;
         bytes += part;
         count -= part;
+        if (count == 0)
+            return;
+        if (!line->in_pieces) {
+            line->is_cut = true;
+            return;
+        }
+        line_flush(line);
     }
 }
 
-static void line_add_text(const char *text)
+static void line_add_text(struct line *line, const char *text)
 {
-    line_add(text, strlen(text));
+    line_add(line, text, strlen(text));
 }
 
 /* Plain lines: a job id may hold no line break at all, a message may (tracebacks do). */
-static void line_add_printable(slice text, bool keep_newlines)
+static void line_add_printable(struct line *line, slice text, bool keep_newlines)
 {
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         bool plain = (c >= 0x20 && c != 0x7f) || c == '\t' || (keep_newlines && c == '\n');
-        line_add(plain ? text.ptr + i : "?", 1);
+        line_add(line, plain ? text.ptr + i : "?", 1);
     }
 }
 
@@ -120,34 +135,34 @@ static size_t plain_prefix(slice text)
 }
 
 /* What is not UTF-8 would make the whole line unreadable to whoever parses it. */
-static void line_add_escaped(slice text)
+static void line_add_escaped(struct line *line, slice text)
 {
     for (size_t i = 0; i < text.len;) {
         size_t plain = plain_prefix(slice_skip(text, i));
-        line_add(text.ptr + i, plain);
+        line_add(line, text.ptr + i, plain);
         i += plain;
         if (i == text.len)
             break;
         size_t count = utf8_sequence(text.ptr + i, text.len - i);
         if (count == 0) {
-            line_add_text("\\ufffd");
+            line_add_text(line, "\\ufffd");
             i++;
             continue;
         }
         char escaped[ESCAPE_MAX_BYTES];
         size_t taken;
         size_t len = escape_json(escaped, sizeof escaped, text.ptr + i, count, &taken);
-        line_add(escaped, len);
+        line_add(line, escaped, len);
         i += count;
     }
 }
 
-static void line_add_message(slice text)
+static void line_add_message(struct line *line, slice text)
 {
     if (log_json)
-        line_add_escaped(text);
+        line_add_escaped(line, text);
     else
-        line_add_printable(text, true);
+        line_add_printable(line, text, true);
 }
 
 /* --- cutting the middle out of long messages, counted in characters --- */
@@ -175,15 +190,15 @@ static size_t offset_of_character(slice text, size_t count)
     return i;
 }
 
-static void line_add_cut_message(slice prefix, slice message)
+static void line_add_cut_message(struct line *line, slice prefix, slice message)
 {
     const size_t half = LOG_MESSAGE_MAX_CHARS / 2;
     size_t chars = message.len + prefix.len > LOG_MESSAGE_MAX_CHARS
                        ? count_characters(message) + count_characters(prefix)
                        : 0;
-    line_add_message(prefix);
+    line_add_message(line, prefix);
     if (chars <= LOG_MESSAGE_MAX_CHARS) {
-        line_add_message(message);
+        line_add_message(line, message);
         return;
     }
     size_t cut = chars - LOG_MESSAGE_MAX_CHARS;
@@ -193,38 +208,40 @@ static void line_add_cut_message(slice prefix, slice message)
     size_t tail = offset_of_character(message, head_chars + cut);
     char note[64];
     snprintf(note, sizeof note, "\n...TRUNCATED %zu CHARACTERS...\n", cut);
-    line_add_message((slice){ message.ptr, head });
-    line_add_message(slice_from(note));
-    line_add_message(slice_skip(message, tail));
+    line_add_message(line, (slice){ message.ptr, head });
+    line_add_message(line, slice_from(note));
+    line_add_message(line, slice_skip(message, tail));
 }
 
-static void line_add_plain(enum log_level level, slice job_id, slice prefix, slice message)
+static void line_add_plain(struct line *line, enum log_level level, slice job_id, slice prefix,
+                           slice message)
 {
     char head[16];
     snprintf(head, sizeof head, "%-7s| ", level_names[level]);
-    line_add_text(head);
+    line_add_text(line, head);
     if (job_id.len > 0) {
-        line_add_printable(job_id, false);
-        line_add_text(" | ");
+        line_add_printable(line, job_id, false);
+        line_add_text(line, " | ");
     }
-    line_add_cut_message(prefix, message);
+    line_add_cut_message(line, prefix, message);
 }
 
-static void line_add_json(enum log_level level, slice job_id, slice prefix, slice message)
+static void line_add_json(struct line *line, enum log_level level, slice job_id, slice prefix,
+                          slice message)
 {
-    line_add_text("{\"requestId\": ");
+    line_add_text(line, "{\"requestId\": ");
     if (job_id.len > 0) {
-        line_add_text("\"");
-        line_add_escaped(job_id);
-        line_add_text("\"");
+        line_add_text(line, "\"");
+        line_add_escaped(line, job_id);
+        line_add_text(line, "\"");
     } else {
-        line_add_text("null");
+        line_add_text(line, "null");
     }
-    line_add_text(", \"message\": \"");
-    line_add_cut_message(prefix, message);
-    line_add_text("\", \"level\": \"");
-    line_add_text(level_names[level]);
-    line_add_text("\"}");
+    line_add_text(line, ", \"message\": \"");
+    line_add_cut_message(line, prefix, message);
+    line_add_text(line, "\", \"level\": \"");
+    line_add_text(line, level_names[level]);
+    line_add_text(line, "\"}");
 }
 
 #define BATCH_PREFIX_BYTES 160 /* a longer batch id is cut: it is a label, not data */
@@ -238,19 +255,42 @@ static slice batch_prefix(const struct log_tag *tag, char buffer[BATCH_PREFIX_BY
     return slice_from(buffer);
 }
 
-static void write_line(enum log_level level, const struct log_tag *tag, slice message)
+struct message {
+    enum log_level level;
+    slice job_id;
+    slice prefix;
+    slice text;
+};
+
+static void put_line(struct line *line, const struct message *message)
+{
+    if (log_json)
+        line_add_json(line, message->level, message->job_id, message->prefix, message->text);
+    else
+        line_add_plain(line, message->level, message->job_id, message->prefix, message->text);
+    line_add(line, "\n", 1);
+}
+
+static void write_line(enum log_level level, const struct log_tag *tag, slice text)
 {
     char batch[BATCH_PREFIX_BYTES];
-    slice job_id = tag != NULL ? tag->job_id : (slice){ 0 };
-    slice prefix = batch_prefix(tag, batch);
-    pthread_mutex_lock(&line_lock);
-    if (log_json)
-        line_add_json(level, job_id, prefix, message);
-    else
-        line_add_plain(level, job_id, prefix, message);
-    line_add("\n", 1);
-    line_flush();
-    pthread_mutex_unlock(&line_lock);
+    const struct message message = { level, tag != NULL ? tag->job_id : (slice){ 0 },
+                                     batch_prefix(tag, batch), text };
+    struct line line;
+    line.len = 0;
+    line.in_pieces = line.is_cut = false;
+    put_line(&line, &message);
+    if (!line.is_cut) {
+        pthread_rwlock_rdlock(&lines_lock);
+        line_flush(&line);
+    } else {
+        pthread_rwlock_wrlock(&lines_lock);
+        line.len = 0;
+        line.in_pieces = true;
+        put_line(&line, &message);
+        line_flush(&line);
+    }
+    pthread_rwlock_unlock(&lines_lock);
 }
 
 void log_text(enum log_level level, const struct log_tag *tag, slice message)
