@@ -327,6 +327,11 @@ enum conn_event conn_pump(struct conn *c)
     }
 }
 
+bool conn_is_drained(const struct conn *c)
+{
+    return c->ssl == NULL && c->state == HEAD && c->in_len == 0;
+}
+
 bool conn_wants_write(const struct conn *c)
 {
     return c->wants_write;

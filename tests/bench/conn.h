@@ -56,6 +56,12 @@ void conn_free(struct conn *c);
  * answered) and after CONN_SENT. */
 enum conn_event conn_pump(struct conn *c);
 
+/*
+ * True where nothing has been read ahead and epoll tells of whatever comes: no use in another read
+ * now. Never of a TLS connection, whose library may hold bytes.
+ */
+bool conn_is_drained(const struct conn *c);
+
 /* Whether writability must be waited for too. Readability always is. */
 bool conn_wants_write(const struct conn *c);
 

@@ -126,6 +126,10 @@ static void serve(struct conn *c)
         case CONN_SENT:
             desk_sent(c);
             fflush(stdout); /* events go out after the answer, not before */
+            if (conn_is_drained(c)) {
+                watch(c);
+                return;
+            }
             break;
         case CONN_WAIT:
             watch(c);
