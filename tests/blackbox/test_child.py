@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -175,6 +176,18 @@ def test_after_five_deaths_in_a_row_the_worker_ends(actor, platform):
         assert "status 7" in failure(platform.result(job))["error_message"]
     assert process.wait() == 1
     process.wait_log("5 times in a row")
+
+
+def test_a_program_that_can_be_started_no_more_counts_as_dead(worker, platform, tmp_path):
+    shell = Path(shutil.copy("/bin/sh", tmp_path / "shell"))
+    script = shlex.quote("read -r job; echo '{\"output\": 1}'; read -r job; exit 3")
+    process = worker(platform, "--handler", f"{shell} -c {script}", "--handler-deaths", "3", handler="worker")
+    assert platform.run("first") == {"output": 1}
+    shell.unlink()
+    told = [failure(platform.run(job))["error_message"] for job in range(3)]
+    assert "exited with status 3" in told[0] and all("cannot run" in text for text in told[1:])
+    assert process.wait() == 1
+    process.wait_log("3 times in a row")
 
 
 def test_a_program_that_cannot_be_started_is_told_at_once(local):
