@@ -220,6 +220,13 @@ def test_what_an_idle_child_says_is_logged(actor, platform):
     assert pid_of(platform)
 
 
+def test_one_that_never_stops_talking_gets_its_jobs(worker, platform):
+    script = "yes >&2 & while read -r job; do echo '{\"output\": 1}'; done"
+    worker(platform, "--handler", sh(script), "--concurrency", "2", handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
+    for job in range(3):
+        assert platform.run(job) == {"output": 1}
+
+
 # ---- ready ----
 
 
