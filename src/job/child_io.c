@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -109,11 +110,22 @@ static int read_errors(struct child *child)
     return count > 0 ? count : 0;
 }
 
+/* What a pipe holds at this moment. A child that never stops talking never leaves it empty. */
+static int bytes_in(int fd)
+{
+    int count = 0;
+    return fd >= 0 && ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
+}
+
 int child_drain(struct child *child, struct err *err)
 {
     int count = 1;
-    while (child->process.err >= 0 && read_errors(child) > 0) {}
-    while (child->process.out >= 0 && count > 0)
+    for (int left = bytes_in(child->process.err); child->process.err >= 0 && left >= 0 && count > 0;
+         left -= count)
+        count = read_errors(child);
+    count = 1;
+    for (int left = bytes_in(child->process.out); child->process.out >= 0 && left >= 0 && count > 0;
+         left -= count)
         count = read_some(&child->process.out, &child->out, err);
     return count < 0 ? count : 0;
 }

@@ -105,6 +105,8 @@ int child_make_ready(struct child *child, struct err *err)
         if (stopped)
             return err_set(err, ERR_CANCELLED, "the job was stopped");
         int rc = child_start(child, err);
+        if (rc != 0 && rc != ERR_CANCELLED)
+            child_count_death(child); /* a worker that only fails jobs is to be replaced, too */
         if (rc != 0)
             return rc;
     }

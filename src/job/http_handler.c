@@ -87,7 +87,8 @@ static int find_model(struct http_slot *slot, slice *name, struct err *err)
             if (rc == 0 && slot->answer.status <= 299)
                 read_models(json_trim(buf_slice(&slot->body)));
         }
-        model.known = rc == 0;
+        /* A server in trouble may tell the next job. */
+        model.known = rc == 0 && (served != NULL || slot->answer.status < 500);
     }
     *name = buf_slice(&model.json);
     pthread_mutex_unlock(&model.lock);

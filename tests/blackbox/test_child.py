@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -177,6 +178,18 @@ def test_after_five_deaths_in_a_row_the_worker_ends(actor, platform):
     process.wait_log("5 times in a row")
 
 
+def test_a_program_that_can_be_started_no_more_counts_as_dead(worker, platform, tmp_path):
+    shell = Path(shutil.copy("/bin/sh", tmp_path / "shell"))
+    script = shlex.quote("read -r job; echo '{\"output\": 1}'; read -r job; exit 3")
+    process = worker(platform, "--handler", f"{shell} -c {script}", "--handler-deaths", "3", handler="worker")
+    assert platform.run("first") == {"output": 1}
+    shell.unlink()
+    told = [failure(platform.run(job))["error_message"] for job in range(3)]
+    assert "exited with status 3" in told[0] and all("cannot run" in text for text in told[1:])
+    assert process.wait() == 1
+    process.wait_log("3 times in a row")
+
+
 def test_a_program_that_cannot_be_started_is_told_at_once(local):
     for command, told in (("/nowhere/to/be", "/nowhere/to/be"), ("not-there-at-all", "PATH"), ("'open", "quote"),
                           ("", "empty"), ("/etc/passwd", "can be run")):
@@ -205,6 +218,13 @@ def test_what_an_idle_child_says_is_logged(actor, platform):
     for line in ("loading", "loaded", "stray"):
         process.wait_log(f"INFO .*{line}")
     assert pid_of(platform)
+
+
+def test_one_that_never_stops_talking_gets_its_jobs(worker, platform):
+    script = "yes >&2 & while read -r job; do echo '{\"output\": 1}'; done"
+    worker(platform, "--handler", sh(script), "--concurrency", "2", handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
+    for job in range(3):
+        assert platform.run(job) == {"output": 1}
 
 
 # ---- ready ----

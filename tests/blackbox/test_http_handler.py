@@ -177,6 +177,14 @@ def test_no_model_to_be_had(platform, server, serve):
     assert "model" not in ask(platform, messages=HELLO)["body"]
 
 
+def test_model_of_a_server_in_trouble_is_asked_for_again(platform, server, serve):
+    server.pages |= {CHAT: echo, "/v1/models": plain(503)}
+    serve(platform, server)
+    assert "model" not in ask(platform, messages=HELLO)["body"]
+    server.pages["/v1/models"] = plain(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
+    assert ask(platform, messages=HELLO)["body"]["model"] == MODEL
+
+
 # ---- from answer to output ----
 
 
