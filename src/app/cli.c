@@ -98,6 +98,8 @@ static int apply_argument(struct arguments *arguments, struct config *config, st
     for (size_t i = 0; i < SDK_FLAG_COUNT; i++)
         if (is_flag(argument, sdk_flags[i].name, &value))
             return apply_sdk_flag(arguments, &sdk_flags[i], value, err);
+    if (config->unknown_argument == NULL)
+        config->unknown_argument = argument;
     return 0;
 }
 

@@ -132,6 +132,10 @@ static int choose_handler(const struct config *config, const rp_config *program,
     static struct linked_setting linked;
     static pthread_mutex_t setup_lock = PTHREAD_MUTEX_INITIALIZER;
     static bool is_set_up;
+    /* A mistyped flag must not pass for none, where there is no program's own code to know it. */
+    if (program->handler == NULL && config->unknown_argument != NULL)
+        return err_set(err, ERR_CONFIG, "%.64s is no flag of this worker; --help lists them",
+                       config->unknown_argument);
     if (config->handler.http != NULL) {
         *handler = (struct handler){ .ops = &http_ops, .setting = &http };
         return choose_http(config, &http, err);

@@ -76,7 +76,8 @@ struct config {
     } gpu;
     int64_t result_max_bytes;
     int64_t result_retry_ms;
-    const char *result_dir; /* NULL: undelivered results are not kept */
+    const char *result_dir;       /* NULL: undelivered results are not kept */
+    const char *unknown_argument; /* the first that is none of the worker's; NULL: none */
     int64_t shutdown_grace_ms;
     const char *ca_file;
     struct proxy_config proxy;

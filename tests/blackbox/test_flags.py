@@ -34,6 +34,14 @@ def test_unknown_flags_are_left_to_the_program(local):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("argument", ["--concurency", "-x", "word"])
+def test_unknown_flags_of_the_stock_worker(local, argument):
+    """There is no code of a user's in it that could know them."""
+    done = local("--handler-once", "/bin/true", argument, "4", "--test_input", JOB, handler="worker")
+    assert done.returncode == 2 and f"{argument} is no flag" in done.stdout
+    assert local("--handler-once", "/bin/true", "--test_input", JOB, "--", argument, handler="worker").returncode == 0
+
+
 def test_everything_behind_two_dashes_is_left_to_the_program(local):
     """As with the SDK's argument parser."""
     assert local("--test_input", JOB, "--", "--rp_log_level", "nonsense").returncode == 0
