@@ -96,6 +96,7 @@
 
 /* HTTP servers as handlers, in ms unless named otherwise. */
 #define LIMIT_READY_ASK_MS 5000       /* one look at the health route */
+#define LIMIT_MODEL_LOOK_MS 20        /* between looks whether another job has found the model */
 #define LIMIT_READY_FIRST_MS 10       /* pauses between looks: this, doubling, */
 #define LIMIT_READY_LONGEST_MS 1000   /* up to this */
 #define LIMIT_HEALTH_MS 10000         /* between looks at one that is ready; at most, */

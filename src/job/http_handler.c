@@ -13,9 +13,9 @@
 /* --- the model's name -------------------------------------------------------------------------- */
 
 static struct {
-    pthread_mutex_t lock;
-    bool known;      /* or known not to be told */
-    struct buf json; /* a string; empty where there is none */
+    pthread_mutex_t lock; /* of the one that asks */
+    atomic_bool known;    /* or known not to be told; from then on nothing here changes */
+    struct buf json;      /* a string; empty where there is none */
 } model = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* POST, PUT, PATCH: without a body they say that it is empty (RFC 9110, 8.6). */
@@ -70,29 +70,45 @@ static void read_models(slice text)
         buf_add_slice(&model.json, id, NULL);
 }
 
-/* 0 with the model, if there is one; or what kept the server from answering. */
-static int find_model(struct http_slot *slot, slice *name, struct err *err)
+/* Under the lock. Afterwards the model is known, unless the server is in trouble: it may tell the next job. */
+static int ask_for_model(struct http_slot *slot, struct err *err)
 {
     const char *served = slot->setting->config->handler.served_model;
-    int rc = 0;
-    pthread_mutex_lock(&model.lock);
-    if (!model.known) {
-        buf_init(&model.json, LIMIT_REPLY_BYTES, "model's name");
-        if (served != NULL) {
-            rc = json_put_lossy(&model.json, slice_from(served), err);
-        } else {
-            rc = send_request(slot, "GET", SLICE_LITERAL(MODELS_ROUTE), NULL, 0, err);
-            if (rc == 0)
-                rc = http_read_all(slot->client, &slot->answer, &slot->body, err);
-            if (rc == 0 && slot->answer.status <= 299)
-                read_models(json_trim(buf_slice(&slot->body)));
-        }
-        /* A server in trouble may tell the next job. */
-        model.known = rc == 0 && (served != NULL || slot->answer.status < 500);
+    int rc;
+    buf_init(&model.json, LIMIT_REPLY_BYTES, "model's name");
+    if (served != NULL) {
+        rc = json_put_lossy(&model.json, slice_from(served), err);
+    } else {
+        rc = send_request(slot, "GET", SLICE_LITERAL(MODELS_ROUTE), NULL, 0, err);
+        if (rc == 0)
+            rc = http_read_all(slot->client, &slot->answer, &slot->body, err);
+        if (rc == 0 && slot->answer.status <= 299)
+            read_models(json_trim(buf_slice(&slot->body)));
     }
-    *name = buf_slice(&model.json);
-    pthread_mutex_unlock(&model.lock);
+    atomic_store(&model.known, rc == 0 && (served != NULL || slot->answer.status < 500));
     return rc;
+}
+
+/*
+ * 0 with the model, if there is one; or what kept the server from answering. While another job asks
+ * a slow server, this one can be stopped.
+ */
+static int find_model(struct http_slot *slot, slice *name, struct err *err)
+{
+    while (!atomic_load(&model.known)) {
+        if (pthread_mutex_trylock(&model.lock) == 0) {
+            int rc = atomic_load(&model.known) ? 0 : ask_for_model(slot, err);
+            pthread_mutex_unlock(&model.lock);
+            if (rc != 0)
+                return rc;
+            break;
+        }
+        if (flag_wait(&slot->job->job->stop, clock_deadline(LIMIT_MODEL_LOOK_MS)))
+            return err_set(err, ERR_CANCELLED, "the job was stopped");
+    }
+    if (atomic_load(&model.known))
+        *name = buf_slice(&model.json);
+    return 0;
 }
 
 /* --- one job ------------------------------------------------------------------------------------ */

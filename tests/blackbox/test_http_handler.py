@@ -451,6 +451,19 @@ def test_stopped_job_before_the_answer(platform, server, serve):
     assert not platform.requests("done", job)
 
 
+def test_stopped_job_while_another_one_asks_for_the_model(platform, server, serve):
+    server.pages |= {CHAT: echo, "/v1/models": lambda talk: talk.wait_gone()}
+    process = serve(platform, server, "--concurrency", "2")
+    asks = platform.give(input={"messages": HELLO})
+    server.wait("/v1/models")
+    waits = platform.give(input={"messages": HELLO})
+    process.wait_log(f"{waits} .*Started")
+    platform.stop_jobs(waits)
+    process.wait_log(f"{waits} .*Job stopped")
+    assert not platform.requests("done")
+    platform.stop_jobs(asks)
+
+
 STALLS = {
     "first-byte": (lambda talk: talk.wait_gone(), "--handler-first-byte-timeout"),
     "idle": (lambda talk: (talk.start(), talk.chunk(b"data: 1\n\n"), talk.wait_gone()), "--handler-idle-timeout"),
