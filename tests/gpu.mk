@@ -26,7 +26,7 @@ $G/probe-glibc: tests/gpu/probe.c
 	@mkdir -p $(@D); echo 'LD  $@'; $(HOST_CC) -D_GNU_SOURCE -DON_GLIBC -O1 -Wall -Wextra -o $@ $< -ldl -lpthread
 
 $G/libcontracts.so: tests/gpu/contracts.c
-	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -Wno-deprecated-declarations -o $@ $< -Wl,-soname,libcontracts.so
+	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -Wno-deprecated-declarations -static-libgcc -o $@ $< -Wl,-soname,libcontracts.so
 $G/libsibling.so: tests/gpu/sibling.c
 	@mkdir -p $(@D); echo 'LD  $@'; $(SO) -o $@ $<
 $G/libtls-dynamic.so: tests/gpu/tls.c

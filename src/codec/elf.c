@@ -74,7 +74,9 @@ static int check_load(const Elf64_Phdr *load, slice file, uint64_t page, uint64_
         return REFUSE(err, "a segment's address does not fit its place in the file");
     if ((load->p_flags & (PF_W | PF_X)) == (PF_W | PF_X))
         return REFUSE(err, "it asks for memory that is both written and executed");
-    if (load->p_memsz > load->p_filesz && load->p_filesz % page != 0 && !(load->p_flags & PF_W))
+    /* What follows the file's bytes in their last page is to be zeroed. */
+    if (load->p_memsz > load->p_filesz && (load->p_vaddr + load->p_filesz) % page != 0 &&
+        !(load->p_flags & PF_W))
         return REFUSE(err, "a segment that is not written has memory beyond the file");
     if (*end != 0 && load->p_vaddr < *end)
         return REFUSE(err, "its segments overlap or are out of order");
@@ -124,9 +126,10 @@ static const Elf64_Phdr *load_of(const struct elf_head *head, uint64_t address, 
 
 static int check_tls(const struct elf_head *head, const Elf64_Phdr *tls, struct err *err)
 {
+    const Elf64_Phdr *load = load_of(head, tls->p_vaddr, tls->p_filesz, true);
     if (tls->p_filesz > tls->p_memsz || tls->p_memsz > ELF_SPAN_MAX ||
-        (tls->p_filesz > 0 && load_of(head, tls->p_vaddr, tls->p_filesz, true) == NULL))
-        return REFUSE(err, "its TLS image lies outside its segments");
+        (tls->p_filesz > 0 && (load == NULL || !(load->p_flags & PF_R))))
+        return REFUSE(err, "its TLS image lies outside its readable segments");
     if (tls->p_align > 1 && !is_power_of_two(tls->p_align))
         return REFUSE(err, "its TLS is aligned to %llu", (ull)tls->p_align);
     if (tls->p_align > ELF_TLS_ALIGN_MAX)

@@ -47,7 +47,7 @@ struct elf_head {
  *
  * Guaranteed afterwards of every PT_LOAD: it lies within the file and within low + span, follows
  * the one before it in pages of its own, is congruent to its file offset modulo the page, and is
- * not both written and run. Dynamic section, TLS image and RELRO lie within PT_LOADs.
+ * not both written and run. Dynamic section, TLS image (readable) and RELRO lie within PT_LOADs.
  */
 int elf_read_head(slice file, unsigned machine, uint64_t page, struct elf_head *head,
                   struct err *err);

@@ -101,7 +101,10 @@ static int read_table(const struct elf_dynamic *dynamic, const struct values *va
                       struct err *err)
 {
     *table = (struct elf_table){ NULL, 0 };
-    if (!values->present[at] || values->of[bytes] == 0)
+    /* One without the other is a damaged tag: what runs without its relocations crashes. */
+    if (values->present[at] ? !values->present[bytes] : values->of[bytes] != 0)
+        return REFUSE(err, "the address or the size of its %s is missing", what);
+    if (values->of[bytes] == 0)
         return 0;
     if (values->of[bytes] % entry != 0 || values->of[at] % sizeof(uint64_t) != 0)
         return REFUSE(err, "its %s is malformed", what);

@@ -15,6 +15,8 @@
  *   dl_error    this thread's last error, once; NULL where there is none
  *   dl_addr     1 where address lies in a library or in this program
  *   dl_info     always fails
+ *   dl_find_object  0 and the library that an address lies in, with its unwind table; -1: in none.
+ *               Unwinders of gcc 12 and later, where they were built for glibc 2.35 or later, ask it
  *   dl_iterate  this program, then every library; unwinders find their tables by it
  */
 #ifndef GPU_DL_H
@@ -32,6 +34,16 @@ int dl_close(void *handle);
 char *dl_error(void);
 int dl_addr(const void *address, Dl_info *info);
 int dl_info(void *handle, int request, void *answer);
+
+/* glibc's struct dl_find_object, as 64-bit systems lay it out. */
+struct dl_found_object {
+    unsigned long long flags;
+    void *from, *to; /* the library's memory */
+    void *link_map;  /* NULL: there is none */
+    void *unwind_table;
+    unsigned long long reserved[7];
+};
+int dl_find_object(void *address, struct dl_found_object *found);
 int dl_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data);
 
 #endif

@@ -154,28 +154,47 @@ void *dl_vsym(void *handle, const char *name, const char *version)
 
 /* --- who lies where --------------------------------------------------------------------------- */
 
+static struct loader_lib *library_at(uintptr_t at)
+{
+    struct loader_lib *lib = loader_libs;
+    while (lib != NULL && at - (uintptr_t)lib->dynamic.image.memory >= lib->head.span)
+        lib = lib->next;
+    return lib;
+}
+
 int dl_addr(const void *address, Dl_info *info)
 {
     uintptr_t at = (uintptr_t)address;
+    struct loader_lib *lib = library_at(at);
     *info = (Dl_info){ 0 };
     if (at >= (uintptr_t)__ehdr_start && at < (uintptr_t)_end) {
         info->dli_fname = __progname_full;
         info->dli_fbase = (void *)(uintptr_t)__ehdr_start;
         return 1;
     }
-    for (struct loader_lib *lib = loader_libs; lib != NULL; lib = lib->next) {
-        uintptr_t from = (uintptr_t)lib->dynamic.image.memory;
-        if (at < from || at - from >= lib->head.span)
-            continue;
-        const Elf64_Sym *symbol = elf_nearest(&lib->dynamic, at - (uintptr_t)lib->base);
-        info->dli_fname = lib->path;
-        info->dli_fbase = lib->dynamic.image.memory;
-        if (symbol != NULL) {
-            info->dli_sname = elf_symbol_name(&lib->dynamic, symbol);
-            info->dli_saddr = lib->base + symbol->st_value;
-        }
-        return 1;
+    if (lib == NULL)
+        return 0;
+    const Elf64_Sym *symbol = elf_nearest(&lib->dynamic, at - (uintptr_t)lib->base);
+    info->dli_fname = lib->path;
+    info->dli_fbase = lib->dynamic.image.memory;
+    if (symbol != NULL) {
+        info->dli_sname = elf_symbol_name(&lib->dynamic, symbol);
+        info->dli_saddr = lib->base + symbol->st_value;
     }
+    return 1;
+}
+
+/* This program has no unwind tables for others: a search for a handler ends at its frames. */
+int dl_find_object(void *address, struct dl_found_object *found)
+{
+    const struct loader_lib *lib = library_at((uintptr_t)address);
+    if (lib == NULL)
+        return -1;
+    char *memory = lib->dynamic.image.memory;
+    *found = (struct dl_found_object){ .from = memory, .to = memory + lib->head.span };
+    for (size_t i = 0; i < lib->head.part_count; i++)
+        if (lib->head.parts[i].p_type == PT_GNU_EH_FRAME)
+            found->unwind_table = lib->base + lib->head.parts[i].p_vaddr;
     return 0;
 }
 

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #define CHECK(name) __attribute__((visibility("default"))) const char *name(void)
 #define NEED(condition)        \
@@ -315,6 +316,7 @@ CHECK(symbols_by_name)
     NEED(dlsym(libc, "no_such_function_at_all") == NULL);
     const char *why = dlerror();
     NEED(why != NULL && strstr(why, "no_such_function_at_all") != NULL && dlerror() == NULL);
+    NEED(dlmopen(LM_ID_BASE, "libc.so.6", RTLD_LAZY) == libc);
     NEED(dlopen("libno-such-library.so.1", RTLD_NOW) == NULL && dlerror() != NULL);
     NEED(dlclose(libc) == 0);
     return NULL;
@@ -344,6 +346,22 @@ CHECK(where_it_lies)
     NEED(strcmp(info.dli_sname, "where_it_lies") == 0 && info.dli_saddr == address);
     found_self = 0;
     NEED(dl_iterate_phdr(look, address) == 0 && found_self == 1);
+    return NULL;
+}
+
+static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *count)
+{
+    (void)context;
+    ++*(int *)count;
+    return _URC_NO_REASON;
+}
+
+/* The compiler's unwinder, linked into the library, finds the library's own tables. */
+CHECK(unwinds)
+{
+    int frames = 0;
+    _Unwind_Backtrace(count_frame, &frames);
+    NEED(frames >= 1);
     return NULL;
 }
 

@@ -247,6 +247,7 @@ static const struct refused {
     { AT(parts[2].p_type), 4, PT_NULL, "no dynamic section" },
     { AT(parts[2].p_vaddr), 8, 3 * PAGE, "dynamic section lies outside" },
     { AT(parts[3].p_vaddr), 8, 9 * PAGE, "TLS image lies outside" },
+    { AT(parts[1].p_flags), 4, PF_W, "TLS image lies outside its readable" },
     { AT(parts[3].p_align), 8, 12, "TLS is aligned" },
     { AT(parts[3].p_align), 8, 128, "more than 64" },
     { AT(parts[4].p_memsz), 8, 9 * PAGE, "read-only relocations lie outside" },
@@ -263,6 +264,8 @@ static const struct refused {
     { AT(gnu_head[2]), 4, 3, "GNU hash table is malformed" },
     { AT(gnu_head[3]), 4, 64, "GNU hash table is malformed" },
     { AT(dynamic[8].d_un), 8, 3 * PAGE, "relocations lies outside" },
+    { AT(dynamic[8].d_tag), 8, 0x70000001, "address or the size of its relocations" },
+    { AT(dynamic[9].d_tag), 8, 0x70000001, "address or the size of its relocations" },
     { AT(dynamic[9].d_un), 8, 47, "relocations is malformed" },
     { AT(dynamic[10].d_un), 8, 16, "entries of 16 bytes" },
     { AT(dynamic[11].d_un), 8, PAGE, "outside its code" },
@@ -287,6 +290,20 @@ static void refuses_what_does_not_fit(void **state)
             fail_msg("row %zu: %d %s, not: %s", i, rc, err.text, refused[i].text);
         done(memory);
     }
+}
+
+/* Bytes of whole pages that do not begin at one end within one, whose rest would be zeroed. */
+static void refuses_what_cannot_be_zeroed(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct err err = { 0 };
+    p.parts[0] = (Elf64_Phdr){ PT_LOAD, PF_R, 8, 8, 8, PAGE, 2 * PAGE, PAGE };
+    slice file = guard_copy((const char *)&p, sizeof p);
+    assert_int_equal(elf_read_head(file, EM_X86_64, PAGE, &head, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "not written has memory beyond the file"));
+    guard_free(file);
 }
 
 static void refuses_every_cut(void **state)
@@ -328,6 +345,7 @@ int main(void)
         cmocka_unit_test(circles_in_a_hash_table_end),
         cmocka_unit_test(rights_and_bounds_of_memory),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(refuses_what_cannot_be_zeroed),
         cmocka_unit_test(refuses_every_cut),
         cmocka_unit_test(bits_of_relative_relocations),
     };
