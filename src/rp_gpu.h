@@ -32,7 +32,7 @@
  *     }
  *
  * rp_config.gpu = &rp_gpu_part links this in: a loader for the driver's library and the names of
- * glibc that it imports, 246 KB (build/worker-gpu has 642 KB, build/worker 395 KB). A handler without
+ * glibc that it imports, 242 KB (build/worker-gpu has 646 KB, build/worker 404 KB). A handler without
  * it (echo) carries none of that, which is why it is a member of rp_config and not always there. It
  * also brings the worker's own use of the GPU: the fitness checks, --gpu-info, and the end of a worker
  * whose GPU has failed.
