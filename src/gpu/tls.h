@@ -17,7 +17,7 @@
 
 #include "base/err.h"
 
-#define TLS_BYTES 4096u     /* of all libraries; costs address space in each thread */
+#define TLS_BYTES 16384u    /* of all libraries; costs address space in each thread */
 #define TLS_MODULES_MAX 64u /* libraries with TLS */
 
 /*
