@@ -14,8 +14,8 @@ enum cli_action {
 
 /*
  * Reads the flags it knows into config, over what the environment said; unknown ones are left to
- * the program, and the first of them is noted. Values follow as "--flag value" or "--flag=value". Links argv. ERR_CONFIG naming
- * the flag that cannot be used.
+ * the program, and the first of them is noted. Values follow as "--flag value" or "--flag=value".
+ * Links argv. ERR_CONFIG naming the flag that cannot be used.
  */
 int cli_parse(int argc, char **argv, struct config *config, enum cli_action *action,
               struct err *err);

@@ -18,7 +18,7 @@ static struct job *find(struct job_table *table, slice id)
     return job;
 }
 
-/* For the taker and the shutdown, who wait in turn or not at all: seldom worth a system call. */
+/* For the taker, which waits for room, and the shutdown. Most jobs are settled with nobody waiting. */
 static void tell_change(struct job_table *table)
 {
     if (table->watchers > 0)

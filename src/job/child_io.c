@@ -110,7 +110,10 @@ static int read_errors(struct child *child)
     return count > 0 ? count : 0;
 }
 
-/* What a pipe holds at this moment. A child that never stops talking never leaves it empty. */
+/*
+ * What a pipe holds at this moment: so much is drained, and one read more, which finds its end. A
+ * child that never stops talking never leaves it empty.
+ */
 static int bytes_in(int fd)
 {
     int count = 0;

@@ -70,7 +70,10 @@ static void read_models(slice text)
         buf_add_slice(&model.json, id, NULL);
 }
 
-/* Under the lock. Afterwards the model is known, unless the server is in trouble: it may tell the next job. */
+/*
+ * Under the lock. Afterwards the model is known, unless the server is in trouble: it may tell the
+ * next job.
+ */
 static int ask_for_model(struct http_slot *slot, struct err *err)
 {
     const char *served = slot->setting->config->handler.served_model;
