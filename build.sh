@@ -18,7 +18,7 @@ usage()
     cat <<'EOF'
 ./build.sh [VERB] [OPTION]...
 
-  (no verb)            build/worker and build/handlers/NAME
+  (no verb)            build/worker, build/worker-gpu and build/handlers/NAME
   run                  build, then run the echo handler on a first job
   test [PART]...       all tests, or some: lint unit musl fuzz gpu blackbox tsan aarch64 same
   bench [ARG]...       measure it, side by side with the Python SDK

@@ -14,8 +14,6 @@
 #include "job/gpu_part.h"
 #include "net/tcp.h"
 
-#define REASON_BYTES 257 /* the platform takes 256 characters */
-
 enum { EXIT_UNFIT = 1, EXIT_CONFIG = 2 };
 
 /* What a check needs to know. */
@@ -49,7 +47,7 @@ static bool check_memory(const struct subject *subject, char *reason)
     }
     if (kib * 1000 / (1024 * 1024) >= least)
         return true;
-    snprintf(reason, REASON_BYTES,
+    snprintf(reason, LIMIT_REASON_BYTES,
              "Insufficient memory: %.2f GiB available, %.2f required (RUNPOD_MIN_MEMORY_GB)",
              (double)kib / (1024 * 1024), (double)least / 1000);
     return false;
@@ -66,7 +64,7 @@ static bool check_disk(const struct subject *subject, char *reason)
     double percent = 100.0 * (double)disk.f_bavail / (double)disk.f_blocks;
     if (percent * 1000 >= (double)least)
         return true;
-    snprintf(reason, REASON_BYTES,
+    snprintf(reason, LIMIT_REASON_BYTES,
              "Insufficient disk space: %.1f %% free, %.1f %% required (RUNPOD_MIN_DISK_PERCENT)",
              percent, (double)least / 1000);
     return false;
@@ -93,7 +91,7 @@ static bool check_network(const struct subject *subject, char *reason)
         clock_sleep(
             clock_earlier(deadline, clock_deadline(backoff_next_ms(&backoff, random_u32()))));
     } while (clock_left_ms(deadline) > 0);
-    snprintf(reason, REASON_BYTES, "Network connectivity failed: %.200s", err.text);
+    snprintf(reason, LIMIT_REASON_BYTES, "Network connectivity failed: %.200s", err.text);
     return false;
 }
 
@@ -139,7 +137,7 @@ static void note_pass(const char *name)
 static int run_linked_checks(const struct subject *subject, const rp_config *program)
 {
     for (size_t i = 0; i < program->check_count; i++) {
-        char reason[REASON_BYTES] = "";
+        char reason[LIMIT_REASON_BYTES] = "";
         if (program->checks[i].run(reason, sizeof reason, program->user) != 0)
             return fail(subject, program->checks[i].name, reason);
         note_pass(program->checks[i].name);
@@ -164,7 +162,7 @@ int fitness_prepare(const struct config *config, struct err *err)
 static int run_program_check(const struct subject *subject)
 {
     struct err err = { 0 };
-    char reason[REASON_BYTES] = "";
+    char reason[LIMIT_REASON_BYTES] = "";
     if (subject->config->fitness.program == NULL)
         return 0;
     int rc = child_check(&fitness_program, subject->config->fitness.program_timeout_ms, reason,
@@ -184,7 +182,7 @@ static int run_program_check(const struct subject *subject)
 static int run_system_checks(const struct subject *subject)
 {
     for (size_t i = 0; i < SYSTEM_CHECK_COUNT; i++) {
-        char reason[REASON_BYTES] = "";
+        char reason[LIMIT_REASON_BYTES] = "";
         if (!system_checks[i].run(subject, reason))
             return fail(subject, system_checks[i].name, reason);
         note_pass(system_checks[i].name);

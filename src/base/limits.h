@@ -12,9 +12,10 @@
 #define LIMIT_STOP_BYTES (1u * LIMIT_MIB)  /* an answer of the stop channel: a list of ids */
 #define LIMIT_REPLY_BYTES (64u * 1024u)    /* an answer to a post; only its start is ever shown */
 #define LIMIT_JOB_ID_BYTES 512             /* the platform's ids have about 40 */
-#define LIMIT_CONCURRENCY 1000             /* slots; each is a thread and a connection */
-#define LIMIT_REDIRECTS 3                  /* hops within the same host */
-#define LIMIT_ANY_REDIRECTS 5              /* hops of a download, to any host; the SDK's value */
+#define LIMIT_REASON_BYTES 257 /* why a machine is not fit, NUL included; the platform takes 256 */
+#define LIMIT_CONCURRENCY 1000 /* slots; each is a thread and a connection */
+#define LIMIT_REDIRECTS 3      /* hops within the same host */
+#define LIMIT_ANY_REDIRECTS 5  /* hops of a download, to any host; the SDK's value */
 
 /* What a handler makes. */
 #define LIMIT_RESULT_MB 20      /* default of RP_MAX_RESULT_MB: the platform's for /runsync */

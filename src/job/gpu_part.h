@@ -8,17 +8,16 @@
 
 #include <stdbool.h>
 
+#include "base/limits.h"
 #include "job/config.h"
 #include "worker.h"
-
-#define GPU_REASON_BYTES 257 /* the platform takes 256 characters */
 
 /* What a check of the GPU came to. */
 struct gpu_verdict {
     bool fit;
     bool hangs;       /* the driver did not come back: the process is to end by _exit */
     const char *name; /* of the check that failed */
-    char reason[GPU_REASON_BYTES];
+    char reason[LIMIT_REASON_BYTES];
 };
 
 struct rp_gpu_part {
