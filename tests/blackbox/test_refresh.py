@@ -29,7 +29,7 @@ def test_by_result(platform, start):
     platform.give({"id": "never", "input": steps()})
     platform.wait_more("ping", 4)
     assert len(platform.requests("take")) == 1 and platform.pending()
-    assert platform.requests("ping")[-1].param("job_id") is None
+    platform.wait_ping()
     process.terminate()
     assert process.wait() == 0
 
@@ -53,12 +53,10 @@ def test_by_result_gives_up_the_open_take(platform, start, tmp_path):
     assert platform.result("last") == {"output": "bye", "stopPod": True}
     platform.wait_for(lambda: platform.requests("take")[-1].dropped, "the end of the open job-take")
     platform.give({"id": "never", "input": steps()})
-    platform.wait_more("ping", 2)
-    assert platform.requests("ping")[-1].param("job_id") == "other"
+    platform.wait_ping("other")
     gate.open()
     assert platform.result("other") == {"output": "too"}
-    platform.wait_more("ping", 2)
-    assert platform.requests("ping")[-1].param("job_id") is None
+    platform.wait_ping()
     assert platform.pending() and not platform.finals("never")
 
 
@@ -103,7 +101,8 @@ def test_by_configuration_lets_the_others_finish(platform, start, tmp_path):
     platform.give({"id": "quick", "input": steps({"return": "quick"})})
     assert platform.result("quick") == {"output": "quick", "stopPod": True}
     platform.wait_more("ping", 3)
-    assert not process.ended and platform.requests("ping")[-1].param("job_id") == "slow"
+    platform.wait_ping("slow")
+    assert not process.ended
     gate.open()
     assert platform.result("slow") == {"output": "slow", "stopPod": True}
     assert process.wait() == 0

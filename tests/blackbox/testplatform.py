@@ -448,6 +448,19 @@ class Platform:
         """The count-th request for this route from now on."""
         return self.wait_request(route, len(self.requests(route)) + count, timeout_s)
 
+    def wait_ping(self, *job_ids, timeout_s=PATIENCE_S):
+        """A ping from now on that names exactly these jobs; the next ones may have been on their way before."""
+        seen = len(self.requests("ping"))
+
+        def named(ping):
+            return sorted(filter(None, (ping.param("job_id") or "").split(",")))
+
+        return self.wait_for(
+            lambda: any(named(ping) == sorted(job_ids) for ping in self.requests("ping")[seen:]),
+            f"a ping with the job ids {job_ids}",
+            timeout_s,
+        )
+
     def wait_idle(self, timeout_s=PATIENCE_S):
         """Until a job-take is held that says nothing is in progress: the worker has settled all it took."""
 
