@@ -449,7 +449,7 @@ class Platform:
         return self.wait_request(route, len(self.requests(route)) + count, timeout_s)
 
     def wait_ping(self, *job_ids, timeout_s=PATIENCE_S):
-        """A ping from now on that names exactly these jobs; the next ones may have been on their way before."""
+        """Until a ping, from now on, names exactly these jobs. The first to come may be older than what was just done."""
         seen = len(self.requests("ping"))
 
         def named(ping):
