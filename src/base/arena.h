@@ -1,7 +1,7 @@
 /*
  * base/arena.h - memory that lives exactly as long as one job.
  *
- * Allocation is a pointer increment inside a chunk; nothing is freed piecemeal, arena_reset ends
+ * Allocation is a pointer increment inside a chunk; nothing is freed piecemeal, arena_reset frees
  * it all. Memory is aligned for any type and not zeroed. An arena belongs to one thread at a time.
  */
 #ifndef BASE_ARENA_H
@@ -13,7 +13,7 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *chunks; /* newest first; owned */
-    size_t used_bytes;          /* handed out since the last reset */
+    size_t used_bytes;          /* allocated since the last reset */
     size_t max_bytes;           /* hard maximum of used_bytes */
 };
 
@@ -21,12 +21,12 @@ struct arena {
 void arena_init(struct arena *arena, size_t max_bytes);
 
 /*
- * `size` bytes, valid until arena_reset or arena_free. NULL where the maximum would be exceeded
- * or the system has no memory. A size of 0 gives a valid pointer.
+ * Allocates `size` bytes, valid until arena_reset or arena_free. NULL where the maximum would be
+ * exceeded or the system is out of memory. A size of 0 gives a valid pointer.
  */
 void *arena_alloc(struct arena *arena, size_t size);
 
-/* Ends everything allocated. One small chunk is kept for the next job, the rest is freed. */
+/* Frees everything allocated, but keeps one small chunk for the next job. */
 void arena_reset(struct arena *arena);
 
 /* Frees everything; the arena is empty and usable again. */

@@ -15,13 +15,13 @@ typedef int64_t deadline_ms; /* a point on the monotonic clock, or DEADLINE_NEVE
 /* Milliseconds since some fixed point in the past (CLOCK_MONOTONIC). */
 int64_t clock_now_ms(void);
 
-/* The same in microseconds, to tell how long something took. */
+/* The same clock in microseconds, for measuring durations. */
 int64_t clock_now_us(void);
 
-/* The deadline `timeout_ms` from now. */
+/* The deadline `timeout_ms` from now; DEADLINE_NEVER where the sum would overflow. */
 deadline_ms clock_deadline(int64_t timeout_ms);
 
-/* Milliseconds left until the deadline: 0 where it has passed, at most INT_MAX (for poll). */
+/* Milliseconds until the deadline: 0 once it has passed, at most INT_MAX (for poll). */
 int clock_left_ms(deadline_ms deadline);
 
 /* Sleeps until the deadline. Blocks. */

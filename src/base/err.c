@@ -4,25 +4,27 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A text may quote a peer's bytes: none of them may start a line of its own in the log. */
+#include "base/text.h"
+#include "base/utf8.h"
+
+/* A text may quote a peer's bytes, which must not be able to start a line in the log. */
 static void flatten(char *text)
 {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len;) {
+        size_t odd = utf8_control((slice){ text + i, len - i });
+        memset(text + i, '?', odd);
+        i += odd > 0 ? odd : 1;
+    }
 }
 
-/* Ends the text that vsnprintf left `used` bytes long with ": tail", cut where it is too long. */
-static void append_tail(struct err *err, int used, const char *tail)
+/* Sets the text to "<format>: <tail>", cut where it is too long. */
+static void set_with_tail(struct err *err, const char *format, va_list args, const char *tail)
 {
-    size_t at = used < 0 ? 0 : (size_t)used;
-    if (at + 2 >= sizeof err->text)
-        return;
-    size_t room = sizeof err->text - at - 3;
-    size_t len = strnlen(tail, room);
-    memcpy(err->text + at, ": ", 2);
-    memcpy(err->text + at + 2, tail, len);
-    err->text[at + 2 + len] = '\0';
+    struct text text = TEXT_OVER(err->text);
+    text_add_args(&text, format, args);
+    text_add(&text, ": %s", tail);
+    flatten(err->text);
 }
 
 int err_set(struct err *err, int code, const char *format, ...)
@@ -35,6 +37,7 @@ int err_set(struct err *err, int code, const char *format, ...)
     va_end(args);
     flatten(err->text);
     err->code = code;
+    err->is_logged = false;
     return code;
 }
 
@@ -44,10 +47,8 @@ int err_wrap(struct err *err, const char *format, ...)
     memcpy(inner, err->text, sizeof inner);
     va_list args;
     va_start(args, format);
-    int used = vsnprintf(err->text, sizeof err->text, format, args);
+    set_with_tail(err, format, args, inner);
     va_end(args);
-    append_tail(err, used, inner);
-    flatten(err->text);
     return err->code;
 }
 
@@ -57,11 +58,10 @@ int err_system(struct err *err, int code, int errnum, const char *format, ...)
         return code;
     va_list args;
     va_start(args, format);
-    int used = vsnprintf(err->text, sizeof err->text, format, args);
+    /* strerror is thread-safe here: in musl and glibc the texts of known errors are constants. */
+    set_with_tail(err, format, args, strerror(errnum));
     va_end(args);
-    /* strerror is safe here: musl's and glibc's texts of known errors are constants. */
-    append_tail(err, used, strerror(errnum));
-    flatten(err->text);
     err->code = code;
+    err->is_logged = false;
     return code;
 }

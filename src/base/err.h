@@ -13,24 +13,27 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#define ERR_TEXT_BYTES 384 /* longer texts are cut at the end, always NUL-terminated */
+#include <stdbool.h>
+
+#define ERR_TEXT_BYTES 384 /* longer texts are cut at the end; always NUL-terminated */
 
 /* What the caller does next. */
 enum err_code {
-    ERR_RETRY = -1,     /* passing trouble (connect, reset, cut off): again later, with backoff */
-    ERR_STALE = -2,     /* a kept-alive connection had been closed: again at once, on a new one */
-    ERR_PEER = -3,      /* the peer broke its protocol; the connection is of no further use */
-    ERR_TRUST = -4,     /* the peer could not prove who it is: nothing was or may be sent to it */
-    ERR_LIMIT = -5,     /* a named limit was exceeded: fail this job or this answer */
-    ERR_INPUT = -6,     /* the bytes or the value given are not valid: fail this job */
-    ERR_CANCELLED = -7, /* woken up by a shutdown or a stop: leave */
+    ERR_RETRY = -1,     /* transient (connect, reset, cut off): retry later, with backoff */
+    ERR_STALE = -2,     /* a kept-alive connection had been closed: retry at once on a new one */
+    ERR_PEER = -3,      /* the peer violated its protocol, or refused: do not retry */
+    ERR_TRUST = -4,     /* the peer could not prove its identity: send nothing to it */
+    ERR_LIMIT = -5,     /* a named limit was exceeded: fail this job or this response */
+    ERR_INPUT = -6,     /* the bytes or the value given are invalid: fail this job */
+    ERR_CANCELLED = -7, /* a shutdown or a stop: return */
     ERR_CONFIG = -8,    /* a flag or variable cannot be used: exit */
-    ERR_MEMORY = -9,    /* the system gave no memory: fail this job */
-    ERR_TIMEOUT = -10,  /* the deadline passed; otherwise as ERR_RETRY */
+    ERR_MEMORY = -9,    /* out of memory: fail this job */
+    ERR_TIMEOUT = -10,  /* the deadline has passed; otherwise as ERR_RETRY */
 };
 
 struct err {
-    int code; /* 0, or an enum err_code */
+    int code;       /* 0, or an enum err_code */
+    bool is_logged; /* whoever found it has written it to the log: once is enough */
     char text[ERR_TEXT_BYTES];
 };
 
@@ -41,7 +44,7 @@ int err_set(struct err *err, int code, const char *format, ...)
 /* Puts "<context>: " before the text; code stays. Returns err->code. err may not be NULL. */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Same as err_set, with ": " and the text of the system error `errnum` at the end. */
+/* As err_set, with ": " and the text of the system error `errnum` at the end. */
 int err_system(struct err *err, int code, int errnum, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -29,7 +29,7 @@ void flag_init(struct flag *flag)
 {
     pthread_mutex_init(&flag->lock, NULL);
     flag_cond_init(&flag->raised_cond);
-    flag->linked = NULL;
+    flag->attached = NULL;
     atomic_init(&flag->raised, false);
 }
 
@@ -38,18 +38,20 @@ void flag_raise(struct flag *flag)
     pthread_mutex_lock(&flag->lock);
     atomic_store_explicit(&flag->raised, true, memory_order_release);
     pthread_cond_broadcast(&flag->raised_cond);
-    if (flag->linked != NULL)
-        wake_signal(flag->linked);
+    if (flag->attached != NULL)
+        wake_signal(flag->attached);
     pthread_mutex_unlock(&flag->lock);
 }
 
-void flag_link(struct flag *flag, const struct wake *wake)
+const struct wake *flag_link(struct flag *flag, const struct wake *wake)
 {
     pthread_mutex_lock(&flag->lock);
-    flag->linked = wake;
+    const struct wake *before = flag->attached;
+    flag->attached = wake;
     if (wake != NULL && flag_is_raised(flag))
         wake_signal(wake);
     pthread_mutex_unlock(&flag->lock);
+    return before;
 }
 
 bool flag_wait(struct flag *flag, deadline_ms deadline)
@@ -74,14 +76,14 @@ void wake_signal(const struct wake *wake)
 {
     const uint64_t one = 1;
     ssize_t written = write(wake->fd, &one, sizeof one);
-    (void)written; /* fails only when the counter is full, and then it is readable too */
+    (void)written; /* fails only when the counter is full, and then it is readable as well */
 }
 
 void wake_lower(const struct wake *wake)
 {
     uint64_t count;
     ssize_t got = read(wake->fd, &count, sizeof count);
-    (void)got; /* fails where it is not signalled, which is what was asked for */
+    (void)got; /* fails only where it is not signalled, which is the goal */
 }
 
 void wake_free(struct wake *wake)

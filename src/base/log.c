@@ -1,37 +1,40 @@
 #include "base/log.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/escape.h"
+#include "base/err.h"
+#include "base/log_output.h"
+#include "base/utf8.h"
+#include "base/utf8_escape.h"
 
 static const char level_names[][7] = { "NOTSET", "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
 #define LEVEL_COUNT (sizeof level_names / sizeof level_names[0])
 
 static enum log_level log_threshold = LOG_DEBUG;
 static bool log_json;
-static slice log_secret;
+static slice log_secrets[LOG_SECRETS_MAX];
+static size_t log_secret_count;
+static log_listener *log_to;
 
-/*
- * A line is put together on its thread's stack and leaves in one write, which a pipe takes as a
- * whole up to PIPE_BUF bytes: nobody waits for anybody. A longer one leaves in pieces, with the lock
- * for itself; the others share it.
- */
+/* Secrets that jobs bring along, the latest first; each slice's bytes are its own, and stay. */
+static pthread_rwlock_t log_job_lock = PTHREAD_RWLOCK_INITIALIZER;
+static slice log_job_secrets[LOG_JOB_SECRETS_MAX];
+static atomic_size_t log_job_secret_count; /* grows only; read without the lock */
+
+/* A line in the making: built on the thread's stack, and again in memory if that is too small. */
 struct line {
+    char *bytes;
+    size_t size; /* of bytes; what does not fit is only counted */
     size_t len;
-    bool in_pieces;
-    bool is_cut; /* it did not fit, and may not leave in pieces */
-    char bytes[PIPE_BUF];
 };
 
-static pthread_rwlock_t lines_lock = PTHREAD_RWLOCK_INITIALIZER;
+#define LINE_BYTES 2048 /* on the stack */
 
 void log_init(enum log_level threshold, bool json_lines)
 {
@@ -39,23 +42,101 @@ void log_init(enum log_level threshold, bool json_lines)
     log_json = json_lines;
 }
 
-void log_hide(slice secret)
+bool log_add_secret(slice secret)
 {
-    if (secret.len >= 8)
-        log_secret = secret;
+    if (secret.len < LOG_SECRET_MIN_BYTES || log_secret_count == LOG_SECRETS_MAX)
+        return false;
+    size_t at = log_secret_count++; /* the longest first: one may be the start of another */
+    for (; at > 0 && log_secrets[at - 1].len < secret.len; at--)
+        log_secrets[at] = log_secrets[at - 1];
+    log_secrets[at] = secret;
+    return true;
+}
+
+/* Where it is in the list; the end of the list if it is not. Under the lock. */
+static size_t find_job_secret(slice secret)
+{
+    size_t count = atomic_load(&log_job_secret_count), at = 0;
+    while (at < count && !slice_equal(log_job_secrets[at], secret))
+        at++;
+    return at;
+}
+
+/* Makes it the first one; a full list loses its last. Under the lock, for writing. */
+static void put_job_secret_first(slice secret)
+{
+    size_t count = atomic_load(&log_job_secret_count), at = find_job_secret(secret);
+    slice kept = at < count ? log_job_secrets[at] : (slice){ 0 };
+    if (at == count) {
+        char *copy = malloc(secret.len);
+        if (copy == NULL)
+            return;
+        kept = (slice){ memcpy(copy, secret.ptr, secret.len), secret.len };
+        if (count == LOG_JOB_SECRETS_MAX)
+            free((void *)(uintptr_t)log_job_secrets[at = count - 1].ptr);
+        else
+            atomic_store(&log_job_secret_count, count + 1);
+    }
+    memmove(log_job_secrets + 1, log_job_secrets, at * sizeof *log_job_secrets);
+    log_job_secrets[0] = kept;
+}
+
+void log_add_job_secret(slice secret)
+{
+    if (secret.len < LOG_SECRET_MIN_BYTES)
+        return;
+    pthread_rwlock_wrlock(&log_job_lock);
+    put_job_secret_first(secret);
+    pthread_rwlock_unlock(&log_job_lock);
+}
+
+void log_set_listener(log_listener *listener)
+{
+    log_to = listener;
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
+}
+
+static bool holds_any(slice text, const slice *secrets, size_t count)
+{
+    for (size_t i = 0; text.len > 0 && i < count; i++)
+        if (memmem(text.ptr, text.len, secrets[i].ptr, secrets[i].len) != NULL)
+            return true;
+    return false;
 }
 
 static bool holds_secret(slice text)
 {
-    return log_secret.len > 0 && memmem(text.ptr, text.len, log_secret.ptr, log_secret.len) != NULL;
+    if (holds_any(text, log_secrets, log_secret_count))
+        return true;
+    if (atomic_load(&log_job_secret_count) == 0)
+        return false;
+    pthread_rwlock_rdlock(&log_job_lock);
+    bool holds = holds_any(text, log_job_secrets, atomic_load(&log_job_secret_count));
+    pthread_rwlock_unlock(&log_job_lock);
+    return holds;
+}
+
+static void mask_all(char *text, size_t len, const slice *secrets, size_t count)
+{
+    for (size_t i = 0; len > 0 && i < count; i++) {
+        char *at = text, *end = text + len;
+        while ((at = memmem(at, (size_t)(end - at), secrets[i].ptr, secrets[i].len)) != NULL)
+            memset(at, '*', secrets[i].len);
+    }
 }
 
 void log_mask(char *text, size_t len)
 {
-    while (holds_secret((slice){ text, len })) {
-        char *at = memmem(text, len, log_secret.ptr, log_secret.len);
-        memset(at, '*', log_secret.len);
-    }
+    mask_all(text, len, log_secrets, log_secret_count);
+    if (atomic_load(&log_job_secret_count) == 0)
+        return;
+    pthread_rwlock_rdlock(&log_job_lock);
+    mask_all(text, len, log_job_secrets, atomic_load(&log_job_secret_count));
+    pthread_rwlock_unlock(&log_job_lock);
 }
 
 bool log_enabled(enum log_level level)
@@ -75,38 +156,14 @@ bool log_parse_level(slice text, enum log_level *level)
     return false;
 }
 
-/* --- putting a line together --- */
-
-static void line_flush(struct line *line)
-{
-    for (size_t done = 0; done < line->len;) {
-        ssize_t count = write(STDOUT_FILENO, line->bytes + done, line->len - done);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            break; /* nobody reads the log any more: not a reason to stop working */
-        done += (size_t)count;
-    }
-    line->len = 0;
-}
+/* --- building a line ------------------------------------------------------------------------ */
 
 static void line_add(struct line *line, const char *bytes, size_t count)
 {
-    while (count > 0) {
-        size_t room = sizeof line->bytes - line->len;
-        size_t part = count < room ? count : room;
-        memcpy(line->bytes + line->len, bytes, part);
-        line->len += part;
-        bytes += part;
-        count -= part;
-        if (count == 0)
-            return;
-        if (!line->in_pieces) {
-            line->is_cut = true;
-            return;
-        }
-        line_flush(line);
-    }
+    size_t room = line->len < line->size ? line->size - line->len : 0;
+    if (count > 0 && room > 0)
+        memcpy(line->bytes + line->len, bytes, count < room ? count : room);
+    line->len += count;
 }
 
 static void line_add_text(struct line *line, const char *text)
@@ -114,27 +171,48 @@ static void line_add_text(struct line *line, const char *text)
     line_add(line, text, strlen(text));
 }
 
-/* Plain lines: a job id may hold no line break at all, a message may (tracebacks do). */
+/*
+ * For plain lines. Control characters, U+2028, U+2029 and what is not UTF-8 become question marks.
+ * A message may hold line breaks (tracebacks do), a job id may not; what follows one begins as no
+ * line of the log does.
+ */
 static void line_add_printable(struct line *line, slice text, bool keep_newlines)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        bool plain = (c >= 0x20 && c != 0x7f) || c == '\t' || (keep_newlines && c == '\n');
-        line_add(line, plain ? text.ptr + i : "?", 1);
+    for (size_t i = 0; i < text.len;) {
+        slice rest = slice_skip(text, i);
+        size_t count = utf8_sequence(rest.ptr, rest.len), odd = utf8_control(rest);
+        if (keep_newlines && rest.ptr[0] == '\n')
+            line_add_text(line, "\n       | ");
+        else if (count == 0 || (odd > 0 && rest.ptr[0] != '\t'))
+            line_add_text(line, "?");
+        else
+            line_add(line, rest.ptr, count);
+        i += odd > 0 ? odd : count > 0 ? count : 1;
     }
 }
 
-/* How many bytes there are before the first that is no plain ASCII: in most lines, all of them. */
+/* The bytes before the first that needs an escape or is not ASCII: in most lines, all of them. */
 static size_t plain_prefix(slice text)
 {
-    size_t i = escape_plain_prefix(text.ptr, text.len);
+    size_t i = utf8_escape_plain_prefix(text.ptr, text.len);
     for (size_t at = 0; at < i; at++)
         if ((unsigned char)text.ptr[at] >= 0x80)
             return at;
     return i;
 }
 
-/* What is not UTF-8 would make the whole line unreadable to whoever parses it. */
+/* A character of two or three bytes that some readers of logs take for a line's end. */
+static void line_add_code_point(struct line *line, const char *bytes, size_t count)
+{
+    char escaped[ESCAPE_MAX_BYTES + 1];
+    unsigned code = count == 2 ? bytes[0] & 0x1f : bytes[0] & 0x0f;
+    for (size_t i = 1; i < count; i++)
+        code = code << 6 | (bytes[i] & 0x3f);
+    snprintf(escaped, sizeof escaped, "\\u%04x", code);
+    line_add_text(line, escaped);
+}
+
+/* Invalid UTF-8 is replaced: it would make the whole line unreadable to a JSON parser. */
 static void line_add_escaped(struct line *line, slice text)
 {
     for (size_t i = 0; i < text.len;) {
@@ -149,9 +227,14 @@ static void line_add_escaped(struct line *line, slice text)
             i++;
             continue;
         }
+        if (count > 1 && utf8_control((slice){ text.ptr + i, count }) > 0) {
+            line_add_code_point(line, text.ptr + i, count);
+            i += count;
+            continue;
+        }
         char escaped[ESCAPE_MAX_BYTES];
         size_t taken;
-        size_t len = escape_json(escaped, sizeof escaped, text.ptr + i, count, &taken);
+        size_t len = utf8_escape_json(escaped, sizeof escaped, text.ptr + i, count, &taken);
         line_add(line, escaped, len);
         i += count;
     }
@@ -165,18 +248,13 @@ static void line_add_message(struct line *line, slice text)
         line_add_printable(line, text, true);
 }
 
-/* --- cutting the middle out of long messages, counted in characters --- */
-
-static bool starts_character(char c)
-{
-    return ((unsigned char)c & 0xc0) != 0x80;
-}
+/* --- cutting the middle out of long messages, counted in characters --------------------------- */
 
 static size_t count_characters(slice text)
 {
     size_t count = 0;
     for (size_t i = 0; i < text.len; i++)
-        count += starts_character(text.ptr[i]);
+        count += utf8_starts(text.ptr[i]);
     return count;
 }
 
@@ -185,7 +263,7 @@ static size_t offset_of_character(slice text, size_t count)
 {
     size_t i = 0;
     for (size_t seen = 0; i < text.len; i++)
-        if (starts_character(text.ptr[i]) && seen++ == count)
+        if (utf8_starts(text.ptr[i]) && seen++ == count)
             break;
     return i;
 }
@@ -223,7 +301,7 @@ static void line_add_plain(struct line *line, enum log_level level, slice job_id
         line_add_printable(line, job_id, false);
         line_add_text(line, " | ");
     }
-    line_add_cut_message(line, prefix, message);
+    line_add_cut_message(line, prefix, slice_trim_end(message, '\n'));
 }
 
 static void line_add_json(struct line *line, enum log_level level, slice job_id, slice prefix,
@@ -250,19 +328,22 @@ static slice batch_prefix(const struct log_tag *tag, char buffer[BATCH_PREFIX_BY
 {
     if (tag == NULL || tag->batch_id.len == 0)
         return (slice){ 0 };
-    int len = tag->batch_id.len < 128 ? (int)tag->batch_id.len : 128;
-    snprintf(buffer, BATCH_PREFIX_BYTES, "[batchId=%.*s] ", len, tag->batch_id.ptr);
+    slice id = utf8_head(tag->batch_id, 128);
+    snprintf(buffer, BATCH_PREFIX_BYTES, "[batchId=%.*s] ", (int)id.len, id.ptr);
+    for (char *at = buffer; !log_json && *at != '\0'; at++)
+        if (*at == '\n') /* a message may hold one, but this is the platform's text */
+            *at = '?';
     return slice_from(buffer);
 }
 
-struct message {
+struct log_message {
     enum log_level level;
     slice job_id;
     slice prefix;
     slice text;
 };
 
-static void put_line(struct line *line, const struct message *message)
+static void put_line(struct line *line, const struct log_message *message)
 {
     if (log_json)
         line_add_json(line, message->level, message->job_id, message->prefix, message->text);
@@ -273,24 +354,50 @@ static void put_line(struct line *line, const struct message *message)
 
 static void write_line(enum log_level level, const struct log_tag *tag, slice text)
 {
-    char batch[BATCH_PREFIX_BYTES];
-    const struct message message = { level, tag != NULL ? tag->job_id : (slice){ 0 },
-                                     batch_prefix(tag, batch), text };
-    struct line line;
-    line.len = 0;
-    line.in_pieces = line.is_cut = false;
+    char batch[BATCH_PREFIX_BYTES], small[LINE_BYTES];
+    const struct log_message message = { level, tag != NULL ? tag->job_id : (slice){ 0 },
+                                         batch_prefix(tag, batch), text };
+    struct line line = { .bytes = small, .size = sizeof small };
     put_line(&line, &message);
-    if (!line.is_cut) {
-        pthread_rwlock_rdlock(&lines_lock);
-        line_flush(&line);
-    } else {
-        pthread_rwlock_wrlock(&lines_lock);
-        line.len = 0;
-        line.in_pieces = true;
+    char *large = line.len > sizeof small ? malloc(line.len) : NULL;
+    if (large != NULL) {
+        line = (struct line){ .bytes = large, .size = line.len };
         put_line(&line, &message);
-        line_flush(&line);
+    } else if (line.len > sizeof small) {
+        line.len = sizeof small;        /* no memory: cut */
+        small[sizeof small - 1] = '\n'; // cppcheck-suppress unreadVariable; line.bytes
     }
-    pthread_rwlock_unlock(&lines_lock);
+    log_output_put((slice){ line.bytes, line.len });
+    free(large);
+}
+
+/* A log_output_note. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the line is written through it
+static size_t put_dropped(char *to, size_t size, size_t lines)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%zu lines dropped: the reader of the log did not keep up.", lines);
+    const struct log_message message = { .level = LOG_WARN, .text = slice_from(text) };
+    struct line line = { .bytes = to, .size = size };
+    put_line(&line, &message);
+    return line.len < size ? line.len : size;
+}
+
+void log_start_writer(void)
+{
+    struct err err;
+    if (log_output_start(put_dropped, &err) != 0)
+        log_write(LOG_WARN, NULL, "%s for the log: it may hold up jobs.", err.text);
+}
+
+bool log_flush(int64_t timeout_ms)
+{
+    return log_output_flush(clock_deadline(timeout_ms));
+}
+
+void log_banner(slice line)
+{
+    log_output_put(line);
 }
 
 void log_text(enum log_level level, const struct log_tag *tag, slice message)
@@ -303,9 +410,11 @@ void log_text(enum log_level level, const struct log_tag *tag, slice message)
         log_mask(masked, message.len);
         message.ptr = masked;
     } else if (holds_secret(message)) {
-        message = SLICE_LITERAL("(a message that held the API key, and there was no memory)");
+        message = SLICE_LITERAL("(a message with a secret in it: not enough memory to mask it)");
     }
     write_line(level, tag, message);
+    if (log_to != NULL && tag != NULL && tag->job_id.len > 0)
+        log_to(level, tag->job_id, message);
     free(masked);
 }
 
@@ -337,8 +446,8 @@ void log_write(enum log_level level, const struct log_tag *tag, const char *form
     va_end(args);
 }
 
-/* FNV-1a without digits: ports, counters and times must not make every message look new. */
-static uint64_t digest_of(const char *text)
+/* FNV-1a over all but digits: ports, counters and times must not make every message new. */
+static uint64_t hash_text(const char *text)
 {
     uint64_t digest = UINT64_C(0xcbf29ce484222325);
     for (; *text != '\0'; text++)
@@ -355,14 +464,14 @@ void log_write_repeated(struct log_repeat *repeat, enum log_level level, const s
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    uint64_t digest = digest_of(text);
+    uint64_t digest = hash_text(text);
     int64_t now_ms = clock_now_ms();
     if (digest == repeat->digest && now_ms - repeat->written_ms < LOG_REPEAT_MS) {
         repeat->suppressed++;
         return;
     }
     if (digest == repeat->digest && repeat->suppressed > 0)
-        log_write(level, tag, "%s (and %u times more since the last such line)", text,
+        log_write(level, tag, "%s (repeated %u more times since this was last logged)", text,
                   repeat->suppressed);
     else
         log_write(level, tag, "%s", text);

@@ -1,13 +1,17 @@
 /*
- * base/log.h - the worker's log: one line a message on standard output.
+ * base/log.h - the worker's log: one line per message on standard output.
  *
- * Locally "LEVEL  | job id | message"; as JSON lines {"requestId", "message", "level"} where the
- * platform collects them (source: the Python SDK's logger). A message of more than
- * LOG_MESSAGE_MAX_CHARS characters loses its middle, with a note of how much. Control characters
- * are escaped or replaced, so that nobody's bytes can forge a line.
+ * Plain lines are "LEVEL  | job id | message"; JSON lines, for the platform, are
+ * {"requestId", "message", "level"} (source: the Python SDK's logger). A message of more than
+ * LOG_MESSAGE_MAX_CHARS characters loses its middle, with a note of how much. No quoted bytes can
+ * forge a line: control characters (C0, DEL, C1 from U+0080 to U+009F), U+2028 and U+2029 are
+ * escaped in JSON lines and question marks in plain ones, where a line break within a message is
+ * followed by "       | ", as which no line begins.
  *
- * log_init is called once, before there are threads; everything else from any thread. A call
- * blocks as long as standard output does and never fails.
+ * log_init, log_add_secret, log_set_listener and log_start_writer are called before there are other
+ * threads that log; everything else may be called from any thread. No call fails. A call blocks
+ * while standard output does until log_start_writer has been called, and never after that
+ * (base/log_output.h).
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -21,7 +25,7 @@
 #define LOG_MESSAGE_MAX_CHARS 4096 /* the SDK's limit; counted in characters, not bytes */
 
 enum log_level {
-    LOG_NOTSET, /* as a threshold: nothing is logged at all */
+    LOG_NOTSET, /* as a threshold: nothing is logged */
     LOG_TRACE,
     LOG_DEBUG,
     LOG_INFO,
@@ -29,43 +33,77 @@ enum log_level {
     LOG_ERROR,
 };
 
-/* The job a message is about; linked for the duration of one call. Both may be empty. */
+/* The job a message is about; used only during the call. Both may be empty. */
 struct log_tag {
     slice job_id;
     slice batch_id; /* prefixes the message as "[batchId=...] " */
 };
 
-/* Sets the threshold and the form of lines. Before the first call: DEBUG, plain. */
+/* Sets the threshold and the form of lines; until then they are DEBUG and plain. */
 void log_init(enum log_level threshold, bool json_lines);
 
 /*
- * Sets what must not be in any line: messages have it replaced, whoever they quote. Linked. Too
- * short a secret (under 8 bytes) is not looked for: it would be found everywhere. Called once,
- * before there are threads.
+ * From here on a thread of the log's own writes the lines, and a reader that stands still holds up
+ * nobody: up to LIMIT_LOG_QUEUE_BYTES wait, lines beyond that are dropped and counted, and the log
+ * says how many.
  */
-void log_hide(slice secret);
+void log_start_writer(void);
 
-/* Replaces the secret in a text by as many asterisks; for texts that go elsewhere than the log. */
+/* Waits until all lines have been written; false where that takes longer. Async-signal-safe. */
+bool log_flush(int64_t timeout_ms);
+
+/* Writes bytes that are not a message: the line with which the worker greets. */
+void log_banner(slice line);
+
+#define LOG_SECRETS_MAX 16
+#define LOG_SECRET_MIN_BYTES 6 /* a shorter one would match everywhere, and is ignored */
+
+/*
+ * Adds a secret (a key, a password) that is replaced by asterisks in every message. Not copied: it
+ * must outlive the process's last message. False where it is ignored: it is too short, or there are
+ * LOG_SECRETS_MAX already.
+ */
+bool log_add_secret(slice secret);
+
+#define LOG_JOB_SECRETS_MAX 256
+
+/*
+ * The same for a secret that a job brings along; any thread, at any time. Copied. It is masked
+ * until LOG_JOB_SECRETS_MAX others have been added: programs may print it after their job.
+ */
+void log_add_job_secret(slice secret);
+
+/* Replaces the secrets in a text by asterisks, in place: for errors that a client will read. */
 void log_mask(char *text, size_t len);
 
-/* True where a message of that level would be written. */
+/*
+ * Sets a function that also gets every message with a job's id, secrets already masked, on the
+ * thread that logs it. It may not log. The slices are valid during the call.
+ */
+typedef void log_listener(enum log_level level, slice job_id, slice message);
+void log_set_listener(log_listener *listener);
+
+/* The name of a level, as it stands in log lines. */
+const char *log_level_name(enum log_level level);
+
+/* True if a message of that level would be written. */
 bool log_enabled(enum log_level level);
 
-/* A level from its name (any case) or number 0 to 5. False where it is neither. */
+/* Reads a level from its name (in any case) or number, 0 to 5. False for anything else. */
 bool log_parse_level(slice text, enum log_level *level);
 
-/* Writes a message. tag may be NULL. */
+/* Writes a formatted message. tag may be NULL. */
 void log_write(enum log_level level, const struct log_tag *tag, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void log_format(enum log_level level, const struct log_tag *tag, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
-/* Writes a message of any length without formatting it first. */
+/* Writes a message as it is, of any length. tag may be NULL. */
 void log_text(enum log_level level, const struct log_tag *tag, slice message);
 
 /*
- * Keeps a message that repeats from filling the log: the first is written, then the same one at
- * most once in LOG_REPEAT_MS, with how often it came. All zero is the start. One thread each.
+ * Keeps a repeating message from filling the log: the first is written, then the same text (digits
+ * aside) at most once in LOG_REPEAT_MS, with a count. Starts as all zero. Belongs to one thread.
  */
 #define LOG_REPEAT_MS 60000
 struct log_repeat {
@@ -76,7 +114,7 @@ struct log_repeat {
 void log_write_repeated(struct log_repeat *repeat, enum log_level level, const struct log_tag *tag,
                         const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Forgets the last message, after a success; the next failure is written again. */
+/* Forgets the last message, after a success: the next failure is written at once. */
 void log_repeat_reset(struct log_repeat *repeat);
 
 #endif

@@ -1,7 +1,6 @@
 #include "base/random.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -23,16 +22,37 @@ uint32_t random_u32(void)
     return value;
 }
 
+#define UUID_BYTES 16
+#define UUIDS_AHEAD 16 /* random_bytes gives so many at a time */
+
+/* Those of the thread's next UUIDs: one system call for several. */
+static _Thread_local struct {
+    uint8_t bytes[UUIDS_AHEAD][UUID_BYTES];
+    size_t left;
+} ahead;
+
+static uint8_t *next_uuid(void)
+{
+    if (ahead.left == 0) {
+        if (!random_bytes(ahead.bytes, sizeof ahead.bytes))
+            for (size_t i = 0; i < sizeof ahead.bytes; i++)
+                ahead.bytes[i / UUID_BYTES][i % UUID_BYTES] = (uint8_t)(random_u32() >> 13);
+        ahead.left = UUIDS_AHEAD;
+    }
+    return ahead.bytes[--ahead.left];
+}
+
 void random_uuid(char text[RANDOM_UUID_BYTES])
 {
-    uint8_t b[16];
-    if (!random_bytes(b, sizeof b))
-        for (size_t i = 0; i < sizeof b; i++)
-            b[i] = (uint8_t)(random_u32() >> 13);
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    snprintf(text, RANDOM_UUID_BYTES,
-             "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-             b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-             b[15]);
+    static const char digits[] = "0123456789abcdef";
+    uint8_t *bytes = next_uuid();
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40);
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80);
+    for (size_t i = 0; i < UUID_BYTES; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = digits[bytes[i] >> 4];
+        *text++ = digits[bytes[i] & 15];
+    }
+    *text = '\0';
 }

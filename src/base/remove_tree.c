@@ -1,4 +1,4 @@
-#include "base/tree.h"
+#include "base/remove_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,15 +9,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TREE_DEPTH 32    /* folders open at the same time; what is deeper is moved up first */
-#define TREE_PASSES 1000 /* over one folder into which others still write */
+#define TREE_DEPTH 32    /* folders open at the same time; deeper ones are moved up first */
+#define TREE_PASSES 1000 /* over one folder, while other processes still write to it */
 #define TREE_OPEN (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* One removal. */
 struct removal {
     int root;       /* the folder to be removed */
     unsigned moved; /* folders moved up into it so far */
-    int errnum;     /* the first reason why something was left; 0 for none */
+    int errnum;     /* why the first entry could not be removed; 0: none failed */
 };
 
 static void note(struct removal *removal, int errnum)
@@ -26,7 +26,7 @@ static void note(struct removal *removal, int errnum)
         removal->errnum = errnum;
 }
 
-/* Opens a folder its owner has shut, by a descriptor, so that no link can take its place. */
+/* Opens a folder whose owner lacks access; by descriptor, so that no link can take its place. */
 static int open_shut(int parent, const char *name)
 {
     char path[32];
@@ -54,7 +54,7 @@ static int open_folder(int parent, const char *name)
 /* NOLINTBEGIN(misc-no-recursion): at most TREE_DEPTH deep */
 static bool remove_entry(struct removal *removal, int parent, const char *name, unsigned depth);
 
-/* One pass over the entries. True where something went away. Closes fd. */
+/* One pass over the entries. True if any was removed. Closes fd. */
 static bool remove_entries(struct removal *removal, int fd, unsigned depth)
 {
     bool progress = false;
@@ -71,7 +71,7 @@ static bool remove_entries(struct removal *removal, int fd, unsigned depth)
     return progress;
 }
 
-/* Empties a folder and removes it. True where something went away. */
+/* Empties a folder and removes it. True if anything was removed. */
 static bool remove_folder(struct removal *removal, int parent, const char *name, unsigned depth)
 {
     bool progress = false;
@@ -97,7 +97,7 @@ static bool remove_folder(struct removal *removal, int parent, const char *name,
 static bool move_up(struct removal *removal, int parent, const char *name)
 {
     char moved[32];
-    int fd = open_folder(parent, name); /* to be moved it must be its owner's to write */
+    int fd = open_folder(parent, name); /* makes it writable: moving changes its ".." entry */
     if (fd >= 0)
         close(fd);
     snprintf(moved, sizeof moved, ".removed-%u", removal->moved++);
@@ -121,7 +121,7 @@ static bool remove_entry(struct removal *removal, int parent, const char *name, 
 
 /* NOLINTEND(misc-no-recursion) */
 
-int tree_remove(int parent, const char *name, struct err *err)
+int remove_tree(int parent, const char *name, struct err *err)
 {
     struct removal removal = { .root = -1 };
     remove_folder(&removal, parent, name, 0);

@@ -1,4 +1,4 @@
-#include "base/escape.h"
+#include "base/utf8_escape.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -7,8 +7,8 @@
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /*
- * True where some byte of the word is a control character, a quote or a backslash. The exact
- * "byte below n" trick needs bytes under 0x80, so high bytes are masked out of its answer.
+ * True if any byte of the word is a control character, a quote or a backslash. The test for bytes
+ * below n is only exact for bytes under 0x80, so others are masked out of it.
  */
 static bool word_needs_escape(uint64_t word)
 {
@@ -25,7 +25,7 @@ static bool byte_needs_escape(unsigned char c)
     return c < 0x20 || c == '"' || c == '\\';
 }
 
-size_t escape_plain_prefix(const char *from, size_t len)
+size_t utf8_escape_plain_prefix(const char *from, size_t len)
 {
     size_t i = 0;
     for (; i + 8 <= len; i += 8) {
@@ -56,12 +56,12 @@ static size_t escape_byte(char *to, unsigned char c)
     return 6;
 }
 
-size_t escape_json(char *to, size_t to_cap, const char *from, size_t from_len, size_t *taken)
+size_t utf8_escape_json(char *to, size_t to_cap, const char *from, size_t from_len, size_t *taken)
 {
     size_t in = 0, out = 0;
     while (in < from_len && out < to_cap) {
         size_t room = to_cap - out, left = from_len - in;
-        size_t plain = escape_plain_prefix(from + in, left < room ? left : room);
+        size_t plain = utf8_escape_plain_prefix(from + in, left < room ? left : room);
         memcpy(to + out, from + in, plain);
         in += plain;
         out += plain;

@@ -1,8 +1,14 @@
-/* The worker's version: the one place that names it. build.sh reads it from here too. */
+/*
+ * base/version.h - the worker's version, the only place that names it. Read by --version, --help,
+ * the log's first line, the User-Agent field, and by docker/image.sh, which takes the image's label
+ * from this line. What heartbeats and error objects call runpod_version is CONTRACT_VERSION: the
+ * version of the SDK whose contract is spoken (tests/CONTRACT.md).
+ */
 #ifndef BASE_VERSION_H
 #define BASE_VERSION_H
 
-#define WORKER_VERSION "0.1.0"
+#define WORKER_VERSION "0.2.0"
 #define WORKER_USER_AGENT "slim-worker/" WORKER_VERSION
+#define CONTRACT_VERSION "1.12.0" /* default of RP_CONTRACT_VERSION */
 
 #endif
