@@ -14,9 +14,7 @@ int base64_put(struct buf *out, slice bytes, struct err *err)
         char four[4];
         for (size_t k = 0; k < 4; k++)
             four[k] = k <= count ? letters[group >> (18 - 6 * k) & 63] : '=';
-        int rc = buf_add(out, four, 4, err);
-        if (rc != 0)
-            return rc;
+        buf_add(out, four, 4, NULL);
     }
-    return 0;
+    return buf_error(out, err);
 }

@@ -1,5 +1,5 @@
 /*
- * codec/base64.h - base64 (RFC 4648, section 4), written.
+ * codec/base64.h - writes base64 (RFC 4648, section 4).
  */
 #ifndef CODEC_BASE64_H
 #define CODEC_BASE64_H
@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/slice.h"
 
-/* Appends bytes as base64, padded, on one line: 4 bytes for each 3 or part of them. As buf_add. */
+/* Appends bytes as base64, padded, on one line. Errors as buf_add. */
 int base64_put(struct buf *out, slice bytes, struct err *err);
 
 #endif

@@ -1,12 +1,14 @@
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 
-#define NAME_CHAR (CHARS_TOKEN | CHARS_VISIBLE | CHARS_FIELD | CHARS_UNRESERVED | CHARS_HOST)
-#define MARK (CHARS_VISIBLE | CHARS_FIELD) /* visible, but no part of a token */
-#define TOKEN_MARK (CHARS_TOKEN | CHARS_VISIBLE | CHARS_FIELD)
+#define NAME_CHAR                                                                       \
+    (BYTE_CLASS_TOKEN | BYTE_CLASS_VISIBLE | BYTE_CLASS_FIELD | BYTE_CLASS_UNRESERVED | \
+     BYTE_CLASS_HOST)
+#define MARK (BYTE_CLASS_VISIBLE | BYTE_CLASS_FIELD) /* visible, but no part of a token */
+#define TOKEN_MARK (BYTE_CLASS_TOKEN | BYTE_CLASS_VISIBLE | BYTE_CLASS_FIELD)
 
-const uint8_t chars_table[256] = {
-    ['\t'] = CHARS_FIELD,
-    [' '] = CHARS_FIELD,
+const uint8_t byte_class_table[256] = {
+    ['\t'] = BYTE_CLASS_FIELD,
+    [' '] = BYTE_CLASS_FIELD,
     ['!'] = TOKEN_MARK,
     ['"'] = MARK,
     ['#' ... '\''] = TOKEN_MARK,
@@ -15,32 +17,32 @@ const uint8_t chars_table[256] = {
     [','] = MARK,
     ['-' ... '.'] = NAME_CHAR,
     ['/'] = MARK,
-    ['0' ... '9'] = NAME_CHAR | CHARS_HEX | CHARS_DIGIT,
+    ['0' ... '9'] = NAME_CHAR | BYTE_CLASS_HEX | BYTE_CLASS_DIGIT,
     [':' ... '@'] = MARK,
-    ['A' ... 'F'] = NAME_CHAR | CHARS_HEX | CHARS_ALPHA,
-    ['G' ... 'Z'] = NAME_CHAR | CHARS_ALPHA,
+    ['A' ... 'F'] = NAME_CHAR | BYTE_CLASS_HEX | BYTE_CLASS_ALPHA,
+    ['G' ... 'Z'] = NAME_CHAR | BYTE_CLASS_ALPHA,
     ['[' ... ']'] = MARK,
     ['^'] = TOKEN_MARK,
     ['_'] = NAME_CHAR,
     ['`'] = TOKEN_MARK,
-    ['a' ... 'f'] = NAME_CHAR | CHARS_HEX | CHARS_ALPHA,
-    ['g' ... 'z'] = NAME_CHAR | CHARS_ALPHA,
+    ['a' ... 'f'] = NAME_CHAR | BYTE_CLASS_HEX | BYTE_CLASS_ALPHA,
+    ['g' ... 'z'] = NAME_CHAR | BYTE_CLASS_ALPHA,
     ['{'] = MARK,
     ['|'] = TOKEN_MARK,
     ['}'] = MARK,
-    ['~'] = TOKEN_MARK | CHARS_UNRESERVED,
-    [0x80 ... 0xff] = CHARS_FIELD,
+    ['~'] = TOKEN_MARK | BYTE_CLASS_UNRESERVED,
+    [0x80 ... 0xff] = BYTE_CLASS_FIELD,
 };
 
-size_t chars_span(slice text, unsigned sets)
+size_t byte_class_span(slice text, unsigned sets)
 {
     size_t i = 0;
-    while (i < text.len && chars_in(text.ptr[i], sets))
+    while (i < text.len && byte_class_in(text.ptr[i], sets))
         i++;
     return i;
 }
 
-size_t chars_until(slice text, const char *ends)
+size_t byte_class_until(slice text, const char *ends)
 {
     size_t i = 0, count = strlen(ends);
     while (i < text.len && memchr(ends, text.ptr[i], count) == NULL)
@@ -48,9 +50,9 @@ size_t chars_until(slice text, const char *ends)
     return i;
 }
 
-bool chars_all(slice text, unsigned sets)
+bool byte_class_all(slice text, unsigned sets)
 {
-    return text.len > 0 && chars_span(text, sets) == text.len;
+    return text.len > 0 && byte_class_span(text, sets) == text.len;
 }
 
 static bool is_blank(char c)
@@ -58,7 +60,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-slice chars_trim(slice text)
+slice byte_class_trim(slice text)
 {
     while (text.len > 0 && is_blank(text.ptr[text.len - 1]))
         text.len--;
@@ -67,20 +69,30 @@ slice chars_trim(slice text)
     return text;
 }
 
-bool chars_next(slice *list, char separator, slice *element)
+bool byte_class_next(slice *list, char separator, slice *element)
 {
     if (list->len == 0)
         return false;
     const char *end = memchr(list->ptr, separator, list->len);
     size_t len = end == NULL ? list->len : (size_t)(end - list->ptr);
-    *element = chars_trim((slice){ list->ptr, len });
+    *element = byte_class_trim((slice){ list->ptr, len });
     *list = slice_skip(*list, end == NULL ? len : len + 1);
     return true;
 }
 
-bool chars_decimal(slice text, uint64_t max, uint64_t *value)
+bool byte_class_next_word(slice *text, const char *separators, slice *word)
 {
-    if (!chars_all(text, CHARS_DIGIT))
+    size_t count = strlen(separators);
+    while (text->len > 0 && memchr(separators, *text->ptr, count) != NULL)
+        *text = slice_skip(*text, 1);
+    *word = (slice){ text->ptr, byte_class_until(*text, separators) };
+    *text = slice_skip(*text, word->len);
+    return word->len > 0;
+}
+
+bool byte_class_decimal(slice text, uint64_t max, uint64_t *value)
+{
+    if (!byte_class_all(text, BYTE_CLASS_DIGIT))
         return false;
     uint64_t sum = 0;
     for (size_t i = 0; i < text.len; i++) {

@@ -1,9 +1,9 @@
 #include "codec/filename.h"
 
-#include "base/escape.h"
-#include "codec/chars.h"
+#include "base/utf8_escape.h"
+#include "codec/byte_class.h"
 
-#define EXTENSION_MAX_BYTES 16 /* a longer one is no extension but a name with a dot in it */
+#define EXTENSION_MAX_BYTES 16 /* what is longer is not an extension but a name with a dot */
 
 /* --- Content-Disposition ------------------------------------------------------------------- */
 
@@ -21,7 +21,7 @@ static bool put(struct name *name, char c)
     return true;
 }
 
-/* A quoted string at the start of *rest, which it is cut off. False where it does not end. */
+/* Cuts a quoted string off the start of *rest. False where it does not end. */
 static bool read_quoted(slice *rest, struct name *name)
 {
     size_t i = 1;
@@ -40,7 +40,7 @@ static bool read_quoted(slice *rest, struct name *name)
 /* Everything up to the next semicolon; with spaces in it, which RFC 9110 does not allow. */
 static bool read_plain(slice *rest, struct name *name)
 {
-    slice value = chars_trim((slice){ rest->ptr, chars_until(*rest, ";") });
+    slice value = byte_class_trim((slice){ rest->ptr, byte_class_until(*rest, ";") });
     for (size_t i = 0; i < value.len; i++)
         if (!put(name, value.ptr[i]))
             return false;
@@ -59,11 +59,11 @@ static bool put_decoded(struct name *name, slice text, bool latin1)
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
         if (c == '%') {
-            if (text.len - i < 3 || !chars_in(text.ptr[i + 1], CHARS_HEX) ||
-                !chars_in(text.ptr[i + 2], CHARS_HEX))
+            if (text.len - i < 3 || !byte_class_in(text.ptr[i + 1], BYTE_CLASS_HEX) ||
+                !byte_class_in(text.ptr[i + 2], BYTE_CLASS_HEX))
                 return false;
-            c = (unsigned char)(chars_hex_value(text.ptr[i + 1]) << 4 |
-                                chars_hex_value(text.ptr[i + 2]));
+            c = (unsigned char)(byte_class_hex_value(text.ptr[i + 1]) << 4 |
+                                byte_class_hex_value(text.ptr[i + 2]));
             i += 2;
         }
         if (!(latin1 ? put_latin1(name, c) : put(name, (char)c)))
@@ -75,12 +75,12 @@ static bool put_decoded(struct name *name, slice text, bool latin1)
 /* charset'language'percent-encoded text (RFC 8187, section 3.2). */
 static bool decode_extended(slice text, struct name *name)
 {
-    slice charset = { text.ptr, chars_until(text, "'") };
+    slice charset = { text.ptr, byte_class_until(text, "'") };
     slice rest = slice_skip(text, charset.len);
     if (rest.len == 0)
         return false;
     rest = slice_skip(rest, 1);
-    size_t language = chars_until(rest, "'");
+    size_t language = byte_class_until(rest, "'");
     if (language == rest.len)
         return false;
     bool latin1 = slice_is_nocase(charset, "iso-8859-1");
@@ -92,17 +92,17 @@ static bool decode_extended(slice text, struct name *name)
 /* The next "; key = value" of *rest. False at the end. *good: the value could be read. */
 static bool next_parameter(slice *rest, slice *key, struct name *value, bool *good)
 {
-    *rest = slice_skip(*rest, chars_until(*rest, ";"));
+    *rest = slice_skip(*rest, byte_class_until(*rest, ";"));
     if (rest->len == 0)
         return false;
     *rest = slice_skip(*rest, 1);
-    *key = chars_trim((slice){ rest->ptr, chars_until(*rest, "=;") });
-    *rest = slice_skip(*rest, chars_until(*rest, "=;"));
+    *key = byte_class_trim((slice){ rest->ptr, byte_class_until(*rest, "=;") });
+    *rest = slice_skip(*rest, byte_class_until(*rest, "=;"));
     value->len = 0;
     *good = rest->len > 0 && rest->ptr[0] == '=';
     if (!*good)
         return true;
-    *rest = chars_trim(slice_skip(*rest, 1));
+    *rest = byte_class_trim(slice_skip(*rest, 1));
     *good = rest->len > 0 && rest->ptr[0] == '"' ? read_quoted(rest, value)
                                                  : read_plain(rest, value);
     return true;
@@ -132,7 +132,7 @@ bool filename_in_disposition(slice value, char out[FILENAME_RAW_BYTES], size_t *
 /* NOLINTNEXTLINE(readability-non-const-parameter): it is written to through `name` */
 bool filename_in_target(slice target, char out[FILENAME_RAW_BYTES], size_t *len)
 {
-    slice path = { target.ptr, chars_until(target, "?#") };
+    slice path = { target.ptr, byte_class_until(target, "?#") };
     size_t start = path.len;
     while (start > 0 && path.ptr[start - 1] != '/')
         start--;
@@ -168,7 +168,7 @@ static slice trim_ends(slice name)
     return name;
 }
 
-/* Copies as much of name as fits whole into out[0..room), a character at a time. */
+/* Copies the characters of name that fit into out[0..room). */
 static size_t copy_safe(slice name, char *out, size_t room)
 {
     size_t used = 0;
@@ -188,7 +188,7 @@ static size_t copy_safe(slice name, char *out, size_t room)
     return used;
 }
 
-/* ".png" of "a.png": what must not be cut off. */
+/* ".png" of "a.png": kept when a name is cut. */
 static slice extension_of(slice name)
 {
     for (size_t i = 1; i <= EXTENSION_MAX_BYTES && i < name.len; i++)

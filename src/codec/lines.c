@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define ROOM_BYTES 4096 /* least that a read is worth */
+#define ROOM_BYTES 4096 /* the smallest read worth a system call */
 
 void lines_init(struct lines *lines, size_t max_bytes, const char *what)
 {
@@ -21,7 +21,7 @@ size_t lines_pending(const struct lines *lines)
     return lines->buf.len - lines->start;
 }
 
-/* Moves an unfinished line to the front: once in its life, since it starts there then. */
+/* Moves an unfinished line to the front. Happens at most once to each: it starts there then. */
 static void compact(struct lines *lines)
 {
     size_t pending = lines_pending(lines);
@@ -42,6 +42,8 @@ int lines_room(struct lines *lines, size_t *room, struct err *err)
     int rc = buf_reserve(buf, wanted > 0 ? wanted : 1, err);
     if (rc == 0)
         *room = buf->cap - buf->len;
+    else
+        buf->failed = 0; /* once what is here has been given out, there is room again */
     return rc;
 }
 
@@ -86,7 +88,7 @@ int lines_give(struct lines *lines, struct buf *to, struct err *err)
 {
     size_t pending = lines_pending(lines);
     slice rest = slice_skip(buf_slice(&lines->buf), lines->start);
-    to->len = 0;
+    buf_clear(to);
     int rc = buf_add_slice(to, rest, err);
     if (rc != 0)
         return rc;

@@ -1,4 +1,4 @@
-#include "codec/words.h"
+#include "codec/shell_words.h"
 
 #include <string.h>
 
@@ -42,7 +42,7 @@ static int add_escaped(struct cut *cut, struct err *err)
 }
 
 // NOLINTNEXTLINE(readability-non-const-parameter): written through cut.to
-int words_next(slice *rest, char *to, slice *word, struct err *err)
+int shell_words_next(slice *rest, char *to, slice *word, struct err *err)
 {
     if (rest->len == 0)
         return 0;

@@ -1,10 +1,10 @@
 /*
  * codec/sigv4.h - the texts of AWS Signature Version 4 for S3: what is hashed, what is signed, and
- * how a request carries the signature. The hashing and signing is its user's (job/s3.h).
+ * how a request carries the signature. Hashing and signing are done in api/s3.h.
  * Source: AWS, "Authenticating Requests (AWS Signature Version 4)", S3 API Reference.
  *
- * Pure. Functions that append leave the buffer as it was, or with a part more, when they fail: it
- * is of no use then. ERR_LIMIT, ERR_MEMORY as buf_add.
+ * Pure. ERR_LIMIT, ERR_MEMORY as buf_add: they stick to the buffer, whose content must not be used
+ * then. So several texts may be appended with a NULL err, and buf_error asked once at the end.
  */
 #ifndef CODEC_SIGV4_H
 #define CODEC_SIGV4_H
@@ -25,12 +25,12 @@ struct sigv4_pair {
     slice value;
 };
 
-/* A request as it is signed. */
+/* A request to be signed. */
 struct sigv4_request {
     const char *method;
-    slice path;                      /* encoded by sigv4_put_path, with the slash at its start */
+    slice path;                      /* as sigv4_put_path encodes it, with a slash at its start */
     slice query;                     /* as sigv4_put_query makes it; may be empty */
-    const struct sigv4_pair *fields; /* those that are signed: names in small letters, sorted */
+    const struct sigv4_pair *fields; /* the signed ones: names in lower case, sorted */
     size_t field_count;
     const char *payload; /* the body's SHA-256 in hexadecimal, or "UNSIGNED-PAYLOAD" */
 };
@@ -41,7 +41,7 @@ void sigv4_time(int64_t unix_s, char text[SIGV4_TIME_BYTES]);
 /* Appends a key percent-encoded, its slashes left as they are. */
 int sigv4_put_path(struct buf *out, slice key, struct err *err);
 
-/* Appends the pairs as a query without "?", sorted and encoded. At most SIGV4_PAIRS_MAX. */
+/* Appends the pairs as a query without "?", sorted and encoded. ERR_INPUT past SIGV4_PAIRS_MAX. */
 int sigv4_put_query(struct buf *out, const struct sigv4_pair *pairs, size_t count, struct err *err);
 
 /* Appends the canonical request, whose hash goes into the string to sign. */

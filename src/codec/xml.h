@@ -1,6 +1,6 @@
 /*
- * codec/xml.h - the little of XML that S3's answers need: the text of an element. No document is
- * checked, no entity expanded but the five that XML itself has. Pure.
+ * codec/xml.h - the little XML that S3's responses need: the text of an element. Documents are not
+ * validated; only XML's five predefined entities are decoded. Pure.
  */
 #ifndef CODEC_XML_H
 #define CODEC_XML_H
@@ -11,12 +11,12 @@
 #include "base/slice.h"
 
 /*
- * Appends the text of the first element of that name that holds nothing but text. False, with
- * nothing appended, where there is none, it is not closed, or out is full.
+ * Appends the text of the first element of that name that holds only text. False, with nothing
+ * appended, where no such element exists or out is full.
  */
 bool xml_text(slice document, const char *name, struct buf *out);
 
-/* Appends text with what would be markup escaped. Errors as buf_add. */
+/* Appends text with its markup characters escaped. Errors as buf_add. */
 int xml_put_text(struct buf *out, slice text, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
-#include "base/escape.h"
-#include "codec/json.h"
-#include "codec/json_scan.h"
+/* Validation: one pass, without recursion. */
+#include "base/utf8_escape.h"
+#include "json/json.h"
+#include "json/scan.h"
 
 struct check {
     const char *start, *at, *end;
@@ -11,7 +12,7 @@ struct check {
     struct err *err;
 };
 
-/* Sets the error: at c->at there should have been `expected`. */
+/* Sets the error: `expected` was expected at c->at. */
 static int fail(const struct check *c, const char *expected)
 {
     size_t offset = (size_t)(c->at - c->start);

@@ -1,5 +1,6 @@
-#include "codec/json.h"
-#include "codec/json_scan.h"
+/* The document view: jsmn's tokens, with links between siblings. */
+#include "json/json.h"
+#include "json/scan.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -11,7 +12,7 @@
 #include "jsmn.h"
 #pragma GCC diagnostic pop
 
-_Static_assert(sizeof(jsmntok_t) == 20, "DESIGN: a token costs 20 bytes");
+_Static_assert(sizeof(jsmntok_t) == 20, "the README names 20 bytes a token");
 _Static_assert(sizeof(size_t) == 8, "the size of all tokens is computed without overflow");
 
 static const jsmntok_t *token_at(const struct json_doc *doc, uint32_t index)
@@ -29,9 +30,9 @@ static void make_scalar(jsmntok_t *token, slice text, slice value)
 }
 
 /*
- * Once jsmn is done nobody needs the parents. Their place takes the index of the next sibling, -1
- * where there is none. Siblings are values: a member's name (a string of size 1) is passed over.
- * False where containers are nested too deep, which no checked text has.
+ * Once jsmn has finished, its links to parents are not needed: each is replaced by the index of the
+ * next sibling, -1 for the last. Siblings are values: members' names (strings of size 1) are
+ * skipped. False where containers are nested too deep, which checked text is not.
  */
 static bool link_siblings(jsmntok_t *tokens, uint32_t count)
 {
@@ -67,7 +68,7 @@ int json_doc_init(struct json_doc *doc, slice text, const struct json_info *info
     enum rp_type type = json_type(document);
     *doc = (struct json_doc){ .text = text };
     if (type == RP_NONE || values == 0 || text.len > JSON_TEXT_MAX_BYTES)
-        return err_set(err, ERR_INPUT, "there is no checked JSON to make tokens of");
+        return err_set(err, ERR_INPUT, "the text to be read as JSON has not passed the check");
     if (info->depth > JSON_DOC_DEPTH_MAX)
         return err_set(err, ERR_LIMIT,
                        "JSON is nested %u deep, over the limit of %d for reading "

@@ -1,8 +1,9 @@
+/* printf for JSON: each directive escapes or checks what it inserts. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "codec/json.h"
+#include "json/json.h"
 
 #define PRECISION_MAX 9999 /* one that is written in the format */
 
@@ -13,7 +14,7 @@ enum { WITH_SIZE = 1, WITH_PRECISION = 2, WITH_STAR = 4, WITH_NONSENSE = 8 };
 struct directive {
     const char *start; /* its percent sign */
     unsigned with;
-    int precision;  /* -1 where there is none */
+    int precision;  /* -1: none */
     unsigned longs; /* how many l; z and j count as one */
     char letter;
 };
@@ -30,12 +31,13 @@ static int put_null(struct buf *buf, struct err *err)
 
 /* NOLINTBEGIN(clang-analyzer-valist.Uninitialized): it does not follow a pointer to a va_list */
 
-/* Of %Q or %s. With a star the text is exactly as long as told. */
+/* The text of %Q or %s; with a star its length is an argument, too. */
 static int take_text(const struct directive *d, va_list *args, slice *text, struct err *err)
 {
     const char *ptr = va_arg(*args, const char *);
     if ((d->with & WITH_STAR) && d->precision < 0)
-        return err_set(err, ERR_INPUT, "a JSON format was given a text of %d bytes", d->precision);
+        return err_set(err, ERR_INPUT, "a JSON format was given a negative length (%d)",
+                       d->precision);
     *text = d->with & WITH_STAR ? (slice){ ptr, (size_t)d->precision } : slice_from(ptr);
     return 0;
 }
@@ -97,7 +99,7 @@ static int put_unsigned(struct buf *buf, const struct directive *d, va_list *arg
 
 static int print_double(char *to, size_t cap, const struct directive *d, double value)
 {
-    int precision = d->precision < 0 ? 6 : d->precision; /* as in C, a negative one is none */
+    int precision = d->precision < 0 ? 6 : d->precision; /* as in C, negative means none */
     switch (d->letter) {
     case 'f': return snprintf(to, cap, "%.*f", precision, value);
     case 'e': return snprintf(to, cap, "%.*e", precision, value);
@@ -216,7 +218,7 @@ int json_format(struct buf *buf, const char *format, va_list args, struct err *e
     }
     va_end(copy);
     if (rc != 0)
-        buf->len = before;
+        buf_truncate(buf, before);
     return rc;
 }
 

@@ -1,17 +1,18 @@
+/* Numbers of any length, read exactly as integers or as the nearest double. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "codec/json.h"
-#include "codec/json_scan.h"
+#include "base/text.h"
+#include "json/json.h"
+#include "json/scan.h"
 
 /*
- * Digits that can decide which double is nearest: halfway between two doubles a decimal has at
- * most 767 significant digits, so beyond these only "something or nothing follows" matters.
+ * Digits that can decide which double is nearest: a decimal halfway between two doubles has at most
+ * 767 significant digits, so beyond these it only matters whether anything but zeros follows.
  */
 #define DIGITS_MAX 768
 
-#define EXPONENT_MAX (INT64_C(1) << 40) /* larger than any count of digits; sums stay exact */
+#define EXPONENT_MAX (INT64_C(1) << 40) /* larger than any count of digits, so sums stay exact */
 
 /* A number taken apart: (-)DIGITS times ten to the exponent, no zeros at either end of DIGITS. */
 struct decimal {
@@ -106,7 +107,7 @@ int json_int(slice number, int64_t *value, struct err *err)
     return 0;
 }
 
-/* The same number in few digits: rounded nowhere that a double could tell. */
+/* The same number in at most DIGITS_MAX digits: the nearest double is the same. */
 static double nearest(const struct decimal *d)
 {
     char text[1 + DIGITS_MAX + 1 + sizeof "e-9223372036854775808"];
@@ -119,10 +120,11 @@ static double nearest(const struct decimal *d)
             text[len++] = *at;
     int64_t exponent = d->exponent + (int64_t)(d->count - kept);
     if (kept < d->count) {
-        text[len++] = '1'; /* stands for what was dropped, which does not end in zero */
+        text[len++] = '1'; /* stands for what was dropped, which is not zero */
         exponent--;
     }
-    snprintf(text + len, sizeof text - len, "e%lld", (long long)exponent);
+    struct text whole = { .at = text, .size = sizeof text, .len = len };
+    text_add(&whole, "e%lld", (long long)exponent);
     return strtod(text, NULL);
 }
 

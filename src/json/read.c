@@ -1,15 +1,6 @@
-#include "codec/json.h"
-#include "codec/json_scan.h"
-
-slice json_trim(slice text)
-{
-    if (text.len == 0)
-        return text;
-    const char *end = text.ptr + text.len, *at = json_skip_space(text.ptr, end);
-    while (end > at && json_skip_space(end - 1, end) == end)
-        end--;
-    return (slice){ at, (size_t)(end - at) };
-}
+/* Walking and reading checked text in place. */
+#include "json/json.h"
+#include "json/scan.h"
 
 enum rp_type json_type(slice value)
 {
@@ -28,9 +19,9 @@ enum rp_type json_type(slice value)
 }
 
 /*
- * Moves *at to the next child of the container that text holds: over its opening bracket or the
- * comma after the child before. False at the end, and where text is no such container; *at stays
- * at the end then, so that asking again gives false again.
+ * Moves *at to the next child of the container that text holds: over its opening bracket, or over
+ * the comma after the previous child. False at the end, and where text is not such a container; *at
+ * is then at the end, so that the next call returns false, too.
  */
 static bool next_child(const char **at, slice text, char opening)
 {
@@ -71,6 +62,15 @@ bool json_next_member(slice object, size_t *pos, slice *name, slice *value)
     }
     *pos = (size_t)(at - object.ptr);
     return found;
+}
+
+size_t json_count_members(slice object)
+{
+    slice name, value;
+    size_t count = 0;
+    for (size_t pos = 0; json_next_member(object, &pos, &name, &value);)
+        count++;
+    return count;
 }
 
 bool json_next_element(slice array, size_t *pos, slice *value)
@@ -137,4 +137,22 @@ int json_string(slice string, struct arena *arena, slice *text, struct err *err)
     }
     *text = (slice){ decoded, (size_t)(to - decoded) };
     return 0;
+}
+
+bool json_is_falsy(slice value)
+{
+    double number = 0;
+    size_t pos = 0;
+    slice name, element;
+    value = value.ptr != NULL ? json_trim(value) : value;
+    switch (value.ptr != NULL ? json_type(value) : RP_NONE) {
+    case RP_NONE:
+    case RP_NULL: return true;
+    case RP_BOOL: return value.ptr[0] == 'f';
+    case RP_NUMBER: return json_double(value, &number, NULL) == 0 && !(number > 0) && !(number < 0);
+    case RP_STRING: return value.len == 2;
+    case RP_ARRAY: return !json_next_element(value, &pos, &element);
+    case RP_OBJECT: return !json_next_member(value, &pos, &name, &element);
+    }
+    return false;
 }

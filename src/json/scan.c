@@ -1,4 +1,7 @@
-#include "codec/json_scan.h"
+/* Stepping over JSON text. */
+#include "json/scan.h"
+
+#include "json/json.h"
 
 static bool skip_digits(const char **at, const char *end)
 {
@@ -138,4 +141,14 @@ size_t json_decode_step(const char **at, const char *end, char to[4])
     const char *letter = memchr(letters, c, sizeof letters - 1);
     to[0] = letter != NULL ? meant[letter - letters] : c; /* quote, slashes mean themselves */
     return 1;
+}
+
+slice json_trim(slice text)
+{
+    if (text.len == 0)
+        return text;
+    const char *end = text.ptr + text.len, *at = json_skip_space(text.ptr, end);
+    while (end > at && json_skip_space(end - 1, end) == end)
+        end--;
+    return (slice){ at, (size_t)(end - at) };
 }

@@ -1,11 +1,11 @@
 /*
- * codec/json_scan.h - stepping over JSON text; private to codec/json_*.c.
+ * json/scan.h - stepping over JSON text; private to json/.
  *
  * All functions take the next byte and the end of the text, never read at or past the end, and
- * return how far they came. Long runs go a word of eight bytes a step.
+ * return how far they got. Long runs are scanned eight bytes at a time.
  */
-#ifndef CODEC_JSON_SCAN_H
-#define CODEC_JSON_SCAN_H
+#ifndef JSON_SCAN_H
+#define JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,8 +53,8 @@ static inline bool json_is_digit(char c)
 }
 
 /*
- * Moves *at over one number (RFC 8259, section 6). False where there is none; *at is then the
- * byte where a digit should have been.
+ * Moves *at over one number (RFC 8259, section 6). False where there is no number; *at is then the
+ * byte where a digit was expected.
  */
 bool json_skip_number(const char **at, const char *end);
 
@@ -64,7 +64,7 @@ const char *json_find_quote(const char *at, const char *end);
 /* From the byte after a checked string's opening quote to the byte after its closing one. */
 const char *json_skip_string(const char *at, const char *end);
 
-/* From the first byte of a checked value to the byte after it. Always moves on unless at end. */
+/* From the first byte of a checked value to the byte after it. Advances unless at the end. */
 const char *json_skip_value(const char *at, const char *end);
 
 /*

@@ -1,11 +1,12 @@
+/* The dynamic section of a mapped library and the tables it points to. */
 #include <string.h>
 
 #include "codec/elf.h"
 
 #define REFUSE(err, ...) err_set(err, ERR_INPUT, __VA_ARGS__)
 
-/* Tags that have a table's address, its size in bytes and the size of an entry in tags of their own. */
-enum tag {
+/* The tags that are used; tables have an address, a size in bytes and often an entry size. */
+enum dynamic_tag {
     TAG_STRTAB,
     TAG_STRSZ,
     TAG_SYMTAB,
@@ -25,9 +26,12 @@ enum tag {
     TAG_FINI_ARRAYSZ,
     TAG_INIT,
     TAG_FINI,
+    TAG_VERSIONS,
     TAG_HASH,
     TAG_GNU_HASH,
     TAG_SONAME,
+    TAG_RUNPATH,
+    TAG_RPATH,
     TAG_FLAGS,
     TAG_FLAGS_1,
     TAG_SYMBOLIC,
@@ -56,9 +60,12 @@ static const uint32_t tags[TAG_COUNT] = {
     [TAG_FINI_ARRAYSZ] = DT_FINI_ARRAYSZ,
     [TAG_INIT] = DT_INIT,
     [TAG_FINI] = DT_FINI,
+    [TAG_VERSIONS] = DT_VERSYM,
     [TAG_HASH] = DT_HASH,
     [TAG_GNU_HASH] = DT_GNU_HASH,
     [TAG_SONAME] = DT_SONAME,
+    [TAG_RUNPATH] = DT_RUNPATH,
+    [TAG_RPATH] = DT_RPATH,
     [TAG_FLAGS] = DT_FLAGS,
     [TAG_FLAGS_1] = DT_FLAGS_1,
     [TAG_SYMBOLIC] = DT_SYMBOLIC,
@@ -66,7 +73,7 @@ static const uint32_t tags[TAG_COUNT] = {
     [TAG_REL] = DT_REL,
 };
 
-/* What the dynamic section says, by tag; present[] tells a 0 from none. */
+/* The dynamic section's values by tag; present[] tells 0 from missing. */
 struct values {
     uint64_t of[TAG_COUNT];
     bool present[TAG_COUNT];
@@ -95,13 +102,13 @@ static int read_entries(struct elf_dynamic *dynamic, struct values *values, stru
     return REFUSE(err, "its dynamic section has no end");
 }
 
-/* A table of entries of `entry` bytes, at the address and of the size in bytes that two tags give. */
-static int read_table(const struct elf_dynamic *dynamic, const struct values *values, enum tag at,
-                      enum tag bytes, size_t entry, const char *what, struct elf_table *table,
-                      struct err *err)
+/* A table of entries of `entry` bytes, whose address and size in bytes are given by two tags. */
+static int read_table(const struct elf_dynamic *dynamic, const struct values *values,
+                      enum dynamic_tag at, enum dynamic_tag bytes, size_t entry, const char *what,
+                      struct elf_table *table, struct err *err)
 {
     *table = (struct elf_table){ NULL, 0 };
-    /* One without the other is a damaged tag: what runs without its relocations crashes. */
+    /* One without the other is damage: code that runs without its relocations crashes. */
     if (values->present[at] ? !values->present[bytes] : values->of[bytes] != 0)
         return REFUSE(err, "the address or the size of its %s is missing", what);
     if (values->of[bytes] == 0)
@@ -115,8 +122,8 @@ static int read_table(const struct elf_dynamic *dynamic, const struct values *va
     return 0;
 }
 
-/* The size of an entry, where it is said, is the one of ELF64. */
-static int check_entry_size(const struct values *values, enum tag tag, size_t size,
+/* The size of an entry, where given, must be that of ELF64. */
+static int check_entry_size(const struct values *values, enum dynamic_tag tag, size_t size,
                             const char *what, struct err *err)
 {
     if (values->present[tag] && values->of[tag] != size)
@@ -151,6 +158,12 @@ static int read_strings(struct elf_dynamic *dynamic, const struct values *values
             return REFUSE(err, "its own name lies outside its names");
         dynamic->soname = strings + values->of[TAG_SONAME];
     }
+    enum dynamic_tag list = values->present[TAG_RUNPATH] ? TAG_RUNPATH : TAG_RPATH;
+    if (values->present[list]) {
+        if (values->of[list] >= size)
+            return REFUSE(err, "its list of folders lies outside its names");
+        dynamic->run_path = strings + values->of[list];
+    }
     for (size_t i = 0; i < dynamic->entry_count; i++)
         if (dynamic->entries[i].d_tag == DT_NEEDED && dynamic->entries[i].d_un.d_val >= size)
             return REFUSE(err, "the name of a library it needs lies outside its names");
@@ -167,6 +180,18 @@ static int read_symbols(struct elf_dynamic *dynamic, const struct values *values
         return REFUSE(err, "its symbol table lies outside its segments");
     dynamic->symbols.at = elf_at(&dynamic->image, at, 0, PF_R);
     dynamic->symbols.count = room_at(&dynamic->image, at, sizeof(Elf64_Sym));
+    return 0;
+}
+
+static int read_versions(struct elf_dynamic *dynamic, const struct values *values, struct err *err)
+{
+    uint64_t at = values->of[TAG_VERSIONS];
+    if (!values->present[TAG_VERSIONS])
+        return 0;
+    dynamic->versions.at = elf_at(&dynamic->image, at, sizeof(uint16_t), PF_R);
+    if (dynamic->versions.at == NULL || at % sizeof(uint16_t) != 0)
+        return REFUSE(err, "its table of versions lies outside its segments");
+    dynamic->versions.count = room_at(&dynamic->image, at, sizeof(uint16_t));
     return 0;
 }
 
@@ -267,6 +292,8 @@ int elf_read_dynamic(const struct elf_image *image, struct elf_dynamic *dynamic,
         rc = read_strings(dynamic, &values, err);
     if (rc == 0)
         rc = read_symbols(dynamic, &values, err);
+    if (rc == 0)
+        rc = read_versions(dynamic, &values, err);
     if (rc == 0)
         rc = read_hashes(dynamic, &values, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
-#include "codec/elf.h"
-
+/* The headers of a library file, and the memory that is mapped by them. */
 #include <string.h>
+
+#include "codec/elf.h"
 
 #define REFUSE(err, ...) err_set(err, ERR_INPUT, __VA_ARGS__)
 
@@ -13,7 +14,7 @@ static bool is_power_of_two(uint64_t number)
     return number != 0 && (number & (number - 1)) == 0;
 }
 
-/* Whether [at, at + size) lies within [0, room), with no sum that could overflow. */
+/* Whether [at, at + size) lies within [0, room); computed without overflow. */
 static bool within(uint64_t at, uint64_t size, uint64_t room)
 {
     return at <= room && size <= room - at;
@@ -22,7 +23,7 @@ static bool within(uint64_t at, uint64_t size, uint64_t room)
 static int check_identity(const Elf64_Ehdr *file, unsigned machine, struct err *err)
 {
     if (memcmp(file->e_ident, ELFMAG, SELFMAG) != 0)
-        return REFUSE(err, "it is no ELF file");
+        return REFUSE(err, "it is not an ELF file");
     if (file->e_ident[EI_CLASS] != ELFCLASS64)
         return REFUSE(err, "it is not 64-bit (ELF class %d)", file->e_ident[EI_CLASS]);
     if (file->e_ident[EI_DATA] != ELFDATA2LSB)
@@ -31,7 +32,7 @@ static int check_identity(const Elf64_Ehdr *file, unsigned machine, struct err *
         return REFUSE(err, "it is for another processor (ELF machine %d, not %u)", file->e_machine,
                       machine);
     if (file->e_type != ET_DYN)
-        return REFUSE(err, "it is no shared library (ELF type %d)", file->e_type);
+        return REFUSE(err, "it is not a shared library (ELF type %d)", file->e_type);
     if (file->e_ident[EI_VERSION] != EV_CURRENT || file->e_version != EV_CURRENT)
         return REFUSE(err, "it is of an unknown ELF version");
     return 0;
@@ -138,7 +139,7 @@ static int check_tls(const struct elf_head *head, const Elf64_Phdr *tls, struct 
     return 0;
 }
 
-/* The other parts that matter, once the loads are known. A part of no bytes is none. */
+/* The other parts that matter, once the loads are known. Empty parts are ignored. */
 static int read_others(struct elf_head *head, struct err *err)
 {
     for (size_t i = 0; i < head->part_count; i++) {
@@ -166,13 +167,24 @@ static int read_others(struct elf_head *head, struct err *err)
     return head->tls == NULL ? 0 : check_tls(head, head->tls, err);
 }
 
+bool elf_is_foreign(slice bytes, unsigned machine)
+{
+    Elf64_Half is_for;
+    if (bytes.len < offsetof(Elf64_Ehdr, e_machine) + sizeof is_for ||
+        memcmp(bytes.ptr, ELFMAG, SELFMAG) != 0)
+        return false;
+    memcpy(&is_for, bytes.ptr + offsetof(Elf64_Ehdr, e_machine), sizeof is_for);
+    return bytes.ptr[EI_CLASS] != ELFCLASS64 || bytes.ptr[EI_DATA] != ELFDATA2LSB ||
+           is_for != machine;
+}
+
 int elf_read_head(slice file, unsigned machine, uint64_t page, struct elf_head *head,
                   struct err *err)
 {
     Elf64_Ehdr ehdr;
     *head = (struct elf_head){ 0 };
     if (file.len < sizeof ehdr)
-        return REFUSE(err, "it is cut off: %zu bytes are no ELF file", file.len);
+        return REFUSE(err, "it is cut off: %zu bytes are too few for an ELF file", file.len);
     memcpy(&ehdr, file.ptr, sizeof ehdr);
     int rc = check_identity(&ehdr, machine, err);
     if (rc == 0)
@@ -196,7 +208,7 @@ void *elf_at(const struct elf_image *image, uint64_t address, uint64_t size, uns
 
 /* --- relative relocations as bits -------------------------------------------------------- */
 
-/* The next set bit of the bitmap at hand: bit i stands for the i-th word from base on. */
+/* The next set bit of the current bitmap: bit i stands for the i-th word from base on. */
 static bool next_bit(struct elf_relr_cursor *cursor, uint64_t *address)
 {
     while (cursor->bits != 0) {

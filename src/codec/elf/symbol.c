@@ -1,3 +1,4 @@
+/* Symbols and the hash tables that find them. */
 #include <string.h>
 
 #include "codec/elf.h"
@@ -25,7 +26,7 @@ struct elf_name elf_name(const char *text)
     return name;
 }
 
-/* Whether others may bind to it. */
+/* Whether other libraries may bind to it. */
 static bool is_offered(const Elf64_Sym *symbol)
 {
     unsigned binding = ELF64_ST_BIND(symbol->st_info), type = ELF64_ST_TYPE(symbol->st_info);
@@ -45,12 +46,21 @@ static const Elf64_Sym *match(const struct elf_dynamic *dynamic, uint64_t index,
     return its_name != NULL && strcmp(its_name, name) == 0 ? symbol : NULL;
 }
 
+/* Whether it is only there for what was linked with an earlier release: "name@VERSION". */
+static bool is_superseded(const struct elf_dynamic *dynamic, uint64_t index)
+{
+    enum { HIDDEN = 0x8000 };
+    const uint16_t *versions = dynamic->versions.at;
+    return index < dynamic->versions.count && (versions[index] & HIDDEN) != 0;
+}
+
 static const Elf64_Sym *find_gnu(const struct elf_dynamic *dynamic, const struct elf_name *name)
 {
     const struct elf_gnu_hash *hash = &dynamic->gnu_hash;
     uint64_t bloom = hash->bloom[(name->gnu / 64) & (hash->bloom_count - 1)];
     if (((bloom >> (name->gnu % 64)) & (bloom >> ((name->gnu >> hash->bloom_shift) % 64)) & 1) == 0)
         return NULL;
+    const Elf64_Sym *superseded = NULL;
     uint32_t index = hash->buckets[name->gnu % hash->bucket_count];
     if (index < hash->first)
         return NULL;
@@ -60,10 +70,14 @@ static const Elf64_Sym *find_gnu(const struct elf_dynamic *dynamic, const struct
         const Elf64_Sym *symbol = NULL;
         if ((its_hash | 1) == (name->gnu | 1))
             symbol = match(dynamic, index, name->text);
-        if (symbol != NULL || (its_hash & 1) != 0 || index == UINT32_MAX)
+        if (symbol != NULL && !is_superseded(dynamic, index))
             return symbol;
+        if (symbol != NULL)
+            superseded = symbol;
+        if ((its_hash & 1) != 0 || index == UINT32_MAX)
+            break;
     }
-    return NULL;
+    return superseded;
 }
 
 static const Elf64_Sym *find_sysv(const struct elf_dynamic *dynamic, const struct elf_name *name)
@@ -73,15 +87,18 @@ static const Elf64_Sym *find_sysv(const struct elf_dynamic *dynamic, const struc
     if (bucket_count == 0)
         return NULL;
     const uint32_t *buckets = words + 2, *chain = buckets + bucket_count;
+    const Elf64_Sym *superseded = NULL;
     uint32_t index = buckets[name->sysv % bucket_count];
-    /* No chain has more links than there are symbols: one that has goes in a circle. */
+    /* A chain with more links than there are symbols is a circle. */
     for (uint32_t steps = 0; index != 0 && index < chain_count && steps < chain_count; steps++) {
         const Elf64_Sym *symbol = match(dynamic, index, name->text);
-        if (symbol != NULL)
+        if (symbol != NULL && !is_superseded(dynamic, index))
             return symbol;
+        if (symbol != NULL)
+            superseded = symbol;
         index = chain[index];
     }
-    return NULL;
+    return superseded;
 }
 
 const Elf64_Sym *elf_find(const struct elf_dynamic *dynamic, const struct elf_name *name)
@@ -91,7 +108,7 @@ const Elf64_Sym *elf_find(const struct elf_dynamic *dynamic, const struct elf_na
     return find_sysv(dynamic, name);
 }
 
-/* How many symbols there are: the hash tables know. */
+/* How many symbols there are, which only the hash tables tell. */
 static uint64_t symbol_count(const struct elf_dynamic *dynamic)
 {
     const struct elf_gnu_hash *hash = &dynamic->gnu_hash;

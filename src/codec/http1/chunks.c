@@ -1,4 +1,5 @@
-#include "codec/chars.h"
+/* The chunked coding as a state machine, a table of which byte may follow where. */
+#include "codec/byte_class.h"
 #include "codec/http1.h"
 
 #define SIZE_DIGITS_MAX 16 /* of a 64-bit number, leading zeros included */
@@ -22,18 +23,18 @@ enum place {
     BROKEN, /* an error was found */
 };
 
-/* Which byte may stand at a place and where it leads: a certain byte, or any of some sets. */
+/* Which byte, or which set of bytes, may stand at a place, and which place follows. */
 struct rule {
     char byte;
     uint8_t sets;
     uint8_t next;
 };
 
-#define RULES_MAX 5 /* of one place; fewer end with a zeroed one */
+#define RULES_MAX 5 /* of one place; a zeroed rule ends a shorter list */
 
 static const struct rule rules[][RULES_MAX] = {
-    [SIZE_FIRST] = { { .sets = CHARS_HEX, .next = SIZE } },
-    [SIZE] = { { .sets = CHARS_HEX, .next = SIZE },
+    [SIZE_FIRST] = { { .sets = BYTE_CLASS_HEX, .next = SIZE } },
+    [SIZE] = { { .sets = BYTE_CLASS_HEX, .next = SIZE },
                { '\r', .next = SIZE_LF },
                { ';', .next = EXTENSION },
                { ' ', .next = SIZE_BLANK },
@@ -41,15 +42,16 @@ static const struct rule rules[][RULES_MAX] = {
     [SIZE_BLANK] = { { ' ', .next = SIZE_BLANK },
                      { '\t', .next = SIZE_BLANK },
                      { ';', .next = EXTENSION } },
-    [EXTENSION] = { { .sets = CHARS_FIELD, .next = EXTENSION }, { '\r', .next = SIZE_LF } },
+    [EXTENSION] = { { .sets = BYTE_CLASS_FIELD, .next = EXTENSION }, { '\r', .next = SIZE_LF } },
     [SIZE_LF] = { { '\n', .next = DATA } },
     [DATA] = { { 0 } },
     [DATA_CR] = { { '\r', .next = DATA_LF } },
     [DATA_LF] = { { '\n', .next = SIZE_FIRST } },
-    [TRAILER_FIRST] = { { .sets = CHARS_TOKEN, .next = TRAILER_NAME }, { '\r', .next = LAST_LF } },
-    [TRAILER_NAME] = { { .sets = CHARS_TOKEN, .next = TRAILER_NAME },
+    [TRAILER_FIRST] = { { .sets = BYTE_CLASS_TOKEN, .next = TRAILER_NAME },
+                        { '\r', .next = LAST_LF } },
+    [TRAILER_NAME] = { { .sets = BYTE_CLASS_TOKEN, .next = TRAILER_NAME },
                        { ':', .next = TRAILER_VALUE } },
-    [TRAILER_VALUE] = { { .sets = CHARS_FIELD, .next = TRAILER_VALUE },
+    [TRAILER_VALUE] = { { .sets = BYTE_CLASS_FIELD, .next = TRAILER_VALUE },
                         { '\r', .next = TRAILER_LF } },
     [TRAILER_LF] = { { '\n', .next = TRAILER_FIRST } },
     [LAST_LF] = { { '\n', .next = OVER } },
@@ -60,19 +62,19 @@ static const struct rule rules[][RULES_MAX] = {
 static const char *const place_names[] = {
     [SIZE_FIRST] = "where a chunk's size should start",
     [SIZE] = "in a chunk's size",
-    [SIZE_BLANK] = "behind a chunk's size",
+    [SIZE_BLANK] = "after a chunk's size",
     [EXTENSION] = "in a chunk's extension",
-    [SIZE_LF] = "behind a chunk size's carriage return",
+    [SIZE_LF] = "after a chunk size's carriage return",
     [DATA] = "in a chunk",
     [DATA_CR] = "where a chunk should end",
-    [DATA_LF] = "behind a chunk's carriage return",
+    [DATA_LF] = "after a chunk's carriage return",
     [TRAILER_FIRST] = "where a trailer field should start",
     [TRAILER_NAME] = "in a trailer field's name",
     [TRAILER_VALUE] = "in a trailer field's value",
-    [TRAILER_LF] = "behind a trailer field's carriage return",
-    [LAST_LF] = "behind the body's last carriage return",
-    [OVER] = "behind the body",
-    [BROKEN] = "behind an earlier mistake",
+    [TRAILER_LF] = "after a trailer field's carriage return",
+    [LAST_LF] = "after the body's last carriage return",
+    [OVER] = "after the body",
+    [BROKEN] = "after an earlier error",
 };
 
 static int refuse(struct http1_chunks *chunks, char c, struct err *err)
@@ -86,12 +88,12 @@ static int refuse(struct http1_chunks *chunks, char c, struct err *err)
 static enum place place_after(int place, char c)
 {
     for (const struct rule *rule = rules[place]; rule < rules[place] + RULES_MAX; rule++)
-        if (rule->byte != '\0' ? c == rule->byte : chars_in(c, rule->sets))
+        if (rule->byte != '\0' ? c == rule->byte : byte_class_in(c, rule->sets))
             return rule->next;
     return BROKEN;
 }
 
-/* Every line before the trailers has a limit of its own, the trailers have one together. */
+/* Each size line has a limit of its own; all trailers share one. */
 static int check_limit(struct http1_chunks *chunks, struct err *err)
 {
     bool trailer = chunks->state >= TRAILER_FIRST;
@@ -103,7 +105,7 @@ static int check_limit(struct http1_chunks *chunks, struct err *err)
                    trailer ? "trailer" : "line of a chunk's size", limit);
 }
 
-/* Takes one byte that is not data. */
+/* One byte that is not data. */
 static int take(struct http1_chunks *chunks, char c, struct err *err)
 {
     enum place next = place_after(chunks->state, c);
@@ -115,7 +117,7 @@ static int take(struct http1_chunks *chunks, char c, struct err *err)
     if (next == SIZE) {
         if (chunks->line_bytes > SIZE_DIGITS_MAX || chunks->left > INT64_MAX >> 4)
             return refuse(chunks, c, err);
-        chunks->left = chunks->left << 4 | chars_hex_value(c);
+        chunks->left = chunks->left << 4 | byte_class_hex_value(c);
     }
     if (next == DATA && chunks->left == 0)
         next = TRAILER_FIRST;

@@ -1,14 +1,14 @@
-#include "codec/http1_head.h"
+#include "codec/http1/head.h"
 
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 
 slice http1_excerpt(slice text)
 {
     size_t len = 0;
     while (len < text.len && len < 40 &&
-           (text.ptr[len] == ' ' || chars_in(text.ptr[len], CHARS_VISIBLE)))
+           (text.ptr[len] == ' ' || byte_class_in(text.ptr[len], BYTE_CLASS_VISIBLE)))
         len++;
     return (slice){ text.ptr, len };
 }
@@ -18,11 +18,11 @@ static int check_line_end(const struct http1_kind *kind, slice head, size_t i, s
 {
     char c = head.ptr[i];
     if (c == '\r' && i + 1 < head.len && head.ptr[i + 1] != '\n')
-        return err_set(err, ERR_PEER, "a carriage return alone in the %s's head", kind->name);
+        return err_set(err, ERR_PEER, "a carriage return alone in the %s head", kind->name);
     if (c == '\n' && !kind->lf_ends_lines && (i == 0 || head.ptr[i - 1] != '\r'))
-        return err_set(err, ERR_PEER, "a line feed alone in the %s's head", kind->name);
+        return err_set(err, ERR_PEER, "a line feed alone in the %s head", kind->name);
     if (c != '\r' && c != '\n')
-        return err_set(err, ERR_PEER, "control character 0x%02x in the %s's head", (unsigned char)c,
+        return err_set(err, ERR_PEER, "control character 0x%02x in the %s head", (unsigned char)c,
                        kind->name);
     return 0;
 }
@@ -32,7 +32,7 @@ ptrdiff_t http1_head_end(const struct http1_kind *kind, slice head, struct err *
     size_t limit = head.len < HTTP1_HEAD_MAX_BYTES ? head.len : HTTP1_HEAD_MAX_BYTES;
     size_t line_start = 0;
     for (size_t i = 0; i < limit; i++) {
-        if (chars_in(head.ptr[i], CHARS_FIELD))
+        if (byte_class_in(head.ptr[i], BYTE_CLASS_FIELD))
             continue;
         int rc = check_line_end(kind, head, i, err);
         if (rc != 0)
@@ -44,7 +44,7 @@ ptrdiff_t http1_head_end(const struct http1_kind *kind, slice head, struct err *
         line_start = i + 1;
     }
     if (head.len >= HTTP1_HEAD_MAX_BYTES)
-        return err_set(err, ERR_LIMIT, "the %s's head is larger than %d bytes", kind->name,
+        return err_set(err, ERR_LIMIT, "the %s head is larger than %d bytes", kind->name,
                        HTTP1_HEAD_MAX_BYTES);
     return 0;
 }
@@ -63,14 +63,13 @@ static int read_field(const struct http1_kind *kind, slice line, struct http1_fi
                       struct err *err)
 {
     if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
-        return err_set(err, ERR_PEER, "a line of the %s's head starts with white space",
-                       kind->name);
-    size_t name_len = chars_span(line, CHARS_TOKEN);
+        return err_set(err, ERR_PEER, "a line of the %s head starts with white space", kind->name);
+    size_t name_len = byte_class_span(line, BYTE_CLASS_TOKEN);
     if (name_len == 0 || name_len == line.len || line.ptr[name_len] != ':')
-        return err_set(err, ERR_PEER, "a field of the %s's head is no \"name: value\": \"%.*s\"",
+        return err_set(err, ERR_PEER, "a field of the %s head is not \"name: value\": \"%.*s\"",
                        kind->name, SLICE_ARG(http1_excerpt(line)));
     field->name = (slice){ line.ptr, name_len };
-    field->value = chars_trim(slice_skip(line, name_len + 1));
+    field->value = byte_class_trim(slice_skip(line, name_len + 1));
     return 0;
 }
 
@@ -78,8 +77,8 @@ static int note_length(slice value, struct http1_framing *framing, struct err *e
 {
     if (framing->has_length && !slice_equal(value, framing->length_digits))
         return err_set(err, ERR_PEER, "two Content-Lengths that differ");
-    if (!chars_decimal(value, INT64_MAX, &framing->length))
-        return err_set(err, ERR_PEER, "Content-Length is no length: \"%.*s\"",
+    if (!byte_class_decimal(value, INT64_MAX, &framing->length))
+        return err_set(err, ERR_PEER, "Content-Length is not a length: \"%.*s\"",
                        SLICE_ARG(http1_excerpt(value)));
     framing->has_length = true;
     framing->length_digits = value;
@@ -100,7 +99,7 @@ static int note_coding(slice value, struct http1_framing *framing, struct err *e
 static void note_connection(slice options, struct http1_framing *framing)
 {
     slice option;
-    while (chars_next(&options, ',', &option)) {
+    while (byte_class_next(&options, ',', &option)) {
         framing->close |= slice_is_nocase(option, "close");
         framing->keep_alive |= slice_is_nocase(option, "keep-alive");
     }
@@ -124,7 +123,7 @@ int http1_read_fields(const struct http1_kind *kind, slice head, struct http1_fi
     *count = 0;
     for (slice line = http1_next_line(&head); line.len > 0; line = http1_next_line(&head)) {
         if (*count == HTTP1_FIELDS_MAX)
-            return err_set(err, ERR_LIMIT, "the %s's head has more than %d fields", kind->name,
+            return err_set(err, ERR_LIMIT, "the %s head has more than %d fields", kind->name,
                            HTTP1_FIELDS_MAX);
         struct http1_field *field = &fields[(*count)++];
         int rc = read_field(kind, line, field, err);

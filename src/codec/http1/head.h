@@ -1,5 +1,6 @@
 /*
- * codec/http1_head.h - what the heads of requests and answers have in common. Inside of http1.
+ * codec/http1/head.h - what the heads of requests and responses have in common. Private to
+ * codec/http1/.
  */
 #ifndef CODEC_HTTP1_HEAD_H
 #define CODEC_HTTP1_HEAD_H
@@ -8,11 +9,11 @@
 
 /* Whose head it is. */
 struct http1_kind {
-    const char *name;   /* "answer" or "request", for messages */
+    const char *name;   /* "response" or "request", for errors */
     bool lf_ends_lines; /* a line may end with LF alone */
 };
 
-/* What the fields say about the body and the connection, gathered while they are read. */
+/* What the fields say about the body and the connection. */
 struct http1_framing {
     bool has_length;
     slice length_digits;
@@ -22,10 +23,10 @@ struct http1_framing {
     bool keep_alive;
 };
 
-/* The start of text that may be shown in a message. */
+/* The start of text that an error may show. */
 slice http1_excerpt(slice text);
 
-/* Size of the head with its empty line, or 0 where that has not come yet. */
+/* Size of the head with its empty line, 0 where that has not come yet, or an error. */
 ptrdiff_t http1_head_end(const struct http1_kind *kind, slice head, struct err *err);
 
 /* Cuts the next line off a complete head; the line comes without its end. */
@@ -35,7 +36,7 @@ slice http1_next_line(slice *head);
 int http1_read_fields(const struct http1_kind *kind, slice head, struct http1_field *fields,
                       size_t *count, struct http1_framing *framing, struct err *err);
 
-/* Checks what no message may say about its body. */
+/* Refuses contradictions about the body that are errors in every message. */
 int http1_check_framing(const struct http1_kind *kind, const struct http1_framing *framing,
                         int minor_version, struct err *err);
 

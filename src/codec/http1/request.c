@@ -1,7 +1,8 @@
+/* Request heads, as a server must read them: strictly. */
 #include <string.h>
 
-#include "codec/chars.h"
-#include "codec/http1_head.h"
+#include "codec/byte_class.h"
+#include "codec/http1/head.h"
 
 static const struct http1_kind request_kind = { .name = "request", .lf_ends_lines = false };
 
@@ -17,20 +18,20 @@ static int refuse_line(slice head, struct err *err)
                    SLICE_ARG(http1_excerpt(head)));
 }
 
-/* Refuses what cannot become a request line, however little of it is there. */
+/* Refuses what cannot become a request line, however little of it has come. */
 static int check_start(slice head, struct err *err)
 {
     slice rest = head;
     if (rest.len > HTTP1_HEAD_MAX_BYTES)
         rest.len = HTTP1_HEAD_MAX_BYTES;
-    size_t method_len = chars_span(rest, CHARS_TOKEN);
+    size_t method_len = byte_class_span(rest, BYTE_CLASS_TOKEN);
     rest = slice_skip(rest, method_len);
     if (rest.len == 0)
         return 0;
     if (method_len == 0 || rest.ptr[0] != ' ')
         return refuse_line(head, err);
     rest = slice_skip(rest, 1);
-    size_t target_len = chars_span(rest, CHARS_VISIBLE);
+    size_t target_len = byte_class_span(rest, BYTE_CLASS_VISIBLE);
     rest = slice_skip(rest, target_len);
     if (rest.len > 0 && target_len == 0)
         return refuse_line(head, err);
@@ -42,19 +43,19 @@ static int check_start(slice head, struct err *err)
     return 0;
 }
 
-/* Where the path starts in a target; its end where there is none (RFC 9112, section 3.2). */
+/* Where the path starts in a target, or the end of a target without one (RFC 9112, section 3.2). */
 static size_t find_path(slice method, slice target)
 {
-    static const char *const schemes[] = { "http://", "https://" };
+    static const slice schemes[] = { SLICE_LITERAL("http://"), SLICE_LITERAL("https://") };
     if (target.ptr[0] == '/')
         return 0;
     if (slice_is(target, "*") && slice_is(method, "OPTIONS"))
         return 0;
     for (size_t i = 0; i < 2; i++) {
-        size_t len = strlen(schemes[i]);
-        if (target.len <= len || strncasecmp(target.ptr, schemes[i], len) != 0)
+        size_t len = schemes[i].len;
+        if (!slice_starts_nocase(target, schemes[i]))
             continue;
-        size_t host_len = chars_until(slice_skip(target, len), "/?");
+        size_t host_len = byte_class_until(slice_skip(target, len), "/?");
         if (host_len > 0)
             return len + host_len;
     }
@@ -65,7 +66,7 @@ static int read_target(struct http1_request *request, struct err *err)
 {
     slice target = request->target;
     slice rest = slice_skip(target, find_path(request->method, target));
-    size_t path_len = chars_until(rest, "?");
+    size_t path_len = byte_class_until(rest, "?");
     if (path_len == 0 || memchr(target.ptr, '#', target.len) != NULL)
         return err_set(err, ERR_PEER, "the request's target has no path: \"%.*s\"",
                        SLICE_ARG(http1_excerpt(target)));
@@ -74,12 +75,12 @@ static int read_target(struct http1_request *request, struct err *err)
     return 0;
 }
 
-/* The line is known to be well formed. */
+/* Called for a well-formed line. */
 static int read_request_line(slice line, struct http1_request *request, struct err *err)
 {
-    size_t method_len = chars_span(line, CHARS_TOKEN);
+    size_t method_len = byte_class_span(line, BYTE_CLASS_TOKEN);
     slice rest = slice_skip(line, method_len + 1);
-    size_t target_len = chars_span(rest, CHARS_VISIBLE);
+    size_t target_len = byte_class_span(rest, BYTE_CLASS_VISIBLE);
     request->method = (slice){ line.ptr, method_len };
     request->target = (slice){ rest.ptr, target_len };
     request->minor_version = rest.ptr[target_len + TAIL_VERSION_AT] - '0';
@@ -94,8 +95,8 @@ static int check_host(const struct http1_request *request, struct err *err)
         if (!slice_is_nocase(request->fields[i].name, "Host"))
             continue;
         slice host = request->fields[i].value;
-        if (chars_span(host, CHARS_VISIBLE) != host.len)
-            return err_set(err, ERR_PEER, "the request's Host is none");
+        if (byte_class_span(host, BYTE_CLASS_VISIBLE) != host.len)
+            return err_set(err, ERR_PEER, "the request's Host is empty or invalid");
         hosts++;
     }
     if (hosts > 1 || (hosts == 0 && request->minor_version == 1))

@@ -1,7 +1,8 @@
-#include "codec/chars.h"
-#include "codec/http1_head.h"
+/* Response heads. */
+#include "codec/byte_class.h"
+#include "codec/http1/head.h"
 
-static const struct http1_kind answer = { .name = "answer", .lf_ends_lines = true };
+static const struct http1_kind response_kind = { .name = "response", .lf_ends_lines = true };
 
 /* v: minor version, s: first digit of a status, d: digit, e: end of the status; else itself. */
 static const char status_line_start[] = "HTTP/1.v sdde";
@@ -14,24 +15,24 @@ static bool fits(char wanted, char c)
     switch (wanted) {
     case 'v': return c == '0' || c == '1';
     case 's': return c >= '1' && c <= '5';
-    case 'd': return chars_in(c, CHARS_DIGIT);
+    case 'd': return byte_class_in(c, BYTE_CLASS_DIGIT);
     case 'e': return c == ' ' || c == '\r' || c == '\n';
     default: return c == wanted;
     }
 }
 
-/* Refuses what cannot become a status line, however little of it is there. */
+/* Refuses what cannot become a status line, however little of it has come. */
 static int check_start(slice head, struct err *err)
 {
     for (size_t i = 0; i < head.len && status_line_start[i] != '\0'; i++)
         if (!fits(status_line_start[i], head.ptr[i]))
             return err_set(err, ERR_PEER,
-                           "the answer does not start with an HTTP/1.1 status line: \"%.*s\"",
+                           "the response does not start with an HTTP/1.1 status line: \"%.*s\"",
                            SLICE_ARG(http1_excerpt(head)));
     return 0;
 }
 
-/* The line is known to start well. The space after the status is required, but often left out. */
+/* Called for a line that starts well. The space after the status is required, but often missing. */
 static void read_status_line(slice line, struct http1_response *response)
 {
     const char *digits = line.ptr + STATUS_AT;
@@ -63,14 +64,15 @@ ptrdiff_t http1_parse_response(const char *bytes, size_t len, bool to_head_reque
     slice head = { bytes, len };
     struct http1_framing framing = { 0 };
     int rc = check_start(head, err);
-    ptrdiff_t size = rc != 0 ? rc : http1_head_end(&answer, head, err);
+    ptrdiff_t size = rc != 0 ? rc : http1_head_end(&response_kind, head, err);
     if (size <= 0)
         return size;
     head.len = (size_t)size;
     read_status_line(http1_next_line(&head), response);
-    rc = http1_read_fields(&answer, head, response->fields, &response->field_count, &framing, err);
+    rc = http1_read_fields(&response_kind, head, response->fields, &response->field_count, &framing,
+                           err);
     if (rc == 0)
-        rc = http1_check_framing(&answer, &framing, response->minor_version, err);
+        rc = http1_check_framing(&response_kind, &framing, response->minor_version, err);
     if (rc != 0)
         return rc;
     settle(response, &framing, to_head_request);

@@ -1,9 +1,10 @@
+/* Values of single fields: media types, Retry-After. */
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 #include "codec/http1.h"
 
-#define RETRY_AFTER_MAX_S (24 * 3600) /* nobody waits longer than a day for an answer */
+#define RETRY_AFTER_MAX_S (24 * 3600) /* a longer pause is treated as a day */
 #define DAY_S INT64_C(86400)
 
 static bool find(const struct http1_field *fields, size_t count, const char *name, slice *value)
@@ -27,13 +28,24 @@ bool http1_request_field(const struct http1_request *request, const char *name, 
     return find(request->fields, request->field_count, name, value);
 }
 
+bool http1_request_bearer(const struct http1_request *request, slice *token)
+{
+    const slice scheme = SLICE_LITERAL("Bearer ");
+    slice value;
+    if (!http1_request_field(request, "Authorization", &value) ||
+        !slice_starts_nocase(value, scheme))
+        return false;
+    *token = byte_class_trim(slice_skip(value, scheme.len));
+    return true;
+}
+
 bool http1_is_media_type(slice content_type, const char *media_type)
 {
     slice type;
-    return chars_next(&content_type, ';', &type) && slice_is_nocase(type, media_type);
+    return byte_class_next(&content_type, ';', &type) && slice_is_nocase(type, media_type);
 }
 
-/* Which of the three-letter names, written one after another, stands at text; -1 for none. */
+/* The index of the name at text in `names`, a run of three-letter names; -1 for none. */
 static int name_index(const char *names, const char *text)
 {
     for (int i = 0; names[3 * i] != '\0'; i++)
@@ -70,8 +82,8 @@ static bool parse_date(slice text, int64_t *unix_s)
     if (text.len != sizeof shape - 1)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        unsigned set = shape[i] == 'a' ? CHARS_ALPHA : shape[i] == '0' ? CHARS_DIGIT : 0;
-        if (set != 0 ? !chars_in(text.ptr[i], set) : text.ptr[i] != shape[i])
+        unsigned set = shape[i] == 'a' ? BYTE_CLASS_ALPHA : shape[i] == '0' ? BYTE_CLASS_DIGIT : 0;
+        if (set != 0 ? !byte_class_in(text.ptr[i], set) : text.ptr[i] != shape[i])
             return false;
     }
     const char *at = text.ptr;
@@ -87,16 +99,21 @@ static bool parse_date(slice text, int64_t *unix_s)
     return true;
 }
 
+bool http1_is_transient(int status)
+{
+    return status == 408 || status == 425 || status == 429 || (status >= 500 && status != 501);
+}
+
 bool http1_retry_after(slice value, int64_t now_unix_s, uint32_t *pause_ms)
 {
     uint64_t pause_s = 0;
     int64_t then;
-    value = chars_trim(value);
+    value = byte_class_trim(value);
     if (parse_date(value, &then))
         pause_s = then > now_unix_s ? (uint64_t)then - (uint64_t)now_unix_s : 0;
-    else if (!chars_all(value, CHARS_DIGIT))
+    else if (!byte_class_all(value, BYTE_CLASS_DIGIT))
         return false;
-    else if (!chars_decimal(value, RETRY_AFTER_MAX_S, &pause_s))
+    else if (!byte_class_decimal(value, RETRY_AFTER_MAX_S, &pause_s))
         pause_s = RETRY_AFTER_MAX_S;
     *pause_ms = (uint32_t)(pause_s < RETRY_AFTER_MAX_S ? pause_s : RETRY_AFTER_MAX_S) * 1000;
     return true;

@@ -1,8 +1,8 @@
-#include "codec/url.h"
-
+/* An absolute http or https URL, taken apart. */
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
+#include "codec/url.h"
 
 #define PORT_MAX 65535
 #define IPV6_MAX_BYTES 45 /* the longest text form, with an IPv4 address at its end */
@@ -33,9 +33,9 @@ static int parse_ipv6(slice *rest, struct url *url, struct err *err)
     url->host = (slice){ address, len };
     bool ok = len >= 2 && len <= IPV6_MAX_BYTES && memchr(address, ':', len) != NULL;
     for (size_t i = 0; ok && i < len; i++)
-        ok = chars_in(address[i], CHARS_HEX) || address[i] == ':' || address[i] == '.';
+        ok = byte_class_in(address[i], BYTE_CLASS_HEX) || address[i] == ':' || address[i] == '.';
     if (!ok)
-        return err_set(err, ERR_INPUT, "the URL's host is no IPv6 address in brackets");
+        return err_set(err, ERR_INPUT, "the URL's host is not an IPv6 address in brackets");
     *rest = slice_skip(*rest, len + 2);
     return 0;
 }
@@ -44,7 +44,7 @@ static int parse_host(slice *rest, struct url *url, struct err *err)
 {
     if (rest->len > 0 && rest->ptr[0] == '[')
         return parse_ipv6(rest, url, err);
-    url->host = cut(rest, chars_span(*rest, CHARS_HOST));
+    url->host = cut(rest, byte_class_span(*rest, BYTE_CLASS_HOST));
     if (url->host.len == 0)
         return err_set(err, ERR_INPUT, "the URL has no host");
     if (url->host.len > URL_HOST_MAX_BYTES)
@@ -71,7 +71,7 @@ static int parse_authority(slice authority, struct url *url, struct err *err)
         return err_set(err, ERR_INPUT, "the URL's host holds an invalid character");
     slice digits = slice_skip(authority, 1);
     uint64_t port = url->port;
-    if (digits.len > 0 && (!chars_decimal(digits, PORT_MAX, &port) || port == 0))
+    if (digits.len > 0 && (!byte_class_decimal(digits, PORT_MAX, &port) || port == 0))
         return err_set(err, ERR_INPUT, "the URL's port is not a number from 1 to %d", PORT_MAX);
     url->port = (uint16_t)port;
     return 0;
@@ -82,16 +82,16 @@ int url_parse(slice text, struct url *url, struct err *err)
     *url = (struct url){ 0 };
     if (text.len > URL_MAX_BYTES)
         return err_set(err, ERR_INPUT, "the URL is longer than %d bytes", URL_MAX_BYTES);
-    if (chars_span(text, CHARS_VISIBLE) != text.len)
+    if (byte_class_span(text, BYTE_CLASS_VISIBLE) != text.len)
         return err_set(err, ERR_INPUT,
                        "the URL holds white space, a control character or a byte above 0x7f");
-    if (chars_until(text, "\\") != text.len) /* which some servers read as a slash */
+    if (byte_class_until(text, "\\") != text.len) /* which some servers read as a slash */
         return err_set(err, ERR_INPUT, "the URL holds a backslash");
     url->tls = skip_prefix(&text, "https://");
     if (!url->tls && !skip_prefix(&text, "http://"))
         return err_set(err, ERR_INPUT, "the URL does not start with http:// or https://");
-    slice authority = cut(&text, chars_until(text, "/?#"));
-    url->target = cut(&text, chars_until(text, "#"));
+    slice authority = cut(&text, byte_class_until(text, "/?#"));
+    url->target = cut(&text, byte_class_until(text, "#"));
     return parse_authority(authority, url, err);
 }
 

@@ -1,20 +1,35 @@
+/* Percent-encoding, and URLs put together. */
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 #include "codec/url.h"
+
+/* 0, or the error that stuck while text was appended, which is taken back. */
+static int finish(struct buf *out, size_t before, struct err *err)
+{
+    int rc = buf_error(out, err);
+    if (rc != 0)
+        buf_truncate(out, before);
+    return rc;
+}
+
+size_t url_encoded_bytes(slice text)
+{
+    size_t size = text.len;
+    for (size_t i = 0; i < text.len; i++)
+        size += byte_class_in(text.ptr[i], BYTE_CLASS_UNRESERVED) ? 0 : 2;
+    return size;
+}
 
 int url_encode(struct buf *out, slice text, struct err *err)
 {
     static const char hex[] = "0123456789ABCDEF";
-    size_t size = text.len;
-    for (size_t i = 0; i < text.len; i++)
-        size += chars_in(text.ptr[i], CHARS_UNRESERVED) ? 0 : 2;
-    int rc = buf_reserve(out, size, err);
+    int rc = buf_reserve(out, url_encoded_bytes(text), err);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (chars_in(text.ptr[i], CHARS_UNRESERVED)) {
+        if (byte_class_in(text.ptr[i], BYTE_CLASS_UNRESERVED)) {
             out->ptr[out->len++] = text.ptr[i];
             continue;
         }
@@ -27,8 +42,8 @@ int url_encode(struct buf *out, slice text, struct err *err)
 
 static bool is_escape(slice text)
 {
-    return text.len >= 3 && text.ptr[0] == '%' && chars_in(text.ptr[1], CHARS_HEX) &&
-           chars_in(text.ptr[2], CHARS_HEX);
+    return text.len >= 3 && text.ptr[0] == '%' && byte_class_in(text.ptr[1], BYTE_CLASS_HEX) &&
+           byte_class_in(text.ptr[2], BYTE_CLASS_HEX);
 }
 
 int url_decode(struct buf *out, slice text, struct err *err)
@@ -40,11 +55,12 @@ int url_decode(struct buf *out, slice text, struct err *err)
     while (text.len > 0) {
         char c = text.ptr[0];
         if (c == '%' && !is_escape(text)) {
-            out->len = before;
-            return err_set(err, ERR_INPUT, "a percent sign without two hexadecimal digits");
+            buf_truncate(out, before);
+            return err_set(err, ERR_INPUT,
+                           "a percent sign without two hexadecimal digits after it");
         }
         if (c == '%')
-            c = (char)(chars_hex_value(text.ptr[1]) << 4 | chars_hex_value(text.ptr[2]));
+            c = (char)(byte_class_hex_value(text.ptr[1]) << 4 | byte_class_hex_value(text.ptr[2]));
         text = slice_skip(text, text.ptr[0] == '%' ? 3 : 1);
         out->ptr[out->len++] = c;
     }
@@ -58,10 +74,10 @@ static const struct url_placeholder *match(slice text, const struct url_placehol
     const struct url_placeholder *best = NULL;
     size_t best_len = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t len = strlen(placeholders[i].name);
-        if (len > best_len && len <= text.len && memcmp(text.ptr, placeholders[i].name, len) == 0) {
+        slice name = slice_from(placeholders[i].name);
+        if (name.len > best_len && slice_starts(text, name)) {
             best = &placeholders[i];
-            best_len = len;
+            best_len = name.len;
         }
     }
     return best;
@@ -71,41 +87,30 @@ int url_fill(struct buf *out, slice template, const struct url_placeholder *plac
              size_t count, struct err *err)
 {
     size_t before = out->len;
-    int rc = 0;
-    while (rc == 0 && template.len > 0) {
+    while (template.len > 0) {
         const struct url_placeholder *found = match(template, placeholders, count);
-        if (found != NULL) {
-            rc = url_encode(out, found->value, err);
-            template = slice_skip(template, strlen(found->name));
-        } else {
-            rc = buf_add(out, template.ptr, 1, err);
-            template = slice_skip(template, 1);
-        }
+        if (found != NULL)
+            url_encode(out, found->value, NULL);
+        else
+            buf_add(out, template.ptr, 1, NULL);
+        template = slice_skip(template, found != NULL ? strlen(found->name) : 1);
     }
-    if (rc != 0)
-        out->len = before;
-    return rc;
+    return finish(out, before, err);
 }
 
 int url_add_query(struct buf *out, const char *name, slice value, struct err *err)
 {
     slice url = buf_slice(out);
-    out->len = url.len = chars_until(url, "#");
+    url.len = byte_class_until(url, "#");
     char last = url.len > 0 ? url.ptr[url.len - 1] : '\0';
-    bool has_query = chars_until(url, "?") < url.len;
-    size_t before = out->len;
-    int rc = 0;
+    bool has_query = byte_class_until(url, "?") < url.len;
+    buf_truncate(out, url.len);
     if (!has_query)
-        rc = buf_add_text(out, "?", err);
+        buf_add_text(out, "?", NULL);
     else if (last != '?' && last != '&')
-        rc = buf_add_text(out, "&", err);
-    if (rc == 0)
-        rc = buf_add_text(out, name, err);
-    if (rc == 0)
-        rc = buf_add_text(out, "=", err);
-    if (rc == 0)
-        rc = url_encode(out, value, err);
-    if (rc != 0)
-        out->len = before;
-    return rc;
+        buf_add_text(out, "&", NULL);
+    buf_add_text(out, name, NULL);
+    buf_add_text(out, "=", NULL);
+    url_encode(out, value, NULL);
+    return finish(out, url.len, err);
 }
