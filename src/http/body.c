@@ -1,13 +1,13 @@
-#include "net/http_body.h"
+#include "http/body.h"
 
 #include "base/limits.h"
 
-void http_body_begin(struct http_body *body, const struct http1_response *response,
+void http_body_begin(struct http_body *body, const struct http1_response *head,
                      deadline_ms deadline, int64_t idle_ms)
 {
-    *body = (struct http_body){ .kind = response->body,
-                                .length = response->content_length,
-                                .left = response->content_length,
+    *body = (struct http_body){ .kind = head->body,
+                                .length = head->content_length,
+                                .left = head->content_length,
                                 .deadline = deadline,
                                 .idle_ms = idle_ms };
 }
@@ -23,16 +23,9 @@ bool http_body_has_ended(const struct http_body *body)
     return true;
 }
 
-/* No pause in a body may last longer than idle_ms. */
-static deadline_ms next_deadline(const struct http_body *body, deadline_ms until)
-{
-    deadline_ms deadline = clock_earlier(body->deadline, until);
-    return clock_earlier(deadline, clock_deadline(body->idle_ms));
-}
-
-/* Bytes as they came: first what was received along with the head, then straight from the stream. */
-static ptrdiff_t read_plain(const struct http_body *body, struct http_connection *connection,
-                            void *bytes, size_t size, deadline_ms until, struct err *err)
+/* Undecoded bytes: first those received along with the head, then straight from the stream. */
+static ptrdiff_t read_plain(struct http_connection *connection, void *bytes, size_t size,
+                            deadline_ms deadline, struct err *err)
 {
     size_t held = connection->rx_end - connection->rx_start;
     if (held > 0) {
@@ -42,15 +35,15 @@ static ptrdiff_t read_plain(const struct http_body *body, struct http_connection
         return (ptrdiff_t)part;
     }
     struct transport *stream = connection->stream;
-    return stream->ops->read(stream, bytes, size, next_deadline(body, until), err);
+    return stream->ops->read(stream, bytes, size, deadline, err);
 }
 
 static ptrdiff_t read_counted(struct http_body *body, struct http_connection *connection,
-                              void *bytes, size_t size, deadline_ms until, struct err *err)
+                              void *bytes, size_t size, deadline_ms deadline, struct err *err)
 {
     if (size > body->left)
         size = (size_t)body->left;
-    ptrdiff_t count = read_plain(body, connection, bytes, size, until, err);
+    ptrdiff_t count = read_plain(connection, bytes, size, deadline, err);
     if (count == 0)
         return err_set(err, ERR_RETRY, "connection closed after %llu of %llu bytes",
                        (unsigned long long)(body->length - body->left),
@@ -60,25 +53,24 @@ static ptrdiff_t read_counted(struct http_body *body, struct http_connection *co
     return count;
 }
 
-static int fill(const struct http_body *body, struct http_connection *connection, deadline_ms until,
-                struct err *err)
+static int fill(struct http_connection *connection, deadline_ms deadline, struct err *err)
 {
     if (connection->rx_start < connection->rx_end)
         return 0;
-    ptrdiff_t count = http_connection_fill(connection, next_deadline(body, until), err);
+    ptrdiff_t count = http_connection_fill(connection, deadline, err);
     if (count == 0)
         return err_set(err, ERR_RETRY, "connection closed within a chunked body");
     return count < 0 ? (int)count : 0;
 }
 
 static ptrdiff_t read_chunked(struct http_body *body, struct http_connection *connection,
-                              void *bytes, size_t size, deadline_ms until, struct err *err)
+                              void *bytes, size_t size, deadline_ms deadline, struct err *err)
 {
     while (!body->chunks.done) {
-        int rc = fill(body, connection, until, err);
+        int rc = fill(connection, deadline, err);
         if (rc != 0)
             return rc;
-        /* Data is never more than what it is decoded from. */
+        /* Decoding never makes it longer, so what is decoded fits. */
         size_t held = connection->rx_end - connection->rx_start;
         slice data;
         ptrdiff_t used = http1_chunks_feed(&body->chunks, connection->rx + connection->rx_start,
@@ -99,11 +91,14 @@ ptrdiff_t http_body_read(struct http_body *body, struct http_connection *connect
 {
     if (http_body_has_ended(body))
         return 0;
+    /* One point in time for the whole call: chunks' extensions and trailers are not progress. */
+    deadline_ms deadline = clock_earlier(clock_deadline(body->idle_ms),
+                                         clock_earlier(body->deadline, until));
     if (body->kind == HTTP1_BODY_LENGTH)
-        return read_counted(body, connection, bytes, size, until, err);
+        return read_counted(body, connection, bytes, size, deadline, err);
     if (body->kind == HTTP1_BODY_CHUNKED)
-        return read_chunked(body, connection, bytes, size, until, err);
-    ptrdiff_t count = read_plain(body, connection, bytes, size, until, err);
+        return read_chunked(body, connection, bytes, size, deadline, err);
+    ptrdiff_t count = read_plain(connection, bytes, size, deadline, err);
     body->closed = count == 0;
     return count;
 }

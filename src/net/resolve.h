@@ -4,49 +4,33 @@
 #ifndef NET_RESOLVE_H
 #define NET_RESOLVE_H
 
-#include <netinet/in.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/socket.h>
-
+#include "base/clock.h"
 #include "base/err.h"
-#include "base/limits.h"
+#include "base/flag.h"
 #include "base/slice.h"
-
-#define ADDRESS_LIST_MAX 8    /* more addresses of one name are not tried */
-#define ADDRESS_TEXT_BYTES 64 /* "[ipv6 address]:port" */
-
-struct address {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    };
-    socklen_t size;
-};
-
-struct address_list {
-    struct address items[ADDRESS_LIST_MAX];
-    size_t count; /* at least 1 on success */
-};
+#include "net/address.h"
 
 /*
- * The addresses of host in the resolver's order (RFC 6724). An address as text needs no resolver
- * and never blocks; a name asks /etc/hosts and the servers of /etc/resolv.conf and blocks as long
- * as that file's timeout and attempts say (musl: 5 s, twice). ERR_RETRY naming the host.
+ * Finds the addresses of host, best first: by RFC 6724 (rules 1, 2, 5, 6 and 8), and those with a
+ * route alternating between IPv6 and IPv4 (RFC 8305, section 4).
+ *
+ * An address as text, an IPv6 one perhaps with a zone ("fe80::1%eth0"), needs no look-up and never
+ * blocks. A name is looked up in /etc/hosts; then "localhost" and the names below it are the
+ * loopback (RFC 6761); then the servers of /etc/resolv.conf are asked, or 127.0.0.1 where it names
+ * none. Both files are read each time; nothing is cached.
+ *
+ * Like glibc, unlike musl: the addresses of one family are used whatever comes of the other's
+ * query; a truncated answer is repeated over TCP; a server that fails, refuses or is silent is
+ * passed over, and "no such name" counts only from the first server that works; a search domain
+ * that fails does not end the search. Unlike both: the next server is asked after LIMIT_DNS_STEP_MS
+ * while the first may still answer, and once one family has an address with a route, the other has
+ * that long.
+ *
+ * Blocks, at most until the deadline or the wake-up (which may be NULL), and as long as
+ * resolv.conf's timeout and attempts allow. ERR_RETRY, ERR_TIMEOUT, ERR_INPUT (not a valid name),
+ * ERR_CANCELLED, ERR_MEMORY; the texts name host.
  */
-int address_resolve(struct address_list *list, slice host, uint16_t port, struct err *err);
-
-/*
- * Who judges addresses before anything is sent to them: 0 to go on, or an error that says why not
- * (ERR_INPUT by custom). Its owner may put it into a larger struct. Called by the thread that
- * connects.
- */
-struct address_filter {
-    int (*judge)(const struct address_filter *self, const struct address *address, struct err *err);
-};
-
-/* Writes the address and port as people write them: "10.0.0.1:443", "[::1]:443". */
-void address_text(const struct address *address, char text[ADDRESS_TEXT_BYTES]);
+int address_resolve(struct address_list *list, slice host, uint16_t port, const struct wake *wake,
+                    deadline_ms deadline, struct err *err);
 
 #endif

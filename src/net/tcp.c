@@ -12,12 +12,18 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "base/own_call.h"
+
+/* So many reads in a row may find data before a wake-up wins: a peer that never stops sending. */
+#define READS_BETWEEN_LOOKS 16
 
 struct tcp {
     struct transport transport; /* first, so that a transport pointer is a tcp pointer */
-    int fd;               /* blocking: a read that nothing else can end is one call, not two */
-    int read_ms;          /* how long such a read blocks: the socket's SO_RCVTIMEO */
-    bool answer_expected; /* something was written since: waiting first saves a futile recv */
+    int fd;              /* blocking: a read that nothing else can end is one call, not two */
+    int read_ms;         /* how long such a read blocks: the socket's SO_RCVTIMEO */
+    bool reply_expected; /* something was written since: waiting first saves a futile recv */
+    unsigned reads;      /* since something was written */
+    int quick_ms;        /* as long a read of a reply blocks before it looks at the wake-up */
     const struct wake *const *wake;
 };
 
@@ -26,30 +32,33 @@ static struct tcp *tcp_of(struct transport *transport)
     return (struct tcp *)(void *)transport;
 }
 
-/* Waits until fd has one of `events`. Data wins over a wake-up, so that nothing read is lost. */
-static int wait_for(int fd, short events, const struct wake *wake, deadline_ms deadline,
-                    struct err *err)
+/*
+ * Waits until fd has one of `events`, which *found then says. Data wins over a wake-up, so that
+ * nothing read is lost. After an interrupted wait *found is 0.
+ */
+static int wait_for(const struct tcp *tcp, short events, int left_ms, short *found, struct err *err)
 {
+    const struct wake *wake = *tcp->wake;
     struct pollfd entries[2] = {
-        { .fd = fd, .events = events },
+        { .fd = tcp->fd, .events = events },
         { .fd = wake != NULL ? wake->fd : -1, .events = POLLIN },
     };
-    int rc;
-    do {
-        rc = poll(entries, wake != NULL ? 2 : 1, clock_left_ms(deadline));
-    } while (rc < 0 && errno == EINTR);
+    *found = 0;
+    int rc = poll(entries, wake != NULL ? 2 : 1, left_ms);
+    if (rc < 0 && errno == EINTR)
+        return 0;
     if (rc == 0)
         return err_set(err, ERR_TIMEOUT, "timed out");
     if (rc < 0)
         return err_system(err, ERR_RETRY, errno, "poll");
-    if (entries[0].revents != 0)
-        return 0;
-    return err_set(err, ERR_CANCELLED, "given up");
+    *found = entries[0].revents;
+    return *found != 0 ? 0 : err_set(err, ERR_CANCELLED, "cancelled");
 }
 
 /*
- * Makes reads block for left_ms at most. One that gives up sooner is begun again, so the socket is
- * told only where what it has is too long, or so short that it would cost more calls than it saves.
+ * Makes reads block for left_ms at most. A read that times out early is started again, so the
+ * socket's limit is changed only where it is too long, or so short that it costs more calls than a
+ * change would.
  */
 static int bound_reads(struct tcp *tcp, int left_ms, struct err *err)
 {
@@ -57,31 +66,47 @@ static int bound_reads(struct tcp *tcp, int left_ms, struct err *err)
         return 0;
     const struct timeval limit = { .tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000 };
     if (setsockopt(tcp->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
-        return err_system(err, ERR_RETRY, errno, "set a time-out");
+        return err_system(err, ERR_RETRY, errno, "cannot set the receive timeout");
     tcp->read_ms = left_ms;
     return 0;
 }
 
-/* Prepares for a recv that finds something or blocks until the deadline: sets its flags. */
-static int prepare_wait(struct tcp *tcp, deadline_ms deadline, int *flags, struct err *err)
+/* Sets the flags of a recv that finds data or blocks for left_ms. */
+static int prepare_wait(struct tcp *tcp, int left_ms, bool quick, int *flags, struct err *err)
 {
-    int left_ms = clock_left_ms(deadline);
+    short found;
     *flags = MSG_DONTWAIT;
-    if (*tcp->wake != NULL || left_ms == 0)
-        return wait_for(tcp->fd, POLLIN, *tcp->wake, deadline, err);
+    if (*tcp->wake != NULL && quick && tcp->quick_ms < left_ms) {
+        *flags = 0;
+        return bound_reads(tcp, tcp->quick_ms, err);
+    }
+    if (*tcp->wake != NULL)
+        return wait_for(tcp, POLLIN, left_ms, &found, err);
     *flags = 0;
     return bound_reads(tcp, left_ms, err);
+}
+
+/* Before every step, also where data is there: a peer that floods us is late like any other. */
+static int check_time(struct tcp *tcp, int left_ms, struct err *err)
+{
+    if (left_ms == 0)
+        return err_set(err, ERR_TIMEOUT, "timed out");
+    if (*tcp->wake != NULL && ++tcp->reads % READS_BETWEEN_LOOKS == 0 && wake_wait(*tcp->wake, 0))
+        return err_set(err, ERR_CANCELLED, "cancelled");
+    return 0;
 }
 
 static ptrdiff_t tcp_read(struct transport *self, void *bytes, size_t size, deadline_ms deadline,
                           struct err *err)
 {
     struct tcp *tcp = tcp_of(self);
-    bool wait_first = tcp->answer_expected;
-    tcp->answer_expected = false;
-    for (;; wait_first = true) {
-        int flags = MSG_DONTWAIT;
-        int rc = wait_first ? prepare_wait(tcp, deadline, &flags, err) : 0;
+    bool wait_first = tcp->reply_expected, quick = wait_first && tcp->quick_ms > 0;
+    tcp->reply_expected = false;
+    for (;; wait_first = true, quick = false) {
+        int flags = MSG_DONTWAIT, left_ms = clock_left_ms(deadline);
+        int rc = check_time(tcp, left_ms, err);
+        if (rc == 0 && wait_first)
+            rc = prepare_wait(tcp, left_ms, quick, &flags, err);
         if (rc != 0)
             return rc;
         ssize_t count = recv(tcp->fd, bytes, size, flags);
@@ -107,20 +132,59 @@ static size_t skip_sent(struct iovec *parts, size_t count, size_t sent)
     return count - first;
 }
 
-static int send_parts(struct tcp *tcp, struct iovec *parts, size_t count, deadline_ms deadline,
-                      struct err *err)
+/* True where nothing can be sent now and bytes of the peer are there. */
+static bool only_readable(short found)
+{
+    return (found & POLLIN) != 0 && (found & POLLOUT) == 0;
+}
+
+/*
+ * Sends the parts, as far as *sent tells: all of them, or less where `yields` and the peer takes
+ * no more, but has sent something.
+ */
+static int send_parts(struct tcp *tcp, struct iovec *parts, size_t count, bool yields,
+                      deadline_ms deadline, size_t *sent, struct err *err)
 {
     while (count > 0) {
+        short found;
+        int left_ms = clock_left_ms(deadline);
+        if (left_ms == 0)
+            return err_set(err, ERR_TIMEOUT, "timed out");
         /* The length is an int in musl and a size_t in glibc; a small unsigned type suits both. */
         struct msghdr message = { .msg_iov = parts, .msg_iovlen = (unsigned char)count };
-        ssize_t sent = sendmsg(tcp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent >= 0) {
-            count = skip_sent(parts, count, (size_t)sent);
+        ssize_t taken = sendmsg(tcp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (taken >= 0) {
+            *sent += (size_t)taken;
+            count = skip_sent(parts, count, (size_t)taken);
             continue;
         }
         if (errno != EAGAIN && errno != EINTR)
             return err_system(err, ERR_RETRY, errno, "send");
-        int rc = wait_for(tcp->fd, POLLOUT, *tcp->wake, deadline, err);
+        int rc = wait_for(tcp, yields ? POLLOUT | POLLIN : POLLOUT, left_ms, &found, err);
+        if (rc != 0 || (yields && only_readable(found)))
+            return rc;
+    }
+    return 0;
+}
+
+/* A few parts at a time, until one group is cut short. */
+static int send_all(struct tcp *tcp, const slice *parts, size_t count, bool yields,
+                    deadline_ms deadline, size_t *sent, struct err *err)
+{
+    struct iovec group[8];
+    const size_t group_max = sizeof group / sizeof group[0];
+    size_t wanted = 0;
+    tcp->reply_expected = true;
+    tcp->reads = 0;
+    for (size_t done = 0; done < count && *sent == wanted;) {
+        size_t used = 0;
+        for (; used < group_max && done < count; done++) {
+            wanted += parts[done].len;
+            if (parts[done].len > 0)
+                group[used++] = (struct iovec){ .iov_base = (char *)(uintptr_t)parts[done].ptr,
+                                                .iov_len = parts[done].len };
+        }
+        int rc = send_parts(tcp, group, used, yields, deadline, sent, err);
         if (rc != 0)
             return rc;
     }
@@ -130,21 +194,66 @@ static int send_parts(struct tcp *tcp, struct iovec *parts, size_t count, deadli
 static int tcp_write(struct transport *self, const slice *parts, size_t count, deadline_ms deadline,
                      struct err *err)
 {
+    size_t sent = 0;
+    return send_all(tcp_of(self), parts, count, false, deadline, &sent, err);
+}
+
+static ptrdiff_t tcp_write_some(struct transport *self, const slice *parts, size_t count,
+                                bool yields, deadline_ms deadline, struct err *err)
+{
+    size_t sent = 0;
+    int rc = send_all(tcp_of(self), parts, count, yields, deadline, &sent, err);
+    return rc == 0 || (rc == ERR_TIMEOUT && sent > 0) ? (ptrdiff_t)sent : rc;
+}
+
+int tcp_fd(const struct transport *self)
+{
+    return ((const struct tcp *)(const void *)self)->fd;
+}
+
+void tcp_set_quick(struct transport *self, int quick_ms)
+{
+    tcp_of(self)->quick_ms = quick_ms;
+}
+
+ptrdiff_t tcp_receive(struct transport *self, void *bytes, size_t size, int wait_ms,
+                      struct err *err)
+{
     struct tcp *tcp = tcp_of(self);
-    struct iovec group[8];
-    const size_t group_max = sizeof group / sizeof group[0];
-    for (size_t done = 0; done < count;) {
-        size_t used = 0;
-        for (; used < group_max && done < count; done++)
-            if (parts[done].len > 0)
-                group[used++] = (struct iovec){ .iov_base = (char *)(uintptr_t)parts[done].ptr,
-                                                .iov_len = parts[done].len };
-        int rc = send_parts(tcp, group, used, deadline, err);
-        if (rc != 0)
-            return rc;
+    int rc = wait_ms > 0 ? bound_reads(tcp, wait_ms, err) : 0;
+    if (rc != 0)
+        return rc;
+    tcp->reply_expected = false;
+    for (;;) {
+        ssize_t count = recv(tcp->fd, bytes, size, wait_ms > 0 ? 0 : MSG_DONTWAIT);
+        if (count >= 0)
+            return count;
+        if (errno == EAGAIN)
+            return err_set(err, ERR_TIMEOUT, "nothing has come");
+        if (errno != EINTR)
+            return err_system(err, ERR_RETRY, errno, "receive");
     }
-    tcp->answer_expected = true;
-    return 0;
+}
+
+ptrdiff_t tcp_send_now(struct transport *self, const slice *parts, size_t count, struct err *err)
+{
+    struct tcp *tcp = tcp_of(self);
+    struct iovec group[TCP_PARTS_MAX];
+    for (size_t i = 0; i < count; i++)
+        group[i] = (struct iovec){ .iov_base = (char *)(uintptr_t)parts[i].ptr,
+                                   .iov_len = parts[i].len };
+    struct msghdr message = { .msg_iov = group, .msg_iovlen = (unsigned char)count };
+    tcp->reply_expected = true;
+    tcp->reads = 0;
+    for (;;) {
+        ssize_t taken = sendmsg(tcp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (taken >= 0)
+            return taken;
+        if (errno == EAGAIN)
+            return 0;
+        if (errno != EINTR)
+            return err_system(err, ERR_RETRY, errno, "send");
+    }
 }
 
 static bool tcp_usable(struct transport *self)
@@ -169,6 +278,7 @@ static void tcp_close(struct transport *self)
 static const struct transport_ops tcp_ops = {
     .read = tcp_read,
     .write = tcp_write,
+    .write_some = tcp_write_some,
     .usable = tcp_usable,
     .finish_writing = tcp_finish_writing,
     .close = tcp_close,
@@ -187,7 +297,7 @@ int tcp_adopt(struct transport **out, int fd, const struct wake *const *wake, st
     return 0;
 }
 
-/* --- connecting: a small race between the addresses of one name --- */
+/* --- connecting: a race between the addresses of one name ------------------------------------ */
 
 struct race {
     const struct address_list *addresses;
@@ -214,7 +324,7 @@ static bool race_start_next(struct race *race)
 {
     size_t index = race->next++;
     const struct address *address = &race->addresses->items[index];
-    int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = own_socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     race->fds[index] = fd;
     if (fd < 0) {
         race_lose(race, index, errno);
@@ -231,8 +341,8 @@ static bool race_start_next(struct race *race)
     return false;
 }
 
-/* Looks which sockets of the race have an answer. Returns the winner's index, or -1. */
-static int race_look(struct race *race, struct pollfd *entries)
+/* Takes out the sockets that failed. Returns the index of one that connected, or -1. */
+static int race_check(struct race *race, struct pollfd *entries)
 {
     for (size_t i = 0; i < race->next; i++) {
         if (race->fds[i] < 0 || entries[i].revents == 0)
@@ -247,8 +357,20 @@ static int race_look(struct race *race, struct pollfd *entries)
     return -1;
 }
 
-/* Waits for an answer, a wake-up or the time to start one more. Winner's index, -1, or error. */
-static int race_wait(struct race *race, const struct wake *wake, deadline_ms deadline, int *winner)
+/* So that every address has its turn before the deadline. */
+static int64_t race_stagger_ms(const struct race *race, deadline_ms deadline)
+{
+    size_t turns = race->addresses->count - race->next + 1;
+    int64_t share_ms = clock_left_ms(deadline) / (int64_t)turns;
+    return share_ms < LIMIT_CONNECT_STAGGER_MS ? share_ms : LIMIT_CONNECT_STAGGER_MS;
+}
+
+/*
+ * Waits until a socket connects or fails, or it is time to start one more. *winner is the index of
+ * one that connected, or -1. ERR_CANCELLED.
+ */
+static int race_wait(struct race *race, const struct wake *wake, deadline_ms deadline,
+                     int64_t stagger_ms, int *winner)
 {
     struct pollfd entries[ADDRESS_LIST_MAX + 1];
     for (size_t i = 0; i < race->next; i++)
@@ -256,11 +378,11 @@ static int race_wait(struct race *race, const struct wake *wake, deadline_ms dea
     entries[race->next] = (struct pollfd){ .fd = wake != NULL ? wake->fd : -1, .events = POLLIN };
     deadline_ms until = deadline;
     if (race->next < race->addresses->count)
-        until = clock_earlier(deadline, clock_deadline(LIMIT_CONNECT_STAGGER_MS));
+        until = clock_earlier(deadline, clock_deadline(stagger_ms));
     int rc = poll(entries, race->next + 1, clock_left_ms(until));
     if (rc > 0 && entries[race->next].revents != 0)
-        return err_set(race->err, ERR_CANCELLED, "connect: given up");
-    *winner = rc > 0 ? race_look(race, entries) : -1;
+        return err_set(race->err, ERR_CANCELLED, "connect: cancelled");
+    *winner = rc > 0 ? race_check(race, entries) : -1;
     return 0;
 }
 
@@ -282,12 +404,12 @@ static int race_run(struct race *race, const struct wake *wake, deadline_ms dead
         if (clock_left_ms(deadline) == 0)
             return err_set(race->err, ERR_TIMEOUT, "connect: timed out");
         size_t running = race->running;
-        int64_t begun_ms = clock_now_ms();
-        int rc = race_wait(race, wake, deadline, &winner);
+        int64_t begun_ms = clock_now_ms(), stagger_ms = race_stagger_ms(race, deadline);
+        int rc = race_wait(race, wake, deadline, stagger_ms, &winner);
         if (rc != 0)
             return rc;
-        /* One more starts when one was lost or the stagger is over, not on a spurious wake-up. */
-        start = race->running < running || clock_now_ms() - begun_ms >= LIMIT_CONNECT_STAGGER_MS;
+        /* Start one more where one failed or the stagger is over, not after a spurious wake-up. */
+        start = race->running < running || clock_now_ms() - begun_ms >= stagger_ms;
     }
     int fd = race->fds[winner];
     race->fds[winner] = -1;
@@ -307,24 +429,33 @@ static int connect_any(const struct address_list *addresses, const struct wake *
     return fd;
 }
 
+int tcp_connect_list(struct transport **out, const struct address_list *addresses, slice host,
+                     const struct wake *const *wake, deadline_ms deadline, struct err *err)
+{
+    int fd = connect_any(addresses, *wake, deadline, err);
+    if (fd < 0 && addresses->count > 1)
+        return err_wrap(err, "none of the %zu addresses of %.*s", addresses->count,
+                        SLICE_ARG(host));
+    if (fd < 0)
+        return err_wrap(err, "%.*s", SLICE_ARG(host));
+    return tcp_adopt(out, fd, wake, err);
+}
+
 int tcp_connect(struct transport **out, slice host, uint16_t port,
                 const struct address_filter *filter, const struct wake *const *wake,
                 deadline_ms deadline, struct err *err)
 {
-    struct address_list addresses;
-    int rc = address_resolve(&addresses, host, port, err);
-    for (size_t i = 0; rc == 0 && filter != NULL && i < addresses.count; i++)
-        rc = filter->judge(filter, &addresses.items[i], err);
-    if (rc != 0)
-        return rc;
-    int fd = connect_any(&addresses, *wake, deadline, err);
-    if (fd < 0 && addresses.count > 1)
-        err_wrap(err, "none of the %zu addresses of %.*s", addresses.count, SLICE_ARG(host));
-    else if (fd < 0)
-        err_wrap(err, "%.*s", SLICE_ARG(host));
-    if (fd < 0)
-        return fd;
-    return tcp_adopt(out, fd, wake, err);
+    /* Not on the stack: a thread that waits for an answer for hours would keep its pages. */
+    struct address_list *addresses = malloc(sizeof *addresses);
+    if (addresses == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for a connection");
+    int rc = address_resolve(addresses, host, port, *wake, deadline, err);
+    for (size_t i = 0; rc == 0 && filter != NULL && i < addresses->count; i++)
+        rc = filter->judge(filter, &addresses->items[i], err);
+    if (rc == 0)
+        rc = tcp_connect_list(out, addresses, host, wake, deadline, err);
+    free(addresses);
+    return rc;
 }
 
 int tcp_connect_unix(struct transport **out, const char *path, const struct wake *const *wake,
@@ -336,7 +467,7 @@ int tcp_connect_unix(struct transport **out, const char *path, const struct wake
         return err_set(err, ERR_INPUT, "the socket's path has more than %d bytes",
                        UNIX_PATH_MAX_BYTES);
     memcpy(address.sun_path, path, len);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = own_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_system(err, ERR_MEMORY, errno, "cannot make a socket");
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {

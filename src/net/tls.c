@@ -50,6 +50,11 @@ void tls_context_free(struct tls_context *context)
     free(context);
 }
 
+void tls_context_lead(struct tls_context *context)
+{
+    tls_sessions_lead(&context->sessions);
+}
+
 /* --- the transport --- */
 
 static struct tls *tls_of(struct transport *transport)
@@ -69,6 +74,12 @@ static int tls_write(struct transport *self, const slice *parts, size_t count, d
     return tls_engine_write(&tls_of(self)->engine, parts, count, deadline, err);
 }
 
+static ptrdiff_t tls_write_some(struct transport *self, const slice *parts, size_t count,
+                                bool yields, deadline_ms deadline, struct err *err)
+{
+    return tls_engine_write_some(&tls_of(self)->engine, parts, count, yields, deadline, err);
+}
+
 static bool tls_usable(struct transport *self)
 {
     return tls_engine_usable(&tls_of(self)->engine);
@@ -80,7 +91,7 @@ static void tls_finish_writing(struct transport *self)
     under->ops->finish_writing(under);
 }
 
-/* Keys and the last plain bytes go with the memory. */
+/* The memory holds keys and the last plain bytes. */
 static void discard(struct tls *tls)
 {
     explicit_bzero(tls, sizeof *tls);
@@ -99,6 +110,7 @@ static void tls_close(struct transport *self)
 static const struct transport_ops tls_ops = {
     .read = tls_read,
     .write = tls_write,
+    .write_some = tls_write_some,
     .usable = tls_usable,
     .finish_writing = tls_finish_writing,
     .close = tls_close,
@@ -106,7 +118,7 @@ static const struct transport_ops tls_ops = {
 
 /* --- connecting --- */
 
-/* The name as certificates have it: without the root's dot; in lower case, to be found again. */
+/* As certificates have it, without the root's dot; in lower case, so that sessions are found. */
 static int copy_host(char name[static TLS_HOST_BYTES], slice host, struct err *err)
 {
     if (host.len > 1 && host.ptr[host.len - 1] == '.')
@@ -155,7 +167,7 @@ int tls_connect(struct transport **out, struct tls_context *context, struct tran
     if (rc != 0)
         return rc;
     struct tls *tls = malloc(sizeof *tls);
-    struct tls_verify *verify = malloc(sizeof *verify); /* only needed until hands are shaken */
+    struct tls_verify *verify = malloc(sizeof *verify); /* only needed during the handshake */
     if (tls == NULL || verify == NULL) {
         free(tls);
         free(verify);
@@ -172,4 +184,33 @@ int tls_connect(struct transport **out, struct tls_context *context, struct tran
     tls->transport.ops = &tls_ops;
     *out = &tls->transport;
     return 0;
+}
+
+int tls_check_chain(struct tls_context *context, slice host, const slice *chain, size_t count,
+                    int64_t now, struct err *err)
+{
+    char name[TLS_HOST_BYTES];
+    struct tls_peer peer;
+    int rc = copy_host(name, host, err);
+    if (rc != 0)
+        return rc;
+    struct tls_verify *verify = malloc(sizeof *verify);
+    if (verify == NULL)
+        return err_set(err, ERR_MEMORY, "no memory to check certificates");
+    tls_peer_init(&peer, name);
+    tls_verify_init(verify, &peer, &context->roots, now);
+    const br_x509_class **engine = &verify->vtable;
+    (*engine)->start_chain(engine, name);
+    for (size_t i = 0; i < count; i++) {
+        (*engine)->start_cert(engine, (uint32_t)chain[i].len);
+        (*engine)->append(engine, (const unsigned char *)chain[i].ptr, chain[i].len);
+        (*engine)->end_cert(engine);
+    }
+    if ((*engine)->end_chain(engine) != 0) {
+        *err = verify->err;
+        rc = err->code;
+    }
+    tls_verify_free(verify);
+    free(verify);
+    return rc;
 }

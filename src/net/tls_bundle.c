@@ -1,154 +1,194 @@
+/* A PEM file of authorities: read, indexed, and looked up by subject name (net/tls_roots.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "net/tls_roots.h"
+#include "net/tls_signature.h"
 
-/* The file passes through piece by piece: PEM decoder, certificate decoder, blob. */
-struct loader {
+#define BEGIN SLICE_LITERAL("-----BEGIN ")
+#define END SLICE_LITERAL("-----END ")
+#define DASHES SLICE_LITERAL("-----")
+#define BYTE_ORDER_MARK SLICE_LITERAL("\xef\xbb\xbf")
+
+enum section { SECTION_NONE, SECTION_OTHER, SECTION_CERTIFICATE, SECTION_TRUSTED };
+
+struct bundle {
     struct buf *blob;
-    struct err *err;
     const char *path;
-    br_pem_decoder_context pem;
-    br_x509_decoder_context certificate;
-    size_t anchor_start; /* where in the blob the anchor at work begins */
-    bool in_certificate; /* such a section of the file has begun and not ended */
-    int rc;              /* first error of a callback */
+    enum section section; /* the one at work */
+    size_t start;         /* where in the blob its certificate begins */
+    uint32_t bits;        /* Base64 digits not yet written, as bits */
+    unsigned bit_count;
+    bool padded;         /* a '=' was seen: no digit may follow */
     size_t usable, seen; /* certificates */
 };
 
-static void add(struct loader *loader, const void *bytes, size_t count)
+static bool is_blank(char c)
 {
-    if (loader->rc == 0)
-        loader->rc = buf_add(loader->blob, bytes, count, loader->err);
+    return c == ' ' || c == '\t' || c == '\r';
 }
 
-static void add_number(struct loader *loader, size_t number, size_t size)
+/* Takes the next line, without blanks at its end. False at the end of the text. */
+static bool take_line(slice *text, slice *line)
 {
-    while (size-- > 0) {
-        unsigned char byte = (unsigned char)(number >> (8 * size));
-        add(loader, &byte, 1);
-    }
+    if (text->len == 0)
+        return false;
+    const char *end = memchr(text->ptr, '\n', text->len);
+    line->ptr = text->ptr;
+    line->len = end == NULL ? text->len : (size_t)(end - text->ptr);
+    *text = slice_skip(*text, line->len + (end != NULL));
+    while (line->len > 0 && is_blank(line->ptr[line->len - 1]))
+        line->len--;
+    return true;
 }
 
-static void on_name_bytes(void *context, const void *bytes, size_t count)
+/* The name in "-----BEGIN NAME-----"; false for other lines. */
+static bool find_name(slice line, slice start, slice *name)
 {
-    add(context, bytes, count);
+    if (!slice_starts(line, start) || line.len < start.len + DASHES.len ||
+        !slice_ends_nocase(line, DASHES))
+        return false;
+    *name = slice_skip(line, start.len);
+    name->len -= DASHES.len;
+    return true;
 }
 
-static void on_certificate_bytes(void *context, const void *bytes, size_t count)
+static int base64_digit(char c)
 {
-    struct loader *loader = context;
-    br_x509_decoder_push(&loader->certificate, bytes, count);
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-static void add_key(struct loader *loader, const br_x509_pkey *key, size_t pinned)
+/* Decodes a line's Base64 into the blob, in place of the room reserved for it. False where bad. */
+static bool decode_line(struct bundle *bundle, slice line)
 {
-    if (key->key_type == BR_KEYTYPE_RSA) {
-        add_number(loader, TLS_ROOTS_RSA | pinned, 1);
-        add_number(loader, key->key.rsa.nlen, 2);
-        add(loader, key->key.rsa.n, key->key.rsa.nlen);
-        add_number(loader, key->key.rsa.elen, 1);
-        add(loader, key->key.rsa.e, key->key.rsa.elen);
-    } else {
-        add_number(loader, TLS_ROOTS_EC | pinned, 1);
-        add_number(loader, (size_t)key->key.ec.curve, 1);
-        add_number(loader, key->key.ec.qlen, 2);
-        add(loader, key->key.ec.q, key->key.ec.qlen);
-    }
-}
-
-static void begin_section(struct loader *loader)
-{
-    const char *name = br_pem_decoder_name(&loader->pem);
-    loader->in_certificate = strcmp(name, "CERTIFICATE") == 0 ||
-                             strcmp(name, "X509 CERTIFICATE") == 0;
-    br_pem_decoder_setdest(&loader->pem, loader->in_certificate ? on_certificate_bytes : NULL,
-                           loader);
-    if (!loader->in_certificate)
-        return;
-    loader->seen++;
-    loader->anchor_start = loader->blob->len;
-    add_number(loader, 0, 2); /* length of the name, known when the section ends */
-    br_x509_decoder_init(&loader->certificate, on_name_bytes, loader);
-}
-
-/* True where the format's length fields can hold the anchor. */
-static bool fits(size_t name_bytes, const br_x509_pkey *key)
-{
-    return name_bytes <= UINT16_MAX &&
-           (key->key_type == BR_KEYTYPE_EC || key->key.rsa.elen <= UINT8_MAX);
-}
-
-static void end_section(struct loader *loader)
-{
-    bool certificate = loader->in_certificate;
-    loader->in_certificate = false;
-    if (!certificate || loader->rc != 0)
-        return;
-    size_t name_bytes = loader->blob->len - loader->anchor_start - 2;
-    const br_x509_pkey *key = br_x509_decoder_get_pkey(&loader->certificate);
-    if (key == NULL || !fits(name_bytes, key)) {
-        loader->blob->len = loader->anchor_start;
-        return;
-    }
-    loader->blob->ptr[loader->anchor_start] = (char)(name_bytes >> 8);
-    loader->blob->ptr[loader->anchor_start + 1] = (char)name_bytes;
-    add_key(loader, key, br_x509_decoder_isCA(&loader->certificate) ? 0 : TLS_ROOTS_PINNED);
-    loader->usable++;
-}
-
-static int broken(struct loader *loader)
-{
-    return err_set(loader->err, ERR_CONFIG, "SSL_CERT_FILE %s: certificate number %zu is broken",
-                   loader->path, loader->seen);
-}
-
-static int decode(struct loader *loader, const unsigned char *text, size_t len)
-{
-    while (len > 0 && loader->rc == 0) {
-        size_t taken = br_pem_decoder_push(&loader->pem, text, len);
-        text += taken;
-        len -= taken;
-        switch (br_pem_decoder_event(&loader->pem)) {
-        case BR_PEM_BEGIN_OBJ: begin_section(loader); break;
-        case BR_PEM_END_OBJ: end_section(loader); break;
-        case BR_PEM_ERROR:
-            if (loader->in_certificate)
-                return broken(loader);
-            break;
+    struct buf *blob = bundle->blob;
+    for (size_t i = 0; i < line.len; i++) {
+        int digit = base64_digit(line.ptr[i]);
+        if (is_blank(line.ptr[i]))
+            continue;
+        bundle->padded |= line.ptr[i] == '=';
+        if (bundle->padded ? line.ptr[i] != '=' : digit < 0)
+            return false;
+        if (bundle->padded)
+            continue;
+        bundle->bits = bundle->bits << 6 | (uint32_t)digit;
+        bundle->bit_count += 6;
+        if (bundle->bit_count >= 8) {
+            bundle->bit_count -= 8;
+            blob->ptr[blob->len++] = (char)(bundle->bits >> bundle->bit_count);
         }
     }
-    return loader->rc;
+    return true;
 }
 
-/* BearSSL's PEM decoder takes a carriage return for a part of the section's name. */
-static size_t without_returns(unsigned char *text, size_t len)
+/*
+ * OpenSSL's CertAux, which follows a TRUSTED CERTIFICATE: purposes it is trusted for, and [0] those
+ * it is not. False where it may not vouch for servers.
+ */
+static bool is_trusted_for_servers(slice aux)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < len; i++)
-        if (text[i] != '\r')
-            text[kept++] = text[i];
-    return kept;
+    slice content, trusted, rejected;
+    if (aux.len == 0)
+        return true;
+    if (!der_expect(&aux, DER_SEQUENCE, &content))
+        return false;
+    if (der_expect(&content, DER_SEQUENCE, &trusted) && !der_purpose_is_server(trusted))
+        return false;
+    return !der_expect(&content, DER_CONTEXT_0, &rejected) || !der_purpose_is_server(rejected);
 }
 
-static int read_all(struct loader *loader, int fd)
+/* Keeps the certificate that was decoded, or drops it where it is of no use. */
+static void end_certificate(struct bundle *bundle)
 {
-    unsigned char chunk[2048];
-    size_t total = 0;
+    struct der_certificate certificate;
+    br_x509_pkey key;
+    slice bytes = slice_skip(buf_slice(bundle->blob), bundle->start);
+    bool usable = der_certificate(bytes, &certificate) &&
+                  tls_signature_key(&certificate, &key) == 0 &&
+                  is_trusted_for_servers(slice_skip(bytes, certificate.whole.len));
+    buf_truncate(bundle->blob, bundle->start + (usable ? certificate.whole.len : 0));
+    bundle->usable += usable;
+}
+
+static void begin_section(struct bundle *bundle, slice name)
+{
+    bundle->section = slice_is(name, "CERTIFICATE") || slice_is(name, "X509 CERTIFICATE")
+                          ? SECTION_CERTIFICATE
+                      : slice_is(name, "TRUSTED CERTIFICATE") ? SECTION_TRUSTED
+                                                              : SECTION_OTHER;
+    bundle->seen += bundle->section != SECTION_OTHER;
+    bundle->start = bundle->blob->len;
+    bundle->bit_count = 0;
+    bundle->padded = false;
+}
+
+/* False where a certificate is broken. */
+static bool read_line(struct bundle *bundle, slice line)
+{
+    slice name;
+    bool in_certificate = bundle->section >= SECTION_CERTIFICATE;
+    if (find_name(line, BEGIN, &name)) {
+        if (in_certificate)
+            return false; /* the last one has no end */
+        begin_section(bundle, name);
+    } else if (find_name(line, END, &name)) {
+        if (in_certificate)
+            end_certificate(bundle);
+        bundle->section = SECTION_NONE;
+    } else if (in_certificate) {
+        return decode_line(bundle, line);
+    }
+    return true;
+}
+
+static int decode(struct bundle *bundle, slice text, struct err *err)
+{
+    slice line;
+    int rc = buf_reserve(bundle->blob, text.len,
+                         err); /* Base64 is longer than what it stands for */
+    if (rc != 0)
+        return rc;
+    if (slice_starts(text, BYTE_ORDER_MARK))
+        text = slice_skip(text, BYTE_ORDER_MARK.len);
+    bool good = true;
+    while (good && take_line(&text, &line))
+        good = read_line(bundle, line);
+    if (!good || bundle->section >= SECTION_CERTIFICATE)
+        return err_set(err, ERR_CONFIG, "SSL_CERT_FILE %s: certificate number %zu is broken",
+                       bundle->path, bundle->seen);
+    if (bundle->usable == 0)
+        return err_set(err, ERR_CONFIG,
+                       bundle->seen == 0
+                           ? "SSL_CERT_FILE %s holds no certificate in PEM form"
+                           : "SSL_CERT_FILE %s holds no certificate that can be used: one needs an "
+                             "RSA key of 2048 to 4096 bits or one on P-256, P-384 or P-521, and no "
+                             "trust settings that exclude servers",
+                       bundle->path);
+    return 0;
+}
+
+static int read_all(struct buf *text, int fd, const char *path, struct err *err)
+{
     for (;;) {
+        char chunk[16384];
         ssize_t count = read(fd, chunk, sizeof chunk);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
-            return err_system(loader->err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", loader->path);
+            return err_system(err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", path);
         if (count == 0)
-            return decode(loader, (const unsigned char *)"\n", 1);
-        total += (size_t)count;
-        if (total > TLS_BUNDLE_FILE_BYTES)
-            return err_set(loader->err, ERR_CONFIG, "SSL_CERT_FILE %s is larger than %u MiB",
-                           loader->path, TLS_BUNDLE_FILE_BYTES >> 20);
-        int rc = decode(loader, chunk, without_returns(chunk, (size_t)count));
+            return 0;
+        int rc = buf_add(text, chunk, (size_t)count, err);
+        if (rc == ERR_LIMIT)
+            return err_set(err, ERR_CONFIG, "SSL_CERT_FILE %s is larger than %u MiB", path,
+                           TLS_BUNDLE_FILE_BYTES >> 20);
         if (rc != 0)
             return rc;
     }
@@ -156,20 +196,16 @@ static int read_all(struct loader *loader, int fd)
 
 int tls_bundle_load(struct buf *blob, const char *path, struct err *err)
 {
-    struct loader loader = { .blob = blob, .err = err, .path = path };
+    struct bundle bundle = { .blob = blob, .path = path };
+    struct buf text;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_system(err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", path);
-    br_pem_decoder_init(&loader.pem);
-    int rc = read_all(&loader, fd);
+    buf_init(&text, TLS_BUNDLE_FILE_BYTES, "SSL_CERT_FILE");
+    int rc = read_all(&text, fd, path, err);
     close(fd);
-    if (rc == 0 && loader.in_certificate)
-        rc = broken(&loader); /* the file ends in the middle of it */
-    if (rc == 0 && loader.usable == 0)
-        rc = err_set(err, ERR_CONFIG,
-                     loader.seen == 0 ? "SSL_CERT_FILE %s holds no certificate in PEM form"
-                                      : "SSL_CERT_FILE %s holds no certificate with an RSA or "
-                                        "NIST-curve key",
-                     path);
+    if (rc == 0)
+        rc = decode(&bundle, buf_slice(&text), err);
+    buf_free(&text);
     return rc;
 }

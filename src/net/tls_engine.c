@@ -19,10 +19,7 @@ static br_ssl_engine_context *core(struct tls_engine *engine)
     return &engine->client.eng;
 }
 
-/*
- * Random bytes come from the system call, for an image need not have a /dev. BearSSL's own seeder
- * may add to them; that it finds nothing does not matter then.
- */
+/* From the system call: an image need not have a /dev. BearSSL's own seeder may add more. */
 static int seed(struct tls_engine *engine, struct err *err)
 {
     unsigned char bytes[32];
@@ -52,7 +49,7 @@ int tls_engine_init(struct tls_engine *engine, struct transport *under, const ch
 
 /* --- what went wrong --- */
 
-/* True where the record header at hand is none: some other protocol talks. */
+/* True where these bytes cannot be a record header: the peer speaks another protocol. */
 static bool is_not_tls(const struct tls_engine *engine)
 {
     return engine->in[0] < RECORD_TYPE_FIRST || engine->in[0] > RECORD_TYPE_LAST ||
@@ -78,56 +75,64 @@ static int failed(struct tls_engine *engine, struct err *err)
 
 /* --- records --- */
 
-static int send_bytes(struct tls_engine *engine, const void *bytes, size_t count,
-                      deadline_ms deadline, struct err *err)
-{
-    const slice part = { bytes, count };
-    int rc = engine->under->ops->write(engine->under, &part, 1, deadline, err);
-    engine->broken |= rc != 0;
-    return rc;
-}
-
-/* Sends the records that are ready. */
-static int send_records(struct tls_engine *engine, deadline_ms deadline, struct err *err)
+/*
+ * Sends the records that are ready; where `yields` and the peer takes no more but has sent
+ * something, less than that. What is left stays in BearSSL's buffer for the next call.
+ */
+static int send_ready(struct tls_engine *engine, bool yields, deadline_ms deadline, struct err *err)
 {
     size_t count;
     const unsigned char *record;
     while ((record = br_ssl_engine_sendrec_buf(core(engine), &count)) != NULL) {
-        int rc = send_bytes(engine, record, count, deadline, err);
-        if (rc != 0)
-            return rc;
-        br_ssl_engine_sendrec_ack(core(engine), count);
+        const slice part = { (const char *)record, count };
+        ptrdiff_t sent = engine->under->ops->write_some(engine->under, &part, 1, yields, deadline,
+                                                        err);
+        if (sent < 0)
+            return (int)sent;
+        br_ssl_engine_sendrec_ack(core(engine), (size_t)sent);
+        if (yields && (size_t)sent < count)
+            return 0;
     }
     return 0;
 }
 
-/*
- * As send_records, for the short records of a handshake: BearSSL gives them out one by one, and
- * they leave together, in one packet.
- */
+/* As send_ready, for the end of a message: half a record makes the connection useless. */
+static int send_records(struct tls_engine *engine, deadline_ms deadline, struct err *err)
+{
+    int rc = send_ready(engine, false, deadline, err);
+    engine->broken |= rc != 0;
+    return rc;
+}
+
+/* As send_records, for the short records of a handshake: they leave together, in one packet. */
 static int send_flight(struct tls_engine *engine, deadline_ms deadline, struct err *err)
 {
-    unsigned char flight[FLIGHT_BYTES];
-    size_t used = 0, count;
+    char flight[FLIGHT_BYTES];
+    slice part = { flight, 0 };
+    size_t count;
     const unsigned char *record;
     while ((record = br_ssl_engine_sendrec_buf(core(engine), &count)) != NULL) {
-        if (count > sizeof flight - used)
+        if (count > sizeof flight - part.len)
             break;
-        memcpy(flight + used, record, count);
-        used += count;
+        memcpy(flight + part.len, record, count);
+        part.len += count;
         br_ssl_engine_sendrec_ack(core(engine), count);
     }
-    int rc = used > 0 ? send_bytes(engine, flight, used, deadline, err) : 0;
+    int rc = engine->under->ops->write(engine->under, &part, 1, deadline, err);
+    engine->broken |= rc != 0;
     return rc == 0 ? send_records(engine, deadline, err) : rc;
 }
 
-/* Receives some bytes of a record. Returns 1, 0 at the end of the stream, or an error. */
+/*
+ * Receives some bytes of a record. Returns 1, 0 at the end of the stream, or an error. A read that
+ * was ended from outside loses nothing: the next one goes on.
+ */
 static int receive(struct tls_engine *engine, deadline_ms deadline, struct err *err)
 {
     size_t room;
     unsigned char *into = br_ssl_engine_recvrec_buf(core(engine), &room);
     ptrdiff_t count = engine->under->ops->read(engine->under, into, room, deadline, err);
-    engine->broken |= count <= 0;
+    engine->broken |= count <= 0 && count != ERR_TIMEOUT && count != ERR_CANCELLED;
     if (count <= 0)
         return (int)count;
     br_ssl_engine_recvrec_ack(core(engine), (size_t)count);
@@ -207,7 +212,8 @@ ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size, d
             return failed(engine, err);
         if (engine->broken)
             return refuse_broken(engine, err);
-        int rc = send_records(engine, deadline, err); /* an answer to a renegotiation, say */
+        /* The rest of a request, or an answer to a renegotiation. */
+        int rc = send_ready(engine, true, deadline, err);
         if (rc == 0)
             rc = receive(engine, deadline, err);
         if (rc == 0)
@@ -231,26 +237,48 @@ static size_t fill_record(struct tls_engine *engine, slice part)
     return count;
 }
 
-int tls_engine_write(struct tls_engine *engine, const slice *parts, size_t count,
-                     deadline_ms deadline, struct err *err)
+/* Encrypts and sends the parts. *taken: how many of their bytes were. May end early by itself. */
+static int write_parts(struct tls_engine *engine, const slice *parts, size_t count, bool yields,
+                       deadline_ms deadline, size_t *taken, struct err *err)
 {
     if (engine->broken)
         return refuse_broken(engine, err);
     for (size_t i = 0; i < count; i++) {
         for (slice rest = parts[i]; rest.len > 0;) {
-            int rc = send_records(engine, deadline, err);
+            int rc = send_ready(engine, yields, deadline, err);
             if (rc != 0)
                 return rc;
-            size_t taken = fill_record(engine, rest);
-            if (taken == 0)
+            if (has_state(engine, BR_SSL_SENDREC))
+                return 0;
+            size_t filled = fill_record(engine, rest);
+            if (filled == 0)
                 return has_state(engine, BR_SSL_CLOSED) && !was_ended(engine)
                            ? failed(engine, err)
                            : refuse_broken(engine, err);
-            rest = slice_skip(rest, taken);
+            *taken += filled;
+            rest = slice_skip(rest, filled);
         }
     }
     br_ssl_engine_flush(core(engine), 0);
-    return send_records(engine, deadline, err);
+    return send_ready(engine, yields, deadline, err);
+}
+
+int tls_engine_write(struct tls_engine *engine, const slice *parts, size_t count,
+                     deadline_ms deadline, struct err *err)
+{
+    size_t taken = 0;
+    int rc = write_parts(engine, parts, count, false, deadline, &taken, err);
+    engine->broken |= rc != 0;
+    return rc;
+}
+
+ptrdiff_t tls_engine_write_some(struct tls_engine *engine, const slice *parts, size_t count,
+                                bool yields, deadline_ms deadline, struct err *err)
+{
+    size_t taken = 0;
+    int rc = write_parts(engine, parts, count, yields, deadline, &taken, err);
+    engine->broken |= rc != 0 && rc != ERR_TIMEOUT;
+    return rc == 0 || (rc == ERR_TIMEOUT && taken > 0) ? (ptrdiff_t)taken : rc;
 }
 
 /* Idle and sound: nothing half sent, nothing half received, nothing unread, and no end seen. */
@@ -264,18 +292,18 @@ static bool is_idle(struct tls_engine *engine)
 
 bool tls_engine_usable(struct tls_engine *engine)
 {
-    /* Whatever waits on the socket is bad news: close_notify, an alert, or an answer too many. */
+    /* Whatever waits on the socket makes it useless: close_notify, an alert, a stray answer. */
     return is_idle(engine) && engine->under->ops->usable(engine->under);
 }
 
 void tls_engine_say_goodbye(struct tls_engine *engine)
 {
-    /* After half a record, a proper end would make a cut-off message look whole. */
+    /* After half a record, a proper end would make a truncated message look complete. */
     if (engine->broken || has_state(engine, BR_SSL_CLOSED) ||
         !has_state(engine, BR_SSL_SENDAPP | BR_SSL_SENDREC))
         return;
     struct err ignored;
     if (has_state(engine, BR_SSL_SENDAPP))
         br_ssl_engine_close(core(engine));
-    send_records(engine, clock_now_ms(), &ignored);
+    send_records(engine, clock_deadline(1), &ignored);
 }

@@ -1,8 +1,9 @@
 /*
  * net/tls_engine.h - moves bytes between BearSSL's state machine and the transport under it.
  *
- * BearSSL does no I/O: it has records to send, room for records received, room for plain bytes,
- * or plain bytes to give. Whether it has is asked before every step; nothing is kept beside it.
+ * BearSSL does no I/O: its state says whether it has records to send, room for received records,
+ * room for plain bytes, or plain bytes to deliver. The engine asks before every step and keeps no
+ * state of its own.
  * All functions block only in the transport under the engine. An engine belongs to one thread.
  */
 #ifndef NET_TLS_ENGINE_H
@@ -21,12 +22,12 @@
 
 /*
  * Some 41 KB, of which an idle connection has touched about 18: full records must fit both ways,
- * for a smaller output buffer would make BearSSL ask the server for small records, too.
+ * because with a smaller output buffer BearSSL asks the server for small records, too.
  */
 struct tls_engine {
     br_ssl_client_context client;
-    struct transport *under;   /* whoever owns it, it outlives the engine's last call */
-    bool broken;               /* an error was returned: no more I/O, not even to say goodbye */
+    struct transport *under;   /* linked; must outlive the engine's last call */
+    bool broken;               /* an error was returned: no more I/O, not even close_notify */
     char host[TLS_HOST_BYTES]; /* for errors */
     unsigned char in[BR_SSL_BUFSIZE_INPUT];
     unsigned char out[BR_SSL_BUFSIZE_OUTPUT];
@@ -50,6 +51,8 @@ ptrdiff_t tls_engine_read(struct tls_engine *engine, void *bytes, size_t size, d
                           struct err *err);
 int tls_engine_write(struct tls_engine *engine, const slice *parts, size_t count,
                      deadline_ms deadline, struct err *err);
+ptrdiff_t tls_engine_write_some(struct tls_engine *engine, const slice *parts, size_t count,
+                                bool yields, deadline_ms deadline, struct err *err);
 bool tls_engine_usable(struct tls_engine *engine);
 
 /* Sends close_notify, where the stream is sound and that needs no waiting. */

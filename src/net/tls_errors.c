@@ -1,13 +1,11 @@
 #include "net/tls_errors.h"
 
+#include <bearssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <bearssl.h>
-
 /*
- * A text goes on after "certificate of HOST " where the number is one of X.509 (32 to 63), else
- * after "TLS with HOST: ".
+ * For X.509 numbers (32 to 63) a text continues "certificate of HOST ", else "TLS with HOST: ".
  */
 static const struct {
     int number;
@@ -32,9 +30,10 @@ static const struct {
     { BR_ERR_WRONG_KEY_USAGE, ERR_TRUST,
       "the key of the server's certificate is not of the kind the chosen cipher needs" },
     { BR_ERR_X509_EMPTY_CHAIN, ERR_TRUST, "was not sent" },
+    { BR_ERR_X509_INVALID_VALUE, ERR_TRUST, "or one above it is malformed" },
+    { BR_ERR_X509_BAD_TIME, ERR_TRUST, "or one above it has a date that cannot be read" },
     { BR_ERR_X509_UNSUPPORTED, ERR_TRUST,
-      "or one above it uses an algorithm this worker does not "
-      "accept" },
+      "or one above it uses an algorithm this worker does not accept" },
     { BR_ERR_X509_LIMIT_EXCEEDED, ERR_TRUST,
       "or one above it has a key or a signature larger than RSA with 4096 bits" },
     { BR_ERR_X509_WRONG_KEY_TYPE, ERR_TRUST,

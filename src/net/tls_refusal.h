@@ -5,23 +5,12 @@
 #define NET_TLS_REFUSAL_H
 
 #include "base/err.h"
-#include "net/tls_der.h"
-#include "net/tls_verify.h"
-
-/* What was looked at when the chain was refused; linked for the time of the call. */
-struct tls_refused {
-    const struct tls_peer *peer;
-    const struct der_certificate *chain; /* the server's own first, each followed by its issuer's */
-    size_t count;                        /* at least 1; the last one's issuer was not sent */
-    bool roots_from_a_file;              /* SSL_CERT_FILE was set */
-    bool issuer_name_known;              /* some root bears the name of an issuer in the chain */
-    int64_t now;
-};
+#include "net/tls_path.h"
 
 /*
- * Sets err to a text for people about this BearSSL error number, with the names and dates that
- * matter. Returns the code, which is ERR_TRUST for every number of a refused chain.
+ * Sets err to a text for people about a refused path, with the names and dates that matter. reason
+ * is what tls_path_check returned. Returns the code, which is ERR_TRUST for every reason.
  */
-int tls_refusal(struct err *err, int number, const struct tls_refused *refused);
+int tls_refusal(struct err *err, unsigned reason, const struct tls_path *path);
 
 #endif

@@ -42,15 +42,25 @@ static bool take_key(slice *from, size_t kind, br_x509_pkey *key)
     }
 }
 
-bool tls_roots_next(slice *blob, br_x509_trust_anchor *anchor)
+static bool next_certificate(slice *blob, struct tls_anchor *anchor)
 {
-    slice rest = *blob;
-    size_t kind;
-    if (!take_counted(&rest, 2, &anchor->dn.data, &anchor->dn.len) ||
-        !take_number(&rest, 1, &kind) ||
-        !take_key(&rest, kind & ~(size_t)TLS_ROOTS_PINNED, &anchor->pkey))
+    if (!der_certificate(*blob, &anchor->certificate))
         return false;
-    anchor->flags = (kind & TLS_ROOTS_PINNED) != 0 ? 0 : BR_X509_TA_CA;
-    *blob = rest;
+    *blob = slice_skip(*blob, anchor->certificate.whole.len);
+    return true;
+}
+
+bool tls_roots_next(struct tls_roots *roots, struct tls_anchor *anchor)
+{
+    slice rest = roots->blob;
+    size_t digest, kind;
+    anchor->from_a_file = roots->from_a_file;
+    if (roots->from_a_file)
+        return next_certificate(&roots->blob, anchor);
+    if (!take_number(&rest, 4, &digest) || !take_number(&rest, 1, &kind) ||
+        !take_key(&rest, kind, &anchor->key))
+        return false;
+    anchor->name_digest = (uint32_t)digest;
+    roots->blob = rest;
     return true;
 }

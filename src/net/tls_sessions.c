@@ -59,13 +59,55 @@ static struct tls_session *make_room(struct tls_sessions *sessions, const char *
     return place;
 }
 
-/* Waits for the end of the first handshake there. The place may be another host's by then. */
+static struct timespec timespec_of(deadline_ms deadline)
+{
+    return (struct timespec){ .tv_sec = (time_t)(deadline / 1000),
+                              .tv_nsec = (long)(deadline % 1000) * 1000000 };
+}
+
+void tls_sessions_lead(struct tls_sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->lock);
+    sessions->leader = pthread_self();
+    sessions->has_leader = true;
+    sessions->leader_awaited_until = clock_deadline(TLS_SESSION_WAIT_MS);
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+static bool leads(const struct tls_sessions *sessions)
+{
+    return sessions->has_leader && pthread_equal(sessions->leader, pthread_self()) != 0;
+}
+
+/* The leader begins: the others may look for its handshake. */
+static void begin_leading(struct tls_sessions *sessions)
+{
+    sessions->leader_awaited_until = 0;
+    pthread_cond_broadcast(&sessions->first_ended);
+}
+
+static bool can_resume(struct tls_sessions *sessions, const char *host, uint16_t port)
+{
+    const struct tls_session *session = find(sessions, host, port);
+    return session != NULL && resumable(session);
+}
+
+static void wait_for_leader(struct tls_sessions *sessions, const char *host, uint16_t port,
+                            deadline_ms deadline)
+{
+    while (sessions->leader_awaited_until != 0 && !can_resume(sessions, host, port)) {
+        struct timespec at = timespec_of(clock_earlier(deadline, sessions->leader_awaited_until));
+        if (pthread_cond_timedwait(&sessions->first_ended, &sessions->lock, &at) != 0)
+            return;
+    }
+}
+
+/* Waits for the end of the first handshake there. The place may then be another host's. */
 static void wait_for_first(struct tls_sessions *sessions, const struct tls_session *session,
                            const char *host, uint16_t port, deadline_ms deadline)
 {
     deadline_ms until = clock_earlier(deadline, clock_deadline(TLS_SESSION_WAIT_MS));
-    struct timespec at = { .tv_sec = (time_t)(until / 1000),
-                           .tv_nsec = (long)(until % 1000) * 1000000 };
+    const struct timespec at = timespec_of(until);
     const unsigned ended = session->firsts_ended;
     while (session != NULL && session->first_under_way && session->firsts_ended == ended) {
         if (pthread_cond_timedwait(&sessions->first_ended, &sessions->lock, &at) != 0)
@@ -74,30 +116,48 @@ static void wait_for_first(struct tls_sessions *sessions, const struct tls_sessi
     }
 }
 
+/* Makes the caller's handshake the one that others wait for. NULL where there is no room for it. */
+static struct tls_session *begin_first(struct tls_sessions *sessions, struct tls_session *session,
+                                       const char *host, uint16_t port)
+{
+    if (session == NULL)
+        session = make_room(sessions, host, port);
+    if (session != NULL)
+        session->first_under_way = true;
+    return session;
+}
+
+static enum tls_session_role choose_role(struct tls_sessions *sessions, const char *host,
+                                         uint16_t port, deadline_ms deadline, bool waits)
+{
+    struct tls_session *session = find(sessions, host, port);
+    if (session != NULL && session->first_under_way) {
+        if (waits)
+            wait_for_first(sessions, session, host, port, deadline);
+        return can_resume(sessions, host, port) ? TLS_SESSION_RESUME : TLS_SESSION_ALONE;
+    }
+    if (session != NULL && resumable(session))
+        return TLS_SESSION_RESUME;
+    return begin_first(sessions, session, host, port) != NULL ? TLS_SESSION_FIRST
+                                                              : TLS_SESSION_ALONE;
+}
+
 enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const char *host,
                                          uint16_t port, deadline_ms deadline,
                                          br_ssl_session_parameters *found)
 {
-    enum tls_session_role role = TLS_SESSION_ALONE;
     pthread_mutex_lock(&sessions->lock);
+    const bool leader = leads(sessions);
+    if (!leader)
+        wait_for_leader(sessions, host, port, deadline);
+    enum tls_session_role role = choose_role(sessions, host, port, deadline, !leader);
+    if (leader)
+        begin_leading(sessions);
     struct tls_session *session = find(sessions, host, port);
-    if (session != NULL && session->first_under_way) {
-        wait_for_first(sessions, session, host, port, deadline);
-        session = find(sessions, host, port);
-    } else if (session == NULL || !resumable(session)) {
-        if (session == NULL)
-            session = make_room(sessions, host, port);
-        if (session != NULL) {
-            session->first_under_way = true;
-            role = TLS_SESSION_FIRST;
-        }
-    }
     if (session != NULL)
         session->last_use = ++sessions->uses;
-    if (session != NULL && role == TLS_SESSION_ALONE && resumable(session)) {
+    if (session != NULL && role == TLS_SESSION_RESUME)
         *found = session->parameters;
-        role = TLS_SESSION_RESUME;
-    }
     pthread_mutex_unlock(&sessions->lock);
     return role;
 }
