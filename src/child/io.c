@@ -1,54 +1,130 @@
+#include "child/io.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "job/child_inside.h"
+#include "child/text.h"
+#include "job/rp_job.h"
+#include "json/json.h"
 
 /* --- to the child ------------------------------------------------------------------------- */
 
-void child_send(struct child *child, slice input, bool then_close)
+/* The start of an object with what the text lacks; the rest of the text follows. */
+static int make_head(struct child *child, const struct job *task, const char *folder, slice *text,
+                     struct err *err)
 {
-    child->input = input;
-    child->input_feed = true;
+    struct buf head;
+    free(child->head);
+    child->head = NULL;
+    child->head_left = (slice){ 0 };
+    bool adds = task->lacks_id || folder != NULL;
+    if (!adds || text->len == 0 || text->ptr[0] != '{')
+        return 0;
+    if (folder != NULL && task->names_scratch)
+        return err_set(err, ERR_INPUT,
+                       "The job has a member \"scratch\", which is reserved for "
+                       "the folder that the worker gives it.");
+    buf_init(&head, LIMIT_CHILD_HEAD_BYTES, "the start of a job");
+    int rc = buf_add_text(&head, "{", err);
+    if (rc == 0 && task->lacks_id)
+        rc = json_add(&head, err, "\"id\": %S, ", &task->id);
+    if (rc == 0 && folder != NULL)
+        rc = json_add(&head, err, "\"scratch\": %Q, ", folder);
+    child->head = head.ptr;
+    child->head_left = buf_slice(&head);
+    *text = slice_skip(*text, 1);
+    return rc;
+}
+
+int child_send_job(struct child *child, const struct job *task, const char *folder, slice text,
+                   bool then_close, struct err *err)
+{
+    int rc = make_head(child, task, folder, &text, err);
+    if (rc != 0)
+        return rc;
+    child->input = text;
+    child->input_newline = true;
     child->input_close = then_close;
-    child->dropped = NULL;
+    child->input_sent = 0;
+    child->input_refused = false;
+    child->released = NULL;
+    return 0;
 }
 
 bool child_has_unsent(const struct child *child)
 {
-    return child->process.in >= 0 && (child->input.len > 0 || child->input_feed);
+    return child->process.in >= 0 && (child->input.len > 0 || child->input_newline);
 }
 
 static void note_sent(struct child *child, size_t count)
 {
+    child->input_sent += count;
+    size_t of_head = count < child->head_left.len ? count : child->head_left.len;
+    child->head_left = slice_skip(child->head_left, of_head);
+    count -= of_head;
     if (count > child->input.len)
-        child->input_feed = false;
+        child->input_newline = false;
     else
         child->input = slice_skip(child->input, count);
-    if (!child->input_feed)
+    if (!child->input_newline)
         child->input = (slice){ 0 };
 }
 
-/* Writes as much as the pipe takes. A child that reads no more may still answer. */
+/* The bytes that the pipe holds now. */
+static int bytes_waiting(int fd)
+{
+    int count = 0;
+    return fd >= 0 && ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
+}
+
+/*
+ * Nobody reads the pipe any more. A child that has read some of the input may still return a
+ * result; one that has read none never will.
+ */
+static void note_input_closed(struct child *child)
+{
+    bool is_line = child->input_sent > 0 || child->input_newline;
+    child->input_refused = is_line && (size_t)bytes_waiting(child->process.in) >= child->input_sent;
+    process_close(&child->process.in);
+}
+
+static bool has_reader(int fd)
+{
+    struct pollfd entry = { .fd = fd, .events = POLLOUT };
+    return poll(&entry, 1, 0) <= 0 || (entry.revents & (POLLERR | POLLNVAL)) == 0;
+}
+
+bool child_is_unusable(const struct child *child)
+{
+    const struct process *process = &child->process;
+    return process->pid != 0 && (process->in < 0 || process->out < 0 || !has_reader(process->in));
+}
+
+/* Writes as much as the pipe takes. */
 static void send_some(struct child *child)
 {
     while (child_has_unsent(child)) {
-        struct iovec parts[2] = {
+        struct iovec pieces[3] = {
+            { .iov_base = (void *)(uintptr_t)child->head_left.ptr,
+              .iov_len = child->head_left.len },
             { .iov_base = (void *)(uintptr_t)child->input.ptr, .iov_len = child->input.len },
             { .iov_base = (void *)(uintptr_t) "\n", .iov_len = 1 },
         };
-        ssize_t count = writev(child->process.in, parts, 2);
+        ssize_t count = writev(child->process.in, pieces, 3);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0 && errno == EAGAIN)
             return;
         if (count < 0)
-            process_close(&child->process.in);
+            note_input_closed(child);
         else
             note_sent(child, (size_t)count);
     }
@@ -56,31 +132,29 @@ static void send_some(struct child *child)
         process_close(&child->process.in);
 }
 
-void child_drop_sent(struct child *child)
+void child_release_sent(struct child *child)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    slice input = child->job->job->input;
+    const uintptr_t page = getauxval(AT_PAGESZ);
+    slice input = child->job->task->input;
     const char *sent = child_has_unsent(child) && child->input.ptr != NULL ? child->input.ptr
                                                                            : input.ptr + input.len;
-    if (child->dropped == NULL)
-        child->dropped = input.ptr;
-    if (sent < child->dropped || (size_t)(sent - child->dropped) < LIMIT_CHILD_DROP_BYTES)
+    if (child->released == NULL)
+        child->released = input.ptr;
+    if (sent < child->released || (size_t)(sent - child->released) < LIMIT_CHILD_DROP_BYTES)
         return;
     if (sent > input.ptr + input.len)
         sent = input.ptr + input.len;
-    uintptr_t from = ((uintptr_t)child->dropped + page - 1) & ~(page - 1);
+    uintptr_t from = ((uintptr_t)child->released + page - 1) & ~(page - 1);
     uintptr_t to = (uintptr_t)sent & ~(page - 1);
-    /* From malloc, so private and anonymous: pages are gone until they are touched again. */
+    /* Memory of malloc is private and anonymous: its pages go, and read as zeros afterwards. */
     if (from < to)
         madvise((void *)from, to - from, MADV_DONTNEED); // NOLINT(performance-no-int-to-ptr)
-    child->dropped = sent;
+    child->released = sent;
 }
 
 /* --- from the child ----------------------------------------------------------------------- */
 
-/*
- * One read. Returns the bytes, 0 where there are none now; at the end of the pipe *fd is closed.
- */
+/* One read. Returns its bytes; 0 if the pipe is empty now, or at its end: then *fd is closed. */
 static int read_some(int *fd, struct lines *lines, struct err *err)
 {
     size_t room;
@@ -101,7 +175,7 @@ static int read_some(int *fd, struct lines *lines, struct err *err)
     return (int)count;
 }
 
-/* Standard error cannot fail a job: a line that is too long is cut. */
+/* Standard error never fails a job: a line over the limit is cut in pieces. */
 static int read_errors(struct child *child)
 {
     struct err err;
@@ -111,24 +185,18 @@ static int read_errors(struct child *child)
 }
 
 /*
- * What a pipe holds at this moment: so much is drained, and one read more, which finds its end. A
- * child that never stops talking never leaves it empty.
+ * Stops after the bytes that the pipes hold now and one more read, which finds the end: a child
+ * that never stops writing never leaves its pipe empty.
  */
-static int bytes_in(int fd)
-{
-    int count = 0;
-    return fd >= 0 && ioctl(fd, FIONREAD, &count) == 0 ? count : 0;
-}
-
 int child_drain(struct child *child, struct err *err)
 {
     int count = 1;
-    for (int left = bytes_in(child->process.err); child->process.err >= 0 && left >= 0 && count > 0;
-         left -= count)
+    for (int left = bytes_waiting(child->process.err);
+         child->process.err >= 0 && left >= 0 && count > 0; left -= count)
         count = read_errors(child);
     count = 1;
-    for (int left = bytes_in(child->process.out); child->process.out >= 0 && left >= 0 && count > 0;
-         left -= count)
+    for (int left = bytes_waiting(child->process.out);
+         child->process.out >= 0 && left >= 0 && count > 0; left -= count)
         count = read_some(&child->process.out, &child->out, err);
     return count < 0 ? count : 0;
 }
@@ -144,7 +212,7 @@ static int wait_ms(const struct child *child, deadline_ms deadline)
                                                                      : left_ms;
 }
 
-/* The child is dead: nobody of its group goes on, and its pipes end here. */
+/* The child is dead: the rest of its group is killed, and what the pipes hold is all there is. */
 static int note_end(struct child *child, struct err *err)
 {
     process_signal(&child->process, SIGKILL);
@@ -158,7 +226,7 @@ int child_step(struct child *child, const struct wake *wake, deadline_ms deadlin
     struct process *process = &child->process;
     send_some(child);
     struct pollfd entries[ENTRIES] = {
-        [IN] = { .fd = child_has_unsent(child) ? process->in : -1, .events = POLLOUT },
+        [IN] = { .fd = process->in, .events = child_has_unsent(child) ? POLLOUT : 0 },
         [OUT] = { .fd = process->out, .events = POLLIN },
         [ERR] = { .fd = process->err, .events = POLLIN },
         [END] = { .fd = process->pidfd, .events = POLLIN },
@@ -169,7 +237,9 @@ int child_step(struct child *child, const struct wake *wake, deadline_ms deadlin
     if (found < 0)
         return 0;
     if (entries[WAKE].revents != 0)
-        events |= CHILD_STOPPED;
+        events |= CHILD_WOKEN;
+    if ((entries[IN].revents & POLLERR) != 0)
+        note_input_closed(child);
     if (entries[ERR].revents != 0)
         read_errors(child);
     if (entries[OUT].revents != 0)
@@ -179,10 +249,12 @@ int child_step(struct child *child, const struct wake *wake, deadline_ms deadlin
     if (entries[END].revents != 0 || (process->pidfd < 0 && process_has_ended(process)))
         rc = note_end(child, err);
     else
-        rc = process->out < 0 ? CHILD_SILENT : 0;
+        rc = process->out < 0 ? CHILD_OUTPUT_CLOSED : 0;
     if (rc < 0)
         return rc;
     if (clock_left_ms(deadline) == 0)
-        events |= CHILD_LATE;
+        events |= CHILD_DEADLINE;
+    if (child->input_refused)
+        events |= CHILD_INPUT_REFUSED;
     return events | rc;
 }

@@ -1,5 +1,6 @@
-#include "job/command.h"
+#include "process/command.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,47 +9,70 @@
 
 #include "base/limits.h"
 #include "base/slice.h"
-#include "codec/words.h"
+#include "codec/shell_words.h"
+#include "files/model_cache.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-static int split(struct command *command, const char *line, struct err *err)
+/* The paths that model_cache_expand puts into a line are longer than their names. */
+static size_t room_for_paths(slice line)
 {
-    slice rest = slice_from(line), word;
-    size_t count = 0;
+    size_t room = 0;
+    for (size_t i = 0; i < line.len; i++)
+        room += line.ptr[i] == '{' ? PATH_MAX : 0;
+    return room;
+}
+
+/* Cuts the line into words by way of `scratch`, which has room for it. */
+static int cut_words(struct command *command, slice rest, char *scratch, size_t size,
+                     struct err *err)
+{
+    slice word;
+    size_t used = 0, count = 0;
     int rc;
-    command->words = malloc(2 * rest.len + 2); /* each word's NUL stands where a blank was */
-    command->argv = calloc(LIMIT_CHILD_WORDS + 1, sizeof *command->argv);
-    if (command->words == NULL || command->argv == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for the command line");
-    char *to = command->words;
-    while ((rc = words_next(&rest, to, &word, err)) > 0) {
+    while ((rc = shell_words_next(&rest, scratch, &word, err)) > 0) {
+        char *to = command->storage + used;
         if (count == LIMIT_CHILD_WORDS)
             return err_set(err, ERR_CONFIG, "the command line has more than %d words",
                            LIMIT_CHILD_WORDS);
+        rc = model_cache_expand(word, to, size - used, err);
+        if (rc != 0)
+            return rc;
         command->argv[count++] = to;
-        to += word.len + 1;
+        used += strlen(to) + 1;
     }
-    if (rc < 0) {
-        err_wrap(err, "the command line \"%.100s\"", line);
-        return err->code = ERR_CONFIG;
-    }
-    return 0;
+    return rc == 0 ? 0 : ERR_CONFIG;
 }
 
-static bool is_program(const char *path)
+static int split_line(struct command *command, const char *line, struct err *err)
+{
+    slice rest = slice_from(line);
+    size_t size = 2 * rest.len + 2 + room_for_paths(rest); /* a NUL after each word */
+    char *scratch = malloc(rest.len + 1);
+    command->storage = malloc(size);
+    command->argv = calloc(LIMIT_CHILD_WORDS + 1, sizeof *command->argv);
+    int rc = scratch == NULL || command->storage == NULL || command->argv == NULL
+                 ? err_set(err, ERR_MEMORY, "no memory for the command line")
+                 : cut_words(command, rest, scratch, size, err);
+    free(scratch);
+    if (rc == ERR_CONFIG)
+        err_wrap(err, "the command line \"%.100s\"", line);
+    return err->code = rc;
+}
+
+static bool is_executable(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
 }
 
-/* The first of PATH's folders that has it; an empty folder is the current one. */
+/* Finds it in the first folder of PATH that has it; an empty one is the current folder. */
 static bool find_in_path(const char *name, const char *folders, char *path, size_t size)
 {
     for (;;) {
         size_t len = strcspn(folders, ":");
         snprintf(path, size, "%.*s%s%s", (int)len, folders, len > 0 ? "/" : "", name);
-        if (is_program(path))
+        if (is_executable(path))
             return true;
         if (folders[len] == '\0')
             return false;
@@ -58,15 +82,15 @@ static bool find_in_path(const char *name, const char *folders, char *path, size
 
 static int find_program(struct command *command, struct err *err)
 {
-    const char *name = command->argv[0], *folders = getenv("PATH");
+    const char *name = command->argv[0], *folders = secure_getenv("PATH");
     char path[4096];
     if (folders == NULL || folders[0] == '\0')
         folders = DEFAULT_PATH;
     if (name == NULL)
         return err_set(err, ERR_CONFIG, "the command line is empty");
     snprintf(path, sizeof path, "%s", name);
-    if (strchr(name, '/') != NULL && !is_program(path))
-        return err_set(err, ERR_CONFIG, "the program %.200s is no file that can be run", name);
+    if (strchr(name, '/') != NULL && !is_executable(path))
+        return err_set(err, ERR_CONFIG, "the program %.200s is not an executable file", name);
     if (strchr(name, '/') == NULL && !find_in_path(name, folders, path, sizeof path))
         return err_set(err, ERR_CONFIG, "the program %.200s is not in PATH (%.100s)", name,
                        folders);
@@ -76,10 +100,14 @@ static int find_program(struct command *command, struct err *err)
 
 int command_prepare(struct command *command, const char *line, const char *flag, struct err *err)
 {
-    int rc = split(command, line, err);
+    int rc = split_line(command, line, err);
     if (rc == 0)
         rc = find_program(command, err);
-    if (rc != 0)
+    if (rc != 0) {
+        free(command->storage);
+        free(command->argv);
+        *command = (struct command){ 0 };
         err_wrap(err, "%s", flag);
+    }
     return rc;
 }
