@@ -1,10 +1,9 @@
 /*
- * The stock worker: programs and servers as handlers (src/handlers/README.md). Without one it does
- * not start: a forgotten option must not pass for a worker that answers.
+ * The stock worker, whose handler is a program or an HTTP server (src/handlers/README.md). Without
+ * one it does not start, so that a forgotten option is noticed.
  *
- * Built twice: as build/worker, and as build/worker-gpu with the GPU's fitness checks and --gpu-info.
- * One binary with everything would be 1.6 times as large (README, "A GPU"), and most of the growth is
- * the table of glibc's names, of no use to whoever has no GPU.
+ * Built twice: as build/worker, and as build/worker-gpu with the GPU's fitness checks and
+ * --gpu-info. That one is 1.4 times as large, mostly by the table of glibc's names for the driver.
  */
 #include "worker.h"
 
@@ -17,5 +16,5 @@
 
 int main(int argc, char **argv)
 {
-    return rp_start(argc, argv, &(rp_config){ .gpu = GPU_PART });
+    return rp_start(argc, argv, &(rp_config){ RP_ALL_PARTS, .gpu = GPU_PART });
 }

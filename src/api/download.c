@@ -1,4 +1,3 @@
-/* worker.h: a URL of the input becomes a file of the job. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,86 +5,64 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/download.h"
+#include "api/judge.h"
+#include "api/scratch.h"
+#include "base/io.h"
 #include "base/limits.h"
 #include "base/version.h"
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 #include "codec/filename.h"
-#include "codec/ip.h"
 #include "codec/url.h"
-#include "job/scratch.h"
-#include "job/transfer.h"
 
 #define PIECE_BYTES 16384
-#define DISPOSITION_BYTES 2048 /* a longer field is as good as none */
-#define SAME_NAMES_MAX 100000  /* files of one name in a job's folder */
+#define DISPOSITION_BYTES 2048 /* a longer field is ignored */
+#define SAME_NAMES_MAX 100000  /* files of the same name in a job's folder */
 #define NAME_ROOM (FILENAME_BYTES + 16)
 
+/* --- what may be fetched -------------------------------------------------------------------- */
+
 struct download {
-    struct transfer transfer;
+    struct transfer *transfer;
+    pthread_mutex_t *memory; /* held to take the job's memory; NULL: this is its only thread */
     const rp_download_options *options;
     uint64_t max_bytes;
-    bool only_public;
+    struct judge judge;
     struct buf url;
-    struct url parsed; /* points into url */
-    char part[32];     /* the file's name until it is whole */
+    struct url parsed;  /* points into url */
+    char temporary[32]; /* name of the file until it is complete */
     int fd;
     uint64_t bytes;
     char disposition[DISPOSITION_BYTES];
     char type[HTTP_CONTENT_TYPE_BYTES];
 };
 
-/* --- what may be fetched -------------------------------------------------------------------- */
-
-static int judge_public(const struct address_filter *self, const struct address *address,
-                        struct err *err)
-{
-    char text[ADDRESS_TEXT_BYTES];
-    (void)self;
-    bool v4 = address->any.sa_family == AF_INET;
-    const void *bytes = v4 ? (const void *)&address->v4.sin_addr
-                           : (const void *)&address->v6.sin6_addr;
-    if (ip_is_public(bytes, v4 ? IP_V4_BYTES : IP_V6_BYTES))
-        return 0;
-    address_text(address, text);
-    return err_set(err, ERR_INPUT,
-                   "%s is no public address (RP_ALLOW_PRIVATE_DOWNLOADS=1 would allow it)", text);
-}
-
-static const struct address_filter only_public = { judge_public };
-
-static bool is_on(const char *name)
-{
-    slice value = slice_from(getenv(name));
-    return slice_is(value, "1") || slice_is_nocase(value, "true") || slice_is_nocase(value, "yes");
-}
-
 static int read_limits(struct download *download, struct err *err)
 {
     static const char variable[] = "RUNPOD_MAX_DOWNLOAD_BYTES";
-    const char *text = getenv(variable);
-    download->only_public = !download->options->allow_private &&
-                            !is_on("RP_ALLOW_PRIVATE_DOWNLOADS") &&
-                            !is_on("RUNPOD_ALLOW_PRIVATE_DOWNLOAD_URLS");
+    const char *text = secure_getenv(variable);
     download->max_bytes = LIMIT_DOWNLOAD_BYTES;
     if (download->options->max_bytes != 0)
         download->max_bytes = download->options->max_bytes;
     else if (text != NULL && text[0] != '\0' &&
-             !chars_decimal(slice_from(text), INT64_MAX, &download->max_bytes))
+             !byte_class_decimal(slice_from(text), INT64_MAX, &download->max_bytes))
         return err_set(err, ERR_CONFIG, "%s is \"%.32s\"; it must be a number of bytes", variable,
                        text);
     return 0;
 }
 
-/* People write URLs with blanks and letters of their own; servers want them percent-encoded. */
+/* URLs written by people may have spaces and non-ASCII letters, which must be percent-encoded. */
 static int put_url(struct buf *out, slice text, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < text.len; i++) {
+    for (size_t i = 0; i < text.len; i++) {
         slice c = { text.ptr + i, 1 };
-        bool as_it_is = chars_in(*c.ptr, CHARS_VISIBLE) || (unsigned char)*c.ptr < 0x20;
-        rc = as_it_is ? buf_add_slice(out, c, err) : url_encode(out, c, err);
+        bool as_it_is = byte_class_in(*c.ptr, BYTE_CLASS_VISIBLE) || (unsigned char)*c.ptr < 0x20;
+        if (as_it_is)
+            buf_add_slice(out, c, NULL);
+        else
+            url_encode(out, c, NULL);
     }
-    return rc;
+    return buf_error(out, err);
 }
 
 static int read_url(struct download *download, slice text, struct err *err)
@@ -94,25 +71,11 @@ static int read_url(struct download *download, slice text, struct err *err)
     if (rc == 0)
         rc = url_parse(buf_slice(&download->url), &download->parsed, err);
     if (rc == 0 && download->parsed.user.len > 0)
-        rc = err_set(err, ERR_INPUT, "a URL with a user or password in it is not fetched");
+        rc = err_set(err, ERR_INPUT, "a URL with a user or password is not allowed");
     return rc;
 }
 
 /* --- one try -------------------------------------------------------------------------------- */
-
-static int write_all(struct download *download, const char *bytes, size_t size, struct err *err)
-{
-    while (size > 0) {
-        ssize_t count = write(download->fd, bytes, size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return err_system(err, ERR_INPUT, errno, "writing the file");
-        bytes += count;
-        size -= (size_t)count;
-    }
-    return 0;
-}
 
 static int too_large(const struct download *download, struct err *err)
 {
@@ -124,32 +87,32 @@ static int read_file(struct download *download, struct err *err)
 {
     char piece[PIECE_BYTES];
     for (;;) {
-        ptrdiff_t count = http_read(download->transfer.client, piece, sizeof piece, err);
+        ptrdiff_t count = http_read(download->transfer->client, piece, sizeof piece, err);
         if (count <= 0)
             return (int)count;
         if ((uint64_t)count > download->max_bytes - download->bytes)
             return too_large(download, err);
-        int rc = write_all(download, piece, (size_t)count, err);
-        if (rc != 0)
-            return rc;
+        if (io_write_all(download->fd, (slice){ piece, (size_t)count }) != 0)
+            return err_system(err, ERR_INPUT, errno, "writing the file");
         download->bytes += (uint64_t)count;
     }
 }
 
-static int check_head(const struct download *download, const struct http_answer *answer,
+static int check_head(const struct download *download, const struct http_response *answer,
                       struct err *err)
 {
     if (answer->status != 200 && answer->status != 203)
-        return transfer_refused(answer->status, err);
+        return transfer_status_error(answer->status, err);
     if (answer->encoded)
-        return err_set(err, ERR_PEER, "the file came compressed, though that was not asked for");
+        return err_set(err, ERR_PEER,
+                       "the response is compressed, although identity was requested");
     if (answer->has_length && answer->length > download->max_bytes)
         return too_large(download, err);
     return 0;
 }
 
-/* Returns 0 with the whole file written, or an error. */
-static int try_once(struct download *download, struct http_answer *answer, struct err *err)
+/* 0 once the file is written completely. */
+static int try_once(struct download *download, struct http_response *answer, struct err *err)
 {
     const struct http1_field fields[] = {
         { SLICE_LITERAL("User-Agent"), SLICE_LITERAL(WORKER_USER_AGENT) },
@@ -158,7 +121,7 @@ static int try_once(struct download *download, struct http_answer *answer, struc
     };
     const struct http1_field authorization = { SLICE_LITERAL("Authorization"),
                                                slice_from(download->options->authorization) };
-    struct http_wanted wanted[] = {
+    struct http_capture captures[] = {
         { "Content-Disposition", download->disposition, sizeof download->disposition },
     };
     struct http_request request = {
@@ -166,21 +129,21 @@ static int try_once(struct download *download, struct http_answer *answer, struc
         .url = buf_slice(&download->url),
         .fields = fields,
         .field_count = sizeof fields / sizeof fields[0],
-        .home_fields = &authorization,
-        .home_field_count = download->options->authorization != NULL,
-        .wanted = wanted,
-        .wanted_count = 1,
-        .any_host = true,
-        .filter = download->only_public ? &only_public : NULL,
+        .origin_fields = &authorization,
+        .origin_field_count = download->options->authorization != NULL,
+        .captures = captures,
+        .capture_count = 1,
+        .follow_any_host = true,
+        .filter = judge_filter(&download->judge),
     };
-    transfer_request(&download->transfer, &request);
-    int rc = http_open(download->transfer.client, &request, answer, err);
+    transfer_request(download->transfer, &request);
+    int rc = http_open(download->transfer->client, &request, answer, err);
     if (rc != 0)
         return rc;
     rc = check_head(download, answer, err);
     if (rc == 0)
         rc = read_file(download, err);
-    http_end(download->transfer.client);
+    http_end(download->transfer->client);
     memcpy(download->type, answer->content_type, sizeof download->type);
     return rc;
 }
@@ -196,13 +159,13 @@ static int start_over(struct download *download, struct err *err)
 static int fetch(struct download *download, struct err *err)
 {
     for (;;) {
-        struct http_answer answer = { 0 };
+        struct http_response answer = { 0 };
         int rc = start_over(download, err);
         if (rc == 0)
             rc = try_once(download, &answer, err);
         if (rc == 0)
             return 0;
-        if (!transfer_again(&download->transfer, &answer, LIMIT_DOWNLOAD_TRIES, err))
+        if (!transfer_retry(download->transfer, &answer, LIMIT_DOWNLOAD_TRIES, err))
             return err->code;
     }
 }
@@ -211,14 +174,14 @@ static int fetch(struct download *download, struct err *err)
 
 static int folder_of(const struct download *download)
 {
-    return scratch_fd(download->transfer.job->scratch);
+    return scratch_fd(download->transfer->job->scratch);
 }
 
-static int open_part(struct download *download, struct err *err)
+static int open_temporary(struct download *download, struct err *err)
 {
-    snprintf(download->part, sizeof download->part, ".download-%08x%08x", random_u32(),
+    snprintf(download->temporary, sizeof download->temporary, ".download-%08x%08x", random_u32(),
              random_u32());
-    download->fd = openat(folder_of(download), download->part,
+    download->fd = openat(folder_of(download), download->temporary,
                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     return download->fd >= 0 ? 0 : err_system(err, ERR_INPUT, errno, "making a file");
 }
@@ -239,7 +202,7 @@ static void choose_name(const struct download *download, char name[FILENAME_BYTE
     snprintf(name, FILENAME_BYTES, "download");
 }
 
-/* Takes the name, or the first of name-1.png, name-2.png ... that is free, by making that file. */
+/* Reserves the name, or the first free one of name-1.png, name-2.png ..., by making that file. */
 static int take_name(const struct download *download, char name[NAME_ROOM], struct err *err)
 {
     char stem[FILENAME_BYTES];
@@ -261,73 +224,104 @@ static int take_name(const struct download *download, char name[NAME_ROOM], stru
     return err_system(err, ERR_INPUT, errno, "making a file");
 }
 
-static int publish(const struct download *download, rp_file *file, struct err *err)
+/* Fills in the file, whose texts become the job's memory. */
+static int describe_file(const struct download *download, const char *name, rp_file *file,
+                         struct err *err)
 {
-    char name[NAME_ROOM];
     char path[PATH_MAX + NAME_ROOM];
-    struct rp_job *job = download->transfer.job;
-    choose_name(download, name);
-    int rc = take_name(download, name, err);
-    if (rc != 0)
-        return rc;
-    if (renameat(folder_of(download), download->part, folder_of(download), name) != 0)
-        return err_system(err, ERR_INPUT, errno, "naming the file");
+    struct rp_job *job = download->transfer->job;
     int len = snprintf(path, sizeof path, "%s/%s", scratch_path(job->scratch), name);
-    file->bytes = download->bytes;
+    if (download->memory != NULL)
+        pthread_mutex_lock(download->memory);
     file->type = transfer_copy(job, slice_from(download->type), err);
     file->path = transfer_copy(job, (slice){ path, (size_t)len }, err);
+    if (download->memory != NULL)
+        pthread_mutex_unlock(download->memory);
     if (file->type == NULL || file->path == NULL)
         return err->code;
+    file->bytes = download->bytes;
     file->name = file->path + len - strlen(name);
     return 0;
 }
 
+static int publish(const struct download *download, rp_file *file, struct err *err)
+{
+    char name[NAME_ROOM];
+    choose_name(download, name);
+    int rc = take_name(download, name, err);
+    if (rc != 0)
+        return rc;
+    if (renameat(folder_of(download), download->temporary, folder_of(download), name) != 0)
+        return err_system(err, ERR_INPUT, errno, "naming the file");
+    return describe_file(download, name, file, err);
+}
+
 static int fetch_into_file(struct download *download, rp_file *file, struct err *err)
 {
-    int rc = open_part(download, err);
+    int rc = open_temporary(download, err);
     if (rc != 0)
         return rc;
     rc = fetch(download, err);
     if (close(download->fd) != 0 && rc == 0)
-        rc = err_system(err, ERR_INPUT, errno, "writing the file"); /* a full network volume */
+        rc = err_system(err, ERR_INPUT, errno,
+                        "writing the file"); /* a network volume may report errors only now */
     if (rc == 0)
         rc = publish(download, file, err);
     if (rc != 0)
-        unlinkat(folder_of(download), download->part, 0);
+        unlinkat(folder_of(download), download->temporary, 0);
     return rc;
 }
 
-/* The URL without its query, which may hold a signature. */
+/* Names the URL without its query, which may hold a signature. */
 static void describe(const struct download *download, slice text, char *what, size_t size)
 {
     slice shown = download->url.len > 0 ? buf_slice(&download->url) : text;
-    shown.len = chars_until(shown, "?#");
+    shown.len = byte_class_until(shown, "?#");
     if (shown.len > 0 && memchr(shown.ptr, '@', shown.len) != NULL)
-        shown.len = chars_until(shown, ":");
+        shown.len = byte_class_until(shown, ":");
     snprintf(what, size, "Download of %.*s", shown.len < 500 ? (int)shown.len : 500, shown.ptr);
+}
+
+static const rp_download_options defaults;
+
+uint32_t download_timeout_s(const rp_download_options *options)
+{
+    return options != NULL && options->timeout_s != 0 ? options->timeout_s : LIMIT_DOWNLOAD_S;
+}
+
+int download_run(struct transfer *transfer, pthread_mutex_t *memory, rp_str url,
+                 const rp_download_options *options, rp_file *file, char what[DOWNLOAD_WHAT_BYTES],
+                 struct err *err)
+{
+    struct download download = {
+        .transfer = transfer,
+        .memory = memory,
+        .options = options != NULL ? options : &defaults,
+    };
+    judge_init(&download.judge, transfer->job->config, download.options->allow_private);
+    buf_init(&download.url, URL_MAX_BYTES, "URL");
+    int rc = read_limits(&download, err);
+    if (rc == 0)
+        rc = read_url(&download, url, err);
+    if (rc == 0)
+        rc = fetch_into_file(&download, file, err);
+    describe(&download, url, what, DOWNLOAD_WHAT_BYTES);
+    buf_free(&download.url);
+    return rc;
 }
 
 int rp_download(rp_job *job, rp_str url, const rp_download_options *options, rp_file *file)
 {
-    static const rp_download_options defaults;
-    struct download download = { .options = options != NULL ? options : &defaults };
+    struct transfer transfer;
     struct err err = { 0 };
-    char what[600];
-    uint32_t timeout_s = download.options->timeout_s;
-    buf_init(&download.url, URL_MAX_BYTES, "URL");
-    int rc = read_limits(&download, &err);
+    char what[DOWNLOAD_WHAT_BYTES] = "Download";
+    int rc = scratch_ensure(job, &err);
     if (rc == 0)
-        rc = read_url(&download, url, &err);
-    if (rc == 0)
-        rc = rp_job_scratch(job, &err);
-    if (rc == 0)
-        rc = transfer_begin(&download.transfer, job, timeout_s != 0 ? timeout_s : LIMIT_DOWNLOAD_S,
-                            &err);
+        rc = transfer_begin(&transfer, job, download_timeout_s(options), &err);
     if (rc == 0) {
-        rc = fetch_into_file(&download, file, &err);
-        transfer_end(&download.transfer);
+        rc = download_run(&transfer, NULL, url, options, file, what, &err);
+        transfer_end(&transfer);
     }
-    describe(&download, url, what, sizeof what);
-    buf_free(&download.url);
-    return rc == 0 ? RP_OK : transfer_fail(job, download.options->reason, what, &err);
+    return rc == 0 ? RP_OK
+                   : transfer_fail(job, options != NULL ? options->reason : NULL, what, &err);
 }

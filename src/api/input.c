@@ -1,30 +1,30 @@
-/* The half of worker.h that reads a job. */
+/* worker.h: reading a job and its input. */
 #include "base/limits.h"
 #include "job/rp_job.h"
 
 rp_str rp_job_id(const rp_job *job)
 {
-    return job->job->id;
+    return job->task->id;
 }
 
 rp_str rp_job_json(const rp_job *job)
 {
-    return job->job->text;
+    return job->task->text;
 }
 
 rp_str rp_input_json(const rp_job *job)
 {
-    return job->job->input;
+    return job->task->input;
 }
 
 bool rp_job_stopped(const rp_job *job)
 {
-    return flag_is_raised(&job->job->stop);
+    return flag_is_raised(&job->task->stop);
 }
 
 bool rp_job_wait(rp_job *job, uint32_t timeout_ms)
 {
-    return flag_wait(&job->job->stop, clock_deadline(timeout_ms));
+    return flag_wait(&job->task->stop, clock_deadline(timeout_ms));
 }
 
 void *rp_alloc(rp_job *job, size_t size)
@@ -46,11 +46,11 @@ static bool exists(rp_value value)
 
 rp_value rp_job_object(rp_job *job)
 {
-    struct job *source = job->job;
+    struct job *source = job->task;
     struct err err;
     if (job->doc_made)
         return value_at(job, 0);
-    /* One of a batch is counted only now that it matters. */
+    /* The values of a job from a batch are counted only when they are needed. */
     if (source->info.values == 0 && json_check(source->text, &source->info, &err) != 0)
         return nothing;
     if (json_doc_init(&job->doc, source->text, &source->info, &job->arena, &err) != 0) {
@@ -96,7 +96,7 @@ rp_str rp_json(rp_value value)
     return exists(value) ? json_doc_raw(&value.job->doc, value.index) : SLICE_LITERAL("");
 }
 
-/* RP_OK where the value has the type, RP_MISSING for nothing and null, else RP_WRONG. */
+/* RP_OK if the value has the type, RP_MISSING for RP_NONE and null, else RP_WRONG. */
 static int expect(rp_value value, enum rp_type type)
 {
     enum rp_type found = rp_type_of(value);

@@ -1,4 +1,4 @@
-/* The half of worker.h that ends a job, and what a handler says along the way. */
+/* worker.h: ending a job, stream parts, progress, checkpoints and log lines. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -8,7 +8,7 @@
 static int append(rp_job *job, const char *format, va_list args)
 {
     struct err err;
-    job->linked = (slice){ 0 };
+    job->external_output = (slice){ 0 };
     job->has_output = true;
     return json_format(&job->output, format, args, &err) == 0 ? RP_OK : rp_job_fail(job, err.text);
 }
@@ -16,7 +16,7 @@ static int append(rp_job *job, const char *format, va_list args)
 int rp_return(rp_job *job, const char *format, ...)
 {
     va_list args;
-    job->output.len = 0;
+    buf_clear(&job->output);
     va_start(args, format);
     int rc = append(job, format, args);
     va_end(args);
@@ -32,11 +32,11 @@ int rp_write(rp_job *job, const char *format, ...)
     return rc;
 }
 
-static int link_output(rp_job *job, slice json, bool checked)
+static int set_external_output(rp_job *job, slice json, bool checked)
 {
-    job->output.len = 0;
-    job->linked = json;
-    job->linked_checked = checked;
+    buf_clear(&job->output);
+    job->external_output = json;
+    job->external_is_valid = checked;
     job->has_output = true;
     return RP_OK;
 }
@@ -45,21 +45,21 @@ int rp_return_value(rp_job *job, rp_value value)
 {
     if (rp_type_of(value) == RP_NONE)
         return rp_return(job, "null");
-    return link_output(job, rp_json(value), true);
+    return set_external_output(job, rp_json(value), true);
 }
 
 int rp_return_json(rp_job *job, rp_str json)
 {
-    slice input = job->job->input;
+    slice input = job->task->input;
     bool is_input = json.ptr == input.ptr && json.len == input.len;
-    return json.ptr == NULL ? rp_job_fail(job, "The handler returned no JSON text.")
-                            : link_output(job, json, is_input);
+    return json.ptr == NULL ? rp_job_fail(job, "The handler returned a NULL JSON text.")
+                            : set_external_output(job, json, is_input);
 }
 
 int rp_fail_at(rp_job *job, const char *file, int line, const char *function, const char *format,
                ...)
 {
-    char text[LIMIT_ERROR_BYTES], place[sizeof job->traceback];
+    char text[LIMIT_ERROR_BYTES], place[256];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -74,7 +74,7 @@ void rp_refresh_worker(rp_job *job)
     job->refresh = true;
 }
 
-/* Formats and checks JSON text; what is wrong with it is told in err. */
+/* Formats JSON text and checks it. */
 static int make_json(struct buf *out, const char *format, va_list args, struct err *err)
 {
     int rc = json_format(out, format, args, err);
@@ -102,7 +102,7 @@ int rp_progress(rp_job *job, const char *format, ...)
 {
     struct buf text;
     struct err err;
-    const struct log_tag tag = job_tag(job->job);
+    const struct log_tag tag = job_tag(job->task);
     va_list args;
     buf_init(&text, LIMIT_PROGRESS_BYTES, "progress");
     va_start(args, format);
@@ -126,11 +126,28 @@ void rp_checkpoint_stop(rp_job *job, const char *name)
     debugger_stop(&job->debugger, name);
 }
 
+/* For errors (RUNPOD_LOG_CAPTURE): its setup's messages, and with "all" each job's. */
+static void capture(const rp_job *job, const char *format, va_list args)
+{
+    char text[1024];
+    va_list again;
+    if (job != NULL && job->config->log_capture != LOG_CAPTURE_ALL)
+        return;
+    va_copy(again, args);
+    vsnprintf(text, sizeof text, format, again);
+    va_end(again);
+    log_tail_add(&log_tail_of_handlers, slice_from(text));
+    if (job != NULL)
+        rp_job_capture((rp_job *)(uintptr_t)job, slice_from(text));
+}
+
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
 {
-    const struct log_tag tag = job != NULL ? job_tag(job->job) : (struct log_tag){ 0 };
+    const struct log_tag tag = job != NULL ? job_tag(job->task) : (struct log_tag){ 0 };
     va_list args;
     va_start(args, format);
+    if (log_enabled((enum log_level)level))
+        capture(job, format, args);
     log_format((enum log_level)level, &tag, format, args);
     va_end(args);
 }
@@ -142,14 +159,14 @@ void rp_return_buf(rp_job *job, struct buf *buf, slice json)
     job->output.cap = buf->cap;
     buf->ptr = own.ptr;
     buf->cap = own.cap;
-    buf->len = 0;
-    link_output(job, json, true);
+    buf_clear(buf);
+    set_external_output(job, json, true);
 }
 
 int rp_return_lines(rp_job *job, struct lines *lines, slice json, struct err *err)
 {
     int rc = lines_give(lines, &job->output, err);
     if (rc == 0)
-        link_output(job, json, true);
+        set_external_output(job, json, true);
     return rc;
 }

@@ -1,24 +1,24 @@
-#include "job/s3.h"
+#include "api/s3.h"
 
 #include <stdio.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 
-#define TEXT_MAX_BYTES (4u * URL_MAX_BYTES) /* of what is hashed or signed */
+#define TEXT_MAX_BYTES (4u * URL_MAX_BYTES) /* of a text that is hashed or signed */
 
-/* --- where the object is ------------------------------------------------------------------- */
+/* --- the object's URL ----------------------------------------------------------------------- */
 
 static bool is_bucket(slice bucket)
 {
     if (bucket.len == 0 || bucket.len > 255)
         return false;
-    return chars_span(bucket, CHARS_HOST) == bucket.len && bucket.ptr[0] != '.';
+    return byte_class_span(bucket, BYTE_CLASS_HOST) == bucket.len && bucket.ptr[0] != '.';
 }
 
 static bool has_dot_segment(slice key)
 {
     slice segment;
-    while (chars_next(&key, '/', &segment))
+    while (byte_class_next(&key, '/', &segment))
         if (slice_is(segment, ".") || slice_is(segment, ".."))
             return true;
     return false;
@@ -27,9 +27,10 @@ static bool has_dot_segment(slice key)
 int s3_check(const struct s3 *s3, struct err *err)
 {
     if (!is_bucket(s3->bucket))
-        return err_set(err, ERR_INPUT, "\"%.*s\" is no bucket's name", SLICE_ARG(s3->bucket));
+        return err_set(err, ERR_INPUT, "\"%.*s\" is not a valid bucket name",
+                       SLICE_ARG(s3->bucket));
     if (s3->key.len == 0 || s3->key.len > 1024)
-        return err_set(err, ERR_INPUT, "an object's name has 1 to 1024 bytes, not %zu",
+        return err_set(err, ERR_INPUT, "an object's name must have 1 to 1024 bytes, not %zu",
                        s3->key.len);
     if (has_dot_segment(s3->key))
         return err_set(err, ERR_INPUT, "an object's name may not have \".\" or \"..\" as a part");
@@ -39,33 +40,28 @@ int s3_check(const struct s3 *s3, struct err *err)
 /* The endpoint's path, without the slash at its end. */
 static slice base_path(const struct s3 *s3)
 {
-    slice path = { s3->endpoint.target.ptr, chars_until(s3->endpoint.target, "?#") };
+    slice path = { s3->endpoint.target.ptr, byte_class_until(s3->endpoint.target, "?#") };
     while (path.len > 0 && path.ptr[path.len - 1] == '/')
         path.len--;
     return path;
 }
 
-static int put_path(const struct s3 *s3, struct buf *out, struct err *err)
+static void put_path(const struct s3 *s3, struct buf *out)
 {
-    int rc = buf_add_slice(out, base_path(s3), err);
-    if (rc == 0 && !s3->virtual_host) {
-        rc = buf_add(out, "/", 1, err);
-        if (rc == 0)
-            rc = buf_add_slice(out, s3->bucket, err);
-    }
-    if (rc == 0)
-        rc = buf_add(out, "/", 1, err);
-    return rc == 0 ? sigv4_put_path(out, s3->key, err) : rc;
+    const slice slash = SLICE_LITERAL("/");
+    const slice pieces[] = { base_path(s3), slash, s3->bucket, slash };
+    buf_add_slices(out, pieces, s3->virtual_host ? 2 : 4, NULL);
+    sigv4_put_path(out, s3->key, NULL);
 }
 
 /* The host as the Host field has it, which is signed. */
-static int put_host(const struct s3 *s3, struct buf *out, struct err *err)
+static void put_host(const struct s3 *s3, struct buf *out)
 {
     const struct url *endpoint = &s3->endpoint;
     char port[8] = "";
     if (endpoint->port != (endpoint->tls ? 443 : 80))
         snprintf(port, sizeof port, ":%u", (unsigned)endpoint->port);
-    const slice parts[] = {
+    const slice pieces[] = {
         s3->virtual_host ? s3->bucket : SLICE_LITERAL(""),
         s3->virtual_host ? SLICE_LITERAL(".") : SLICE_LITERAL(""),
         endpoint->host_is_ipv6 ? SLICE_LITERAL("[") : SLICE_LITERAL(""),
@@ -73,25 +69,16 @@ static int put_host(const struct s3 *s3, struct buf *out, struct err *err)
         endpoint->host_is_ipv6 ? SLICE_LITERAL("]") : SLICE_LITERAL(""),
         slice_from(port),
     };
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
-        rc = buf_add_slice(out, parts[i], err);
-    return rc;
+    buf_add_slices(out, pieces, sizeof pieces / sizeof pieces[0], NULL);
 }
 
-static bool ends_with(slice host, const char *end)
-{
-    size_t len = strlen(end);
-    return host.len > len && strncasecmp(host.ptr + host.len - len, end, len) == 0;
-}
-
-/* The label of the host's name that holds the region; behind it come at least two more. */
+/* The label of the host name that is the region; at least two more follow it. */
 static slice find_region(slice host)
 {
     static const char runpod[] = "s3api-";
     slice labels[16] = { 0 };
     size_t count = 0;
-    while (count < sizeof labels / sizeof labels[0] && chars_next(&host, '.', &labels[count]))
+    while (count < sizeof labels / sizeof labels[0] && byte_class_next(&host, '.', &labels[count]))
         count++;
     for (size_t i = 0; i + 2 < count; i++) {
         if (i > 0 && slice_is_nocase(labels[i - 1], "s3"))
@@ -108,7 +95,7 @@ static slice find_region(slice host)
 bool s3_region_of(slice host, char out[S3_REGION_BYTES])
 {
     slice region = find_region(host);
-    bool capitals = ends_with(host, ".runpod.io");
+    bool capitals = slice_ends_nocase(host, SLICE_LITERAL(".runpod.io"));
     if (region.len == 0 || region.len >= S3_REGION_BYTES)
         return false;
     for (size_t i = 0; i < region.len; i++) {
@@ -121,7 +108,7 @@ bool s3_region_of(slice host, char out[S3_REGION_BYTES])
 
 /* --- signing ------------------------------------------------------------------------------- */
 
-/* The signature of a string, by a key for the day, the region and the service. */
+/* Signs a text with a key derived for the day, the region and the service. */
 static void sign(const struct s3 *s3, const char *time, slice text,
                  char signature[DIGEST_HEX_BYTES])
 {
@@ -151,7 +138,7 @@ static int sign_request(const struct s3 *s3, const struct sigv4_request *request
         char hex[DIGEST_HEX_BYTES];
         digest_of(buf_slice(&text), hash);
         digest_hex(hash, hex);
-        text.len = 0;
+        buf_clear(&text);
         rc = sigv4_put_string_to_sign(&text, time, s3->region, hex, err);
     }
     if (rc == 0)
@@ -161,23 +148,19 @@ static int sign_request(const struct s3 *s3, const struct sigv4_request *request
 }
 
 /* "scheme://host/path?query" */
-static int put_url(const struct s3 *s3, slice path, slice query, slice host, struct buf *out,
-                   struct err *err)
+static void put_url(const struct s3 *s3, slice path, slice query, slice host, struct buf *out)
 {
-    const slice parts[] = {
+    const slice pieces[] = {
         s3->endpoint.tls ? SLICE_LITERAL("https://") : SLICE_LITERAL("http://"),
         host,
         path,
         query.len > 0 ? SLICE_LITERAL("?") : SLICE_LITERAL(""),
         query,
     };
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof parts[0]; i++)
-        rc = buf_add_slice(out, parts[i], err);
-    return rc;
+    buf_add_slices(out, pieces, sizeof pieces / sizeof pieces[0], NULL);
 }
 
-/* The texts that a request is made of, for as long as it takes to make it. */
+/* The encoded pieces of a request, needed only while it is signed. */
 struct texts {
     struct buf path, query, host;
 };
@@ -188,10 +171,12 @@ static int make_texts(const struct s3 *s3, const struct sigv4_pair *query, size_
     buf_init(&texts->path, URL_MAX_BYTES, "object's path");
     buf_init(&texts->query, URL_MAX_BYTES, "query");
     buf_init(&texts->host, 2 * URL_HOST_MAX_BYTES + 16, "host");
-    int rc = put_path(s3, &texts->path, err);
+    put_path(s3, &texts->path);
+    put_host(s3, &texts->host);
+    int rc = sigv4_put_query(&texts->query, query, query_count, err);
     if (rc == 0)
-        rc = sigv4_put_query(&texts->query, query, query_count, err);
-    return rc == 0 ? put_host(s3, &texts->host, err) : rc;
+        rc = buf_error(&texts->path, err);
+    return rc == 0 ? buf_error(&texts->host, err) : rc;
 }
 
 static void free_texts(struct texts *texts)
@@ -222,24 +207,16 @@ int s3_sign(const struct s3 *s3, struct s3_request *request, int64_t unix_s, str
         .field_count = sizeof fields / sizeof fields[0] - skipped,
         .payload = request->payload,
     };
-    request->url->len = request->authorization->len = 0;
+    buf_clear(request->url);
+    buf_clear(request->authorization);
     if (rc == 0)
         rc = sign_request(s3, &to_sign, request->time, signature, err);
     if (rc == 0)
-        rc = put_url(s3, to_sign.path, to_sign.query, buf_slice(&texts.host), request->url, err);
-    if (rc == 0)
         rc = sigv4_put_authorization(request->authorization, &to_sign, request->time, s3->region,
                                      s3->access_key, signature, err);
+    put_url(s3, to_sign.path, to_sign.query, buf_slice(&texts.host), request->url);
     free_texts(&texts);
-    return rc;
-}
-
-static int put_credential(const struct s3 *s3, const char *time, struct buf *out, struct err *err)
-{
-    int rc = buf_add_slice(out, s3->access_key, err);
-    if (rc == 0)
-        rc = buf_add(out, "/", 1, err);
-    return rc == 0 ? sigv4_put_scope(out, time, s3->region, err) : rc;
+    return rc == 0 ? buf_error(request->url, err) : rc;
 }
 
 int s3_put_link(const struct s3 *s3, int64_t unix_s, uint32_t expires_s, struct buf *out,
@@ -251,7 +228,10 @@ int s3_put_link(const struct s3 *s3, int64_t unix_s, uint32_t expires_s, struct 
     sigv4_time(unix_s, time);
     snprintf(expires, sizeof expires, "%u", (unsigned)expires_s);
     buf_init(&credential, 1024, "credential");
-    int rc = put_credential(s3, time, &credential, err);
+    buf_add_slice(&credential, s3->access_key, NULL);
+    buf_add_text(&credential, "/", NULL);
+    sigv4_put_scope(&credential, time, s3->region, NULL);
+    int rc = buf_error(&credential, err);
     const struct sigv4_pair query[] = {
         { SLICE_LITERAL("X-Amz-Algorithm"), SLICE_LITERAL("AWS4-HMAC-SHA256") },
         { SLICE_LITERAL("X-Amz-Credential"), buf_slice(&credential) },
@@ -271,12 +251,12 @@ int s3_put_link(const struct s3 *s3, int64_t unix_s, uint32_t expires_s, struct 
         rc = made;
     if (rc == 0)
         rc = sign_request(s3, &to_sign, time, signature, err);
-    if (rc == 0)
-        rc = put_url(s3, to_sign.path, to_sign.query, host.value, out, err);
-    if (rc == 0)
-        rc = buf_add_text(out, "&X-Amz-Signature=", err);
-    if (rc == 0)
-        rc = buf_add_text(out, signature, err);
+    if (rc == 0) {
+        put_url(s3, to_sign.path, to_sign.query, host.value, out);
+        buf_add_text(out, "&X-Amz-Signature=", NULL);
+        buf_add_text(out, signature, NULL);
+        rc = buf_error(out, err);
+    }
     buf_free(&credential);
     free_texts(&texts);
     return rc;

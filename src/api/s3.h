@@ -1,11 +1,11 @@
 /*
- * job/s3.h - requests to S3-compatible storage, signed (AWS Signature Version 4), and links.
+ * api/s3.h - requests to S3-compatible storage, signed (AWS Signature Version 4), and links.
  *
- * Holds the secret key for as long as a struct s3 lives, by reference; it goes into nothing but the
- * signing key, which is wiped after each use.
+ * A struct s3 refers to the secret key, which is only used to derive the signing key, and that is
+ * wiped after each use. Pure; nothing here blocks.
  */
-#ifndef JOB_S3_H
-#define JOB_S3_H
+#ifndef API_S3_H
+#define API_S3_H
 
 #include <stdbool.h>
 
@@ -14,9 +14,9 @@
 #include "codec/url.h"
 #include "net/digest.h"
 
-/* One object in one bucket. All slices are linked. */
+/* One object in one bucket. The slices are not copied. */
 struct s3 {
-    struct url endpoint; /* with a path in front of the bucket's, maybe */
+    struct url endpoint; /* its path, if any, precedes the bucket's */
     slice access_key;
     slice secret_key;
     slice region;
@@ -25,31 +25,33 @@ struct s3 {
     slice key;         /* of the object, not encoded */
 };
 
-/* Checks what may be wrong with it. ERR_INPUT. */
+/* Checks bucket and key. ERR_INPUT naming what is wrong. */
 int s3_check(const struct s3 *s3, struct err *err);
 
 /*
- * The region by the endpoint's host, as the SDK finds it and better: of "s3.REGION.any",
+ * Finds the region in the endpoint's host, as the SDK does, but in more forms: "s3.REGION.any",
  * "any.s3.REGION.any", "REGION.digitaloceanspaces.com", "s3api-REGION.runpod.io" (in capitals, as
- * its documentation wants it). Written to out. False where the host tells none.
+ * its documentation asks for). Written to out with a NUL. False if there is none.
  */
 #define S3_REGION_BYTES 64
 bool s3_region_of(slice host, char out[S3_REGION_BYTES]);
 
-/* A request about the object, with everything that depends on its signature. */
+/* A request about the object, with what its signature depends on and what depends on it. */
 struct s3_request {
     const char *method;
     const struct sigv4_pair *query; /* at most 4 */
     size_t query_count;
     slice content_type;             /* empty for none */
     char payload[DIGEST_HEX_BYTES]; /* the body's hash */
-    char time[SIGV4_TIME_BYTES];    /* set by s3_sign, as what follows */
-    struct buf *url;                /* replaced */
-    struct buf *authorization;      /* replaced */
+    char time[SIGV4_TIME_BYTES];    /* from here on set by s3_sign */
+    struct buf *url;                /* its content is replaced */
+    struct buf *authorization;      /* its content is replaced */
 };
+
+/* Signs the request for the time unix_s. ERR_INPUT, ERR_LIMIT (a text too long), ERR_MEMORY. */
 int s3_sign(const struct s3 *s3, struct s3_request *request, int64_t unix_s, struct err *err);
 
-/* Appends the link by which anybody can GET the object for expires_s. */
+/* Appends a presigned link, with which anyone can GET the object for expires_s. As s3_sign. */
 int s3_put_link(const struct s3 *s3, int64_t unix_s, uint32_t expires_s, struct buf *out,
                 struct err *err);
 

@@ -1,12 +1,12 @@
-#include "job/transfer.h"
+#include "api/transfer.h"
 
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/limits.h"
-#include "job/platform.h"
+#include "http/retry.h"
 
-/* Made when first asked for, so that a worker without transfers never reads certificates twice. */
+/* Made on first use: a worker without transfers does not read the certificates a second time. */
 static int shared_net(const struct config *config, const struct http_net **out, struct err *err)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,14 +24,17 @@ static int shared_net(const struct config *config, const struct http_net **out, 
     return rc;
 }
 
-int transfer_begin(struct transfer *transfer, struct rp_job *job, uint32_t timeout_s,
-                   struct err *err)
+void transfer_restart(struct transfer *transfer, uint32_t timeout_s)
+{
+    transfer->until = clock_deadline((int64_t)timeout_s * 1000);
+    transfer->backoff = (struct backoff){ .first_ms = LIMIT_RETRY_FIRST_MS,
+                                          .longest_ms = LIMIT_RETRY_LONGEST_MS };
+}
+
+int transfer_open(struct transfer *transfer, struct rp_job *job, struct err *err)
 {
     const struct http_net *net;
-    *transfer = (struct transfer){ .job = job,
-                                   .until = clock_deadline((int64_t)timeout_s * 1000),
-                                   .backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
-                                                .longest_ms = LIMIT_RETRY_LONGEST_MS } };
+    *transfer = (struct transfer){ .job = job };
     int rc = shared_net(job->config, &net, err);
     if (rc == 0)
         rc = http_client_new(&transfer->client, net, err);
@@ -40,50 +43,60 @@ int transfer_begin(struct transfer *transfer, struct rp_job *job, uint32_t timeo
     rc = wake_init(&transfer->wake, err);
     if (rc != 0)
         http_client_free(transfer->client);
-    else
-        flag_link(&job->job->stop, &transfer->wake);
+    return rc;
+}
+
+void transfer_close(struct transfer *transfer)
+{
+    http_client_free(transfer->client);
+    wake_free(&transfer->wake);
+}
+
+int transfer_begin(struct transfer *transfer, struct rp_job *job, uint32_t timeout_s,
+                   struct err *err)
+{
+    int rc = transfer_open(transfer, job, err);
+    transfer_restart(transfer, timeout_s);
+    if (rc == 0)
+        transfer->handler = flag_link(&job->task->stop, &transfer->wake);
     return rc;
 }
 
 void transfer_end(struct transfer *transfer)
 {
-    http_client_free(transfer->client);
-    flag_link(&transfer->job->job->stop, NULL);
-    wake_free(&transfer->wake);
+    flag_link(&transfer->job->task->stop, transfer->handler);
+    transfer_close(transfer);
 }
 
 void transfer_request(const struct transfer *transfer, struct http_request *request)
 {
     request->send_ms = LIMIT_TRANSFER_MS;
-    request->answer_ms = LIMIT_REPLY_MS;
+    request->first_byte_ms = LIMIT_REPLY_MS;
     request->body_ms = LIMIT_TRANSFER_MS;
     request->until = transfer->until;
-    request->wake = transfer->deaf ? NULL : &transfer->wake;
-    request->wake_always = true;
+    request->wake = transfer->ignore_stop ? NULL : &transfer->wake;
+    request->wake_in_body = true;
 }
 
-int transfer_refused(int status, struct err *err)
+int transfer_status_error(int status, struct err *err)
 {
-    bool passing = status == 408 || status == 425 || status == 429 ||
-                   (status >= 500 && status != 501);
-    return err_set(err, passing ? ERR_RETRY : ERR_PEER, "the server answered %d", status);
+    return err_set(err, http1_is_transient(status) ? ERR_RETRY : ERR_PEER, "the server answered %d",
+                   status);
 }
 
-bool transfer_again(struct transfer *transfer, const struct http_answer *answer, unsigned tries,
+bool transfer_retry(struct transfer *transfer, const struct http_response *answer, unsigned tries,
                     struct err *err)
 {
-    const struct log_tag tag = job_tag(transfer->job->job);
+    const struct log_tag tag = job_tag(transfer->job->task);
     bool passing = err->code == ERR_RETRY || err->code == ERR_TIMEOUT;
     if (!passing || transfer->backoff.failures + 1 >= tries)
         return false;
     uint32_t pause_ms = backoff_next_ms(&transfer->backoff, random_u32());
-    if (answer->has_retry_after && platform_too_many_ms(answer) > pause_ms)
-        pause_ms = platform_too_many_ms(answer);
-    deadline_ms next = clock_deadline(pause_ms);
+    deadline_ms next = clock_deadline(http_retry_pause_ms(answer, pause_ms));
     if (next >= transfer->until)
         return false;
-    log_write(LOG_DEBUG, &tag, "A transfer is tried again: %s", err->text);
-    if (transfer->deaf) {
+    log_write(LOG_DEBUG, &tag, "Retrying a transfer: %s", err->text);
+    if (transfer->ignore_stop) {
         clock_sleep(next);
         return true;
     }
@@ -117,6 +130,6 @@ int transfer_fail(struct rp_job *job, rp_str *reason, const char *what, const st
     *reason = slice_from(text);
     reason->ptr = transfer_copy(job, *reason, &none);
     if (reason->ptr == NULL)
-        *reason = SLICE_LITERAL("no memory");
+        *reason = SLICE_LITERAL("out of memory");
     return RP_WRONG;
 }

@@ -1,25 +1,30 @@
-/* The part of worker.h that checks an input by a table, and tells all that is wrong at once. */
+/* worker.h: checks an input against a table and reports all errors at once. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "job/rp_job.h"
 
-#define NESTED_MAX 8   /* structs in structs */
-#define SHOWN_BYTES 40 /* of a value or a name that does not fit */
-#define PATH_BYTES 256 /* of a field's name with those it lies in */
+#define NESTED_MAX 8   /* levels of structs in structs */
+#define SHOWN_BYTES 40 /* of a wrong value or name, quoted in the error */
+#define PATH_BYTES 256 /* of a field's name with its parents' names */
 
-/* The one message with all errors. */
+static const char report_start[] = "Invalid input: ";
+#define REPORT_BYTES (sizeof report_start + LIMIT_ERROR_BYTES)
+#define REPORT_TAIL_BYTES 32 /* kept free in it for "; and 4294967295 more" */
+
+/* The message with all errors. */
 struct report {
     rp_job *job;
-    char text[LIMIT_ERROR_BYTES];
-    size_t len;
+    struct text text; /* ends REPORT_TAIL_BYTES before its array does */
     unsigned errors;
-    unsigned untold; /* for which there was no room */
+    unsigned omitted; /* errors that did not fit */
 };
 
-/* An object that is being checked, with its name for errors: "" or "lora.". */
+/* The object being checked, and the prefix of its fields in errors: "" or "lora.". */
 struct scope {
     rp_value object;
     const rp_field *fields;
@@ -44,25 +49,21 @@ static void add_error(struct report *report, const char *format, ...)
 
 static void add_error(struct report *report, const char *format, ...)
 {
-    /* The end is for "; and 4294967295 more". */
-    size_t room = sizeof report->text - report->len - 32;
+    size_t before = report->text.len;
     va_list args;
     va_start(args, format);
-    char *at = report->text + report->len;
-    size_t start = report->errors == 0 ? 0 : 2;
-    int len = vsnprintf(at + start, room - start, format, args);
+    bool fits = report->omitted == 0 &&
+                text_add(&report->text, "%s", report->errors == 0 ? "" : "; ") &&
+                text_add_args(&report->text, format, args);
     va_end(args);
     report->errors++;
-    if (len < 0 || (size_t)len >= room - start || report->untold > 0) {
-        *at = '\0';
-        report->untold++;
-        return;
+    if (!fits) {
+        text_truncate(&report->text, before);
+        report->omitted++;
     }
-    memcpy(at, "; ", start);
-    report->len += start + (size_t)len;
 }
 
-/* A value as an error shows it: its JSON, with an end to it. */
+/* A value as quoted in an error: its JSON, cut if it is long. */
 struct shown {
     char text[SHOWN_BYTES + 8];
 };
@@ -74,10 +75,7 @@ static struct shown show(slice json)
         snprintf(shown.text, sizeof shown.text, "%.*s", SLICE_ARG(json));
         return shown;
     }
-    size_t len = SHOWN_BYTES;
-    while (len > 0 && ((unsigned char)json.ptr[len] & 0xc0) == 0x80)
-        len--; /* not in the middle of a character */
-    snprintf(shown.text, sizeof shown.text, "%.*s...", (int)len, json.ptr);
+    snprintf(shown.text, sizeof shown.text, "%.*s...", SLICE_ARG(utf8_head(json, SHOWN_BYTES)));
     return shown;
 }
 
@@ -111,7 +109,7 @@ static size_t characters(slice text)
 {
     size_t count = 0;
     for (size_t i = 0; i < text.len; i++)
-        count += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+        count += utf8_starts(text.ptr[i]);
     return count;
 }
 
@@ -130,24 +128,27 @@ static bool has_length(struct report *report, const struct scope *scope, const r
 static bool is_listed(rp_value value, const char *const *allowed)
 {
     rp_str text;
-    bool is_string = rp_to_str(value, &text) == RP_OK;
-    for (; *allowed != NULL; allowed++)
-        if (is_string ? slice_is(text, *allowed) : json_equal(rp_json(value), slice_from(*allowed)))
-            return true;
-    return false;
+    bool is_string = rp_to_str(value, &text) == RP_OK, same = false;
+    for (; *allowed != NULL && !same; allowed++) {
+        if (is_string)
+            same = slice_is(text, *allowed);
+        else
+            json_equal(rp_json(value), slice_from(*allowed), &value.job->arena, &same, NULL);
+    }
+    return same;
 }
 
 static bool is_allowed(struct report *report, const struct scope *scope, const rp_field *field,
                        rp_value value)
 {
-    char text[512] = "one of ";
+    char names[512];
+    struct text text = TEXT_OVER(names);
     if (field->allowed == NULL || is_listed(value, field->allowed))
         return true;
-    for (const char *const *each = field->allowed; *each != NULL; each++) {
-        size_t len = strlen(text);
-        snprintf(text + len, sizeof text - len, "%s%s", each == field->allowed ? "" : ", ", *each);
-    }
-    wrong(report, scope, field, text, value);
+    text_add(&text, "one of ");
+    for (const char *const *each = field->allowed; *each != NULL; each++)
+        text_add(&text, "%s%s", each == field->allowed ? "" : ", ", *each);
+    wrong(report, scope, field, names, value);
     return false;
 }
 
@@ -162,7 +163,7 @@ static bool passes_check(struct report *report, const struct scope *scope, const
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-/* Where the results of the kinds go; one of them is the member. */
+/* The struct's member to set, by its type. */
 union member {
     void *any;
     int *int_;
@@ -198,8 +199,7 @@ static void read_integer(struct report *report, const struct scope *scope, const
     bool fits = rp_to_int(value, &number) == RP_OK;
     if (!fits || (field->kind == RP_KIND_INT && (number < INT_MIN || number > INT_MAX))) {
         bool is_number = rp_type_of(value) == RP_NUMBER;
-        wrong(report, scope, field, is_number && fits ? "an integer of 32 bits" : "an integer",
-              value);
+        wrong(report, scope, field, is_number && fits ? "a 32-bit integer" : "an integer", value);
         return;
     }
     if (!is_in_range(report, scope, field, value, (double)number))
@@ -223,7 +223,7 @@ static void read_number(struct report *report, const struct scope *scope, const 
     if (field->kind == RP_KIND_DOUBLE)
         *to.number = number;
     else if (isinf((float)number))
-        wrong(report, scope, field, "a number of single precision", value);
+        wrong(report, scope, field, "within the range of a float", value);
     else
         *to.float_ = (float)number;
 }
@@ -310,7 +310,7 @@ static void read_kind(struct report *report, const struct scope *scope, const rp
     }
 }
 
-/* The rules that look at the value as a whole come last, and only where it is right so far. */
+/* The rules for the whole value are checked last, and only if there is no other error. */
 static void check_field(struct report *report, const struct scope *scope, const rp_field *field,
                         char *out)
 {
@@ -354,22 +354,23 @@ static void check_object(struct report *report, const struct scope *scope, char 
 int rp_validate_fields(rp_job *job, rp_value object, const rp_field *fields, size_t count,
                        void *out, unsigned options)
 {
-    static const char start[] = "Invalid input: ";
-    char message[sizeof start + LIMIT_ERROR_BYTES];
-    struct report report = { .job = job };
+    char message[REPORT_BYTES];
+    struct report report = { .job = job,
+                             .text = text_over(message, sizeof message - REPORT_TAIL_BYTES) };
     struct scope scope = { .object = object, .fields = fields, .count = count, .options = options };
     enum rp_type type = rp_type_of(object);
+    text_add(&report.text, "%s", report_start);
     if (type == RP_NONE && !job->doc_made)
-        return rp_job_fail(job, "The input cannot be read; the log tells why.");
+        return rp_job_fail(job, "The input cannot be read; the reason is in the log.");
     if (type == RP_OBJECT || type == RP_NONE || type == RP_NULL)
         check_object(&report, &scope, out);
     else
         add_error(&report, "it must be an object, not %s", show(rp_json(object)).text);
     if (report.errors == 0)
         return RP_OK;
-    if (report.untold > 0)
-        snprintf(report.text + report.len, sizeof report.text - report.len, "%sand %u more",
-                 report.len > 0 ? "; " : "", report.untold);
-    snprintf(message, sizeof message, "%s%s", start, report.text);
+    report.text.size = sizeof message;
+    if (report.omitted > 0)
+        text_add(&report.text, "%sand %u more", report.omitted < report.errors ? "; " : "",
+                 report.omitted);
     return rp_job_fail(job, message);
 }

@@ -1,64 +1,61 @@
 #include "app/fitness.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "app/heartbeat.h"
+#include "app/memory.h"
+#include "app/parts.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/limits.h"
+#include "base/text.h"
+#include "base/utf8.h"
 #include "codec/backoff.h"
+#include "codec/byte_class.h"
 #include "codec/url.h"
-#include "job/child.h"
-#include "job/gpu_part.h"
+#include "files/model_cache.h"
+#include "gpu/part.h"
 #include "net/tcp.h"
 
 enum { EXIT_UNFIT = 1, EXIT_CONFIG = 2 };
 
-/* What a check needs to know. */
-struct subject {
+/* What the checks use. */
+struct check_context {
     const struct config *config;
     const struct http_net *net;
+    const struct wake *wake;
 };
 
-/* Reads one line of /proc/meminfo, in KiB. -1 where it cannot be had. */
-static long long read_meminfo_kib(const char *name)
-{
-    char line[128];
-    long long kib = -1;
-    FILE *file = fopen("/proc/meminfo", "re");
-    if (file == NULL)
-        return -1;
-    while (kib < 0 && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            kib = strtoll(line + strlen(name), NULL, 10);
-    fclose(file);
-    return kib;
-}
+#define GIB (1024.0 * 1024.0 * 1024.0)
 
-static bool check_memory(const struct subject *subject, char *reason)
+static bool check_memory(const struct check_context *context, char *reason)
 {
-    int64_t least = subject->config->fitness.min_memory_milli_gib;
-    long long kib = read_meminfo_kib("MemAvailable:");
-    if (kib < 0) {
+    int64_t least = context->config->fitness.min_memory_milli_gib;
+    const struct memory_state memory = memory_read("");
+    if (memory.available_bytes < 0) {
         log_write(LOG_WARN, NULL, "The memory check is skipped: /proc/meminfo cannot be read.");
         return true;
     }
-    if (kib * 1000 / (1024 * 1024) >= least)
+    if (memory.available_bytes / 1024 * 1000 / (1024 * 1024) >= least)
         return true;
-    snprintf(reason, LIMIT_REASON_BYTES,
-             "Insufficient memory: %.2f GiB available, %.2f required (RUNPOD_MIN_MEMORY_GB)",
-             (double)kib / (1024 * 1024), (double)least / 1000);
+    struct text text = text_over(reason, LIMIT_REASON_BYTES);
+    text_add(&text, "Insufficient memory: %.2f GiB available",
+             (double)memory.available_bytes / GIB);
+    if (memory.limit_bytes >= 0)
+        text_add(&text, " of the container's limit of %.2f", (double)memory.limit_bytes / GIB);
+    text_add(&text, ", %.2f required (RUNPOD_MIN_MEMORY_GB)", (double)least / 1000);
     return false;
 }
 
-static bool check_disk(const struct subject *subject, char *reason)
+static bool check_disk(const struct check_context *context, char *reason)
 {
-    int64_t least = subject->config->fitness.min_disk_milli_percent;
+    int64_t least = context->config->fitness.min_disk_milli_percent;
     struct statvfs disk;
     if (statvfs("/", &disk) != 0 || disk.f_blocks == 0) {
-        log_write(LOG_WARN, NULL, "The disk check is skipped: / has no blocks to count.");
+        log_write(LOG_WARN, NULL, "The disk check is skipped: the size of / is unknown.");
         return true;
     }
     double percent = 100.0 * (double)disk.f_bavail / (double)disk.f_blocks;
@@ -70,26 +67,26 @@ static bool check_disk(const struct subject *subject, char *reason)
     return false;
 }
 
-static bool check_network(const struct subject *subject, char *reason)
+static bool check_network(const struct check_context *context, char *reason)
 {
     struct url url, proxy;
     struct err err = { 0 };
     struct transport *stream;
-    const struct wake *no_wake = NULL;
-    if (url_parse(subject->config->take_url, &url, &err) != 0)
-        return true; /* checked at the start already */
-    if (proxy_for(&subject->net->proxy, &url, &proxy))
+    if (url_parse(context->config->take_url, &url, &err) != 0)
+        return true; /* was checked at the start */
+    if (proxy_for(&context->net->proxy, &url, &proxy))
         url = proxy;
-    deadline_ms deadline = clock_deadline(subject->config->fitness.network_timeout_ms);
+    deadline_ms deadline = clock_deadline(context->config->fitness.network_timeout_ms);
     struct backoff backoff = { .first_ms = LIMIT_RETRY_FIRST_MS,
                                .longest_ms = LIMIT_RETRY_FIRST_MS };
     do {
-        if (tcp_connect(&stream, url.host, url.port, NULL, &no_wake, deadline, &err) == 0) {
+        if (tcp_connect(&stream, url.host, url.port, NULL, &context->wake, deadline, &err) == 0) {
             stream->ops->close(stream);
             return true;
         }
-        clock_sleep(
-            clock_earlier(deadline, clock_deadline(backoff_next_ms(&backoff, random_u32()))));
+        deadline_ms next = clock_deadline(backoff_next_ms(&backoff, random_u32()));
+        if (wake_wait(context->wake, clock_earlier(deadline, next)))
+            return true; /* no verdict */
     } while (clock_left_ms(deadline) > 0);
     snprintf(reason, LIMIT_REASON_BYTES, "Network connectivity failed: %.200s", err.text);
     return false;
@@ -97,7 +94,7 @@ static bool check_network(const struct subject *subject, char *reason)
 
 static const struct system_check {
     const char *name;
-    bool (*run)(const struct subject *subject, char *reason);
+    bool (*run)(const struct check_context *context, char *reason);
 } system_checks[] = {
     { "memory_check", check_memory },
     { "disk_check", check_disk },
@@ -105,26 +102,13 @@ static const struct system_check {
 };
 #define SYSTEM_CHECK_COUNT (sizeof system_checks / sizeof system_checks[0])
 
-/* A text cut to its buffer may end within a character: that part of it goes. */
-static void drop_cut_character(char *text)
-{
-    size_t len = strlen(text), tail = 0;
-    while (tail < 3 && tail < len && ((unsigned char)text[len - 1 - tail] & 0xc0) == 0x80)
-        tail++;
-    if (tail == len)
-        return;
-    unsigned char first = (unsigned char)text[len - 1 - tail];
-    size_t wanted = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 0;
-    if (tail < wanted)
-        text[len - 1 - tail] = '\0';
-}
-
 /* Returns the exit status. */
-static int fail(const struct subject *subject, const char *name, char *reason)
+static int fail(const struct check_context *context, const char *name, char *reason)
 {
-    drop_cut_character(reason);
+    log_mask(reason, strlen(reason));
+    reason[utf8_whole(slice_from(reason)).len] = '\0'; /* it may have been cut within a character */
     log_write(LOG_ERROR, NULL, "Fitness check failed: %s | %s", name, reason);
-    heartbeat_report_unhealthy(subject->config, subject->net, name, reason);
+    heartbeat_report_unhealthy(context->config, context->net, name, reason);
     log_write(LOG_ERROR, NULL, "Worker is unhealthy, exiting.");
     return EXIT_UNFIT;
 }
@@ -134,43 +118,29 @@ static void note_pass(const char *name)
     log_write(LOG_DEBUG, NULL, "Fitness check passed: %s", name);
 }
 
-static int run_linked_checks(const struct subject *subject, const rp_config *program)
+static int run_linked_checks(const struct check_context *context, const rp_config *program)
 {
     for (size_t i = 0; i < program->check_count; i++) {
         char reason[LIMIT_REASON_BYTES] = "";
         if (program->checks[i].run(reason, sizeof reason, program->user) != 0)
-            return fail(subject, program->checks[i].name, reason);
+            return fail(context, program->checks[i].name, reason);
         note_pass(program->checks[i].name);
     }
     return 0;
 }
 
-/* --fitness: a check in any language. */
-static struct child_setting fitness_program;
-
-int fitness_prepare(const struct config *config, struct err *err)
-{
-    if (config->fitness.program == NULL)
-        return 0;
-    fitness_program = (struct child_setting){
-        .pass_api_key = config->handler.pass_api_key,
-        .one_output = true,
-    };
-    return command_prepare(&fitness_program.command, config->fitness.program, "--fitness", err);
-}
-
-static int run_program_check(const struct subject *subject)
+/* --fitness: a check that is a program. */
+static int run_program_check(const struct check_context *context, const rp_config *program)
 {
     struct err err = { 0 };
     char reason[LIMIT_REASON_BYTES] = "";
-    if (subject->config->fitness.program == NULL)
+    if (context->config->fitness.program == NULL)
         return 0;
-    int rc = child_check(&fitness_program, subject->config->fitness.program_timeout_ms, reason,
-                         sizeof reason, &err);
+    int rc = program->programs->check_fitness(context->config, reason, sizeof reason, &err);
     if (rc > 0)
-        return fail(subject, "fitness", reason);
+        return fail(context, "fitness", reason);
     if (rc == ERR_CANCELLED)
-        return EXIT_UNFIT; /* not judged: the worker is ending */
+        return EXIT_UNFIT; /* the worker is ending: no verdict */
     if (rc < 0) {
         log_write(LOG_ERROR, NULL, "--fitness: %s", err.text);
         return EXIT_CONFIG;
@@ -179,40 +149,101 @@ static int run_program_check(const struct subject *subject)
     return 0;
 }
 
-static int run_system_checks(const struct subject *subject)
+/* What the handler's program has found itself, before it was ready. */
+static int run_reported_check(const struct check_context *context, const rp_config *program)
+{
+    const char *name;
+    char reason[LIMIT_REASON_BYTES];
+    bool unfit = program->programs != NULL
+                     ? program->programs->unfit_reason(&name, reason, sizeof reason)
+                     : program->servers != NULL &&
+                           program->servers->unfit_reason(&name, reason, sizeof reason);
+    return unfit ? fail(context, name, reason) : 0;
+}
+
+static int run_system_checks(const struct check_context *context)
 {
     for (size_t i = 0; i < SYSTEM_CHECK_COUNT; i++) {
         char reason[LIMIT_REASON_BYTES] = "";
-        if (!system_checks[i].run(subject, reason))
-            return fail(subject, system_checks[i].name, reason);
+        if (!system_checks[i].run(context, reason))
+            return fail(context, system_checks[i].name, reason);
+        if (wake_wait(context->wake, 0))
+            return EXIT_UNFIT; /* the worker is ending: no verdict */
         note_pass(system_checks[i].name);
     }
     return 0;
 }
 
-/* Those of programs that are linked with the GPU. */
-static int run_gpu_checks(const struct subject *subject, const rp_config *program)
+static bool names_model(const char *words)
 {
-    static struct gpu_verdict verdict;
-    if (program->gpu == NULL || subject->config->gpu.skip_check)
+    return words != NULL &&
+           memmem(words, strlen(words), MODEL_CACHE_WORD, strlen(MODEL_CACHE_WORD)) != NULL;
+}
+
+/* Those in the words of a command line have been found before, else it could not be started. */
+static bool needs_model(const struct config *config)
+{
+    return config->fitness.models.count > 0 || names_model(config->handler.program) ||
+           names_model(config->handler.once) || names_model(config->fitness.program);
+}
+
+static int run_model_check(const struct check_context *context, const rp_config *program)
+{
+    struct err err = { 0 };
+    if (program->programs == NULL || !needs_model(context->config))
         return 0;
-    program->gpu->check(subject->config, program->gpu_required, &verdict);
+    if (program->programs->find_models(context->config, &err) != 0) {
+        char reason[LIMIT_REASON_BYTES];
+        snprintf(reason, sizeof reason, "%s (--fitness-model)", err.text);
+        return fail(context, FITNESS_MODEL_CHECK, reason);
+    }
+    note_pass(FITNESS_MODEL_CHECK);
+    return 0;
+}
+
+/* Only in programs that are linked with the GPU part. */
+static int run_gpu_checks(const struct check_context *context, const rp_config *program)
+{
+    static struct gpu_check_result verdict;
+    const struct config *config = context->config;
+    if (program->gpu == NULL || config->fitness.skip || config->gpu.skip_check)
+        return 0;
+    program->gpu->check(config, program->gpu_required, &verdict);
     if (verdict.fit)
         return 0;
-    int status = fail(subject, verdict.name, verdict.reason);
-    if (verdict.hangs)
-        _exit(status); /* exit would wait for the driver's destructors, and they for the driver */
+    int status = fail(context, verdict.name, verdict.reason);
+    if (verdict.hangs) {
+        log_flush(LIMIT_LOG_FLUSH_MS);
+        _exit(status); /* exit would run the driver's destructors, which would hang too */
+    }
     return status;
 }
 
-int fitness_run(const struct config *config, const struct http_net *net, const rp_config *program)
+int fitness_check_machine(const struct config *config, const struct http_net *net,
+                          const rp_config *program, const struct wake *wake)
 {
-    const struct subject subject = { config, net };
-    int status = run_linked_checks(&subject, program);
+    const struct check_context context = { config, net, wake };
+    int status = config->fitness.skip ? 0 : run_system_checks(&context);
     if (status == 0)
-        status = run_program_check(&subject);
-    if (status != 0 || config->fitness.skip)
-        return status;
-    status = run_system_checks(&subject);
-    return status == 0 ? run_gpu_checks(&subject, program) : status;
+        status = run_model_check(&context, program);
+    return status == 0 ? run_gpu_checks(&context, program) : status;
+}
+
+int fitness_check_program(const struct config *config, const struct http_net *net,
+                          const rp_config *program, const struct wake *wake)
+{
+    const struct check_context context = { config, net, wake };
+    int status = run_linked_checks(&context, program);
+    if (status == 0)
+        status = run_reported_check(&context, program);
+    return status == 0 ? run_program_check(&context, program) : status;
+}
+
+int fitness_report(const struct config *config, const struct http_net *net, const char *check,
+                   const char *reason)
+{
+    const struct check_context context = { config, net, NULL };
+    char text[LIMIT_REASON_BYTES];
+    snprintf(text, sizeof text, "%s", reason);
+    return fail(&context, check, text);
 }

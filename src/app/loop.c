@@ -1,86 +1,59 @@
 #include "app/loop.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "app/fitness.h"
-#include "app/heartbeat.h"
-#include "app/job_table.h"
-#include "app/slot.h"
-#include "app/stop_channel.h"
+#include "app/parts.h"
+#include "app/worker_private.h"
 #include "base/limits.h"
+#include "base/random.h"
 #include "base/thread.h"
-#include "job/source.h"
+#include "codec/backoff.h"
+#include "job/stats.h"
+#include "linked/linked.h"
+#include "net/tls.h"
+#include "process/process.h"
+#include "source/local.h"
+#include "source/platform.h"
 
-struct worker {
-    const struct config *config;
-    const rp_config *program;
-    const struct http_net *net;
-    struct source *source;
-    struct job_table table;
-    struct flag opened;    /* the handler is ready */
-    atomic_size_t to_open; /* slots that are to be ready before it is */
-    struct flag ready;     /* and the machine is fit: jobs may be taken */
-    struct wake taking;    /* signalled: give up the open job-take */
-    struct wake finished;  /* signalled: main is to end the worker */
-    atomic_int exit_status;
-    atomic_int undelivered; /* results that nobody has taken */
-    atomic_bool draining;   /* a thread of drain_main is there */
-    struct slot_context slots;
-    size_t slots_started; /* set by main, then the taker's alone */
-    struct heartbeat heartbeat;
-    struct stop_channel stop_channel;
-};
-
-static void finish(void *owner, int exit_status)
-{
-    struct worker *worker = owner;
-    if (exit_status != 0)
-        atomic_store(&worker->exit_status, exit_status);
-    wake_signal(&worker->finished);
-}
-
-/* No more jobs: neither the open job-take nor another one. */
 static void stop_taking(void *owner)
 {
-    struct worker *worker = owner;
-    job_table_close(&worker->table);
-    wake_signal(&worker->taking);
+    worker_stop_taking(owner);
 }
 
-/* Tells main, which waits for signals, that no job is left and all results have gone out. */
-static void *drain_main(void *argument)
-{
-    struct worker *worker = argument;
-    if (worker->source->ops->drain != NULL)
-        worker->source->ops->drain(worker->source);
-    job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    finish(worker, 0);
-    return NULL;
-}
-
-/* No more jobs; once those that are here have ended, main is woken. */
 static void end_after_jobs(void *owner)
 {
-    struct worker *worker = owner;
-    struct err err;
-    stop_taking(worker);
-    if (!atomic_exchange(&worker->draining, true) &&
-        thread_start(drain_main, worker, LIMIT_STACK_SERVICE_BYTES, &err) != 0)
-        finish(worker, 0);
+    worker_end_after_jobs(owner);
 }
 
-static void end_for_good(void *owner)
+/* True on the platform: only there are fitness checks, a stop channel, and somebody to be told. */
+static bool is_polling(const struct worker *worker)
+{
+    return config_is_polling(worker->config);
+}
+
+/*
+ * A handler_lost: no job can be run any more, or the handler could not be started. On the platform
+ * the taker tells what there is to tell.
+ */
+static void lose_handler(void *owner, const char *why)
 {
     struct worker *worker = owner;
-    log_write(LOG_ERROR, NULL, "No handler is left. Ending the worker, so that it is replaced.");
+    bool in_service = flag_is_raised(&worker->opened);
+    if (process_all_are_ending())
+        return;
+    if (!in_service && !is_polling(worker)) {
+        worker_finish(worker, 1);
+        return;
+    }
+    if (is_polling(worker) && !failed_start_set(&worker->failed, why, in_service))
+        return;
+    log_write(LOG_ERROR, NULL, "No handler is left: ending the worker, so that it is replaced.");
     atomic_store(&worker->exit_status, 1);
-    end_after_jobs(worker);
+    flag_raise(&worker->opened);
+    worker_end_after_jobs(worker);
 }
 
 static void count_undelivered(void *owner)
@@ -92,94 +65,323 @@ static void count_undelivered(void *owner)
 static void slot_opened(void *owner)
 {
     struct worker *worker = owner;
-    if (atomic_fetch_sub(&worker->to_open, 1) == 1)
+    if (atomic_fetch_sub(&worker->slots_to_open, 1) == 1)
         flag_raise(&worker->opened);
 }
 
-/* --- the taker ----------------------------------------------------------------------------- */
+/* --- the taker ------------------------------------------------------------------------------ */
 
-/* How many jobs may run from now on. */
+static bool asks_concurrency(const struct worker *worker)
+{
+    return worker->program->modify_concurrency != NULL ||
+           worker->slots.handler->ops->concurrency != NULL;
+}
+
 static size_t ask_concurrency(const struct worker *worker, size_t concurrency)
 {
-    if (worker->program->modify_concurrency == NULL)
-        return concurrency;
-    int answer = worker->program->modify_concurrency((int)concurrency, worker->program->user);
+    const struct handler *handler = worker->slots.handler;
+    int answer = (int)concurrency;
+    if (worker->program->modify_concurrency != NULL)
+        answer = worker->program->modify_concurrency(answer, worker->program->user);
+    else if (handler->ops->concurrency != NULL)
+        answer = (int)handler->ops->concurrency(handler->setting, concurrency);
     if (answer < 1 || answer > LIMIT_CONCURRENCY)
         answer = answer < 1 ? 1 : LIMIT_CONCURRENCY;
+    stats_set_slots((size_t)answer);
     if ((size_t)answer != concurrency)
-        log_write(LOG_DEBUG, NULL, "Concurrency is now %d.", answer);
+        log_write(LOG_DEBUG, NULL, "The concurrency is now %d.", answer);
     return (size_t)answer;
 }
 
+static size_t usable_slots(const struct worker *worker, size_t concurrency)
+{
+    bool fewer = worker->slots_exhausted && concurrency > worker->slots_started;
+    return fewer ? worker->slots_started : concurrency;
+}
+
 /*
- * Waits for a free slot. A program that wants more or fewer of them is asked before each job-take,
- * and now and then while all are busy: more may be wanted because they are. False at the end.
+ * Waits for a free slot. modify_concurrency is called before each job-take, and regularly while all
+ * slots are busy, since that may be why it wants more of them. False once the table is closed.
  */
 static bool wait_room(struct worker *worker, size_t *concurrency, size_t *room)
 {
-    bool asks = worker->program->modify_concurrency != NULL;
+    bool asks = asks_concurrency(worker);
     bool open = true;
     for (*room = 0; open && *room == 0;) {
         *concurrency = ask_concurrency(worker, *concurrency);
         deadline_ms deadline = asks ? clock_deadline(LIMIT_ASK_MS) : DEADLINE_NEVER;
-        open = job_table_wait_room(&worker->table, *concurrency, deadline, room);
+        open = job_table_wait_room(&worker->table, usable_slots(worker, *concurrency), deadline,
+                                   room);
     }
     return open;
 }
 
-/* Threads are started when there are jobs for them: an idle worker has one slot. */
+/* Slots are started when there are jobs for them: an idle worker has one. */
 static void start_slots(struct worker *worker, size_t unserved, size_t concurrency)
 {
     struct err err;
     for (; unserved > 0 && worker->slots_started < concurrency; unserved--) {
         if (slot_start(&worker->slots, &err) != 0) {
-            log_write(LOG_ERROR, NULL, "%s; the slots there are go on.", err.text);
+            log_write(LOG_ERROR, NULL, "%s; continuing with the %zu slots already running.",
+                      err.text, worker->slots_started);
+            worker->slots_exhausted = true;
             return;
         }
         worker->slots_started++;
     }
 }
 
-/* Jobs are taken from the platform, which stops them, and asks for a machine that is fit. */
-static bool is_polling(const struct worker *worker)
+static void lose_slow_setup(struct worker *worker)
 {
-    return !config_is_local(worker->config) && !config_is_realtime(worker->config);
+    struct err err;
+    err_set(&err, ERR_CONFIG,
+            "The handler's setup has not returned within %g s (RUNPOD_INIT_TIMEOUT)",
+            (double)worker->config->handler.ready_timeout_ms / 1000);
+    log_write(LOG_ERROR, NULL, "%s", err.text);
+    lose_handler(worker, err.text);
+}
+
+/*
+ * Programs and servers say themselves what they wait for, and for how long; a C function's setup
+ * cannot. False once its time is over.
+ */
+static bool wait_opened(struct worker *worker)
+{
+    bool is_linked = worker->slots.handler->ops == &linked_ops;
+    int64_t budget_ms = worker->config->handler.ready_timeout_ms;
+    deadline_ms end = is_linked && budget_ms > 0 ? clock_deadline(budget_ms) : DEADLINE_NEVER;
+    deadline_ms next = clock_deadline(LIMIT_STILL_WAITING_MS);
+    for (int notes = 1; !flag_wait(&worker->opened, clock_earlier(next, end)); notes++) {
+        if (clock_left_ms(end) == 0) {
+            lose_slow_setup(worker);
+            return false;
+        }
+        if (is_linked)
+            log_write(LOG_INFO, NULL, "Waiting for the handler's setup (%d s so far).",
+                      notes * (LIMIT_STILL_WAITING_MS / 1000));
+        next = clock_deadline(LIMIT_STILL_WAITING_MS);
+    }
+    return true;
+}
+
+/* Over TLS the job-take's handshake goes first: heartbeat and stop channel resume its session. */
+static void go_first(const struct worker *worker)
+{
+    const slice url = worker->config->take_url;
+    if (is_polling(worker) && slice_starts_nocase(url, SLICE_LITERAL("https:")))
+        tls_context_lead(worker->net->tls);
+}
+
+/* The slots that are to be ready before the first job. */
+static int start_first_slots(struct worker *worker)
+{
+    struct err err = { 0 };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < worker->slots_started; i++)
+        rc = slot_start(&worker->slots, &err);
+    if (rc != 0)
+        log_write(LOG_ERROR, NULL, "%s", err.text);
+    return rc;
+}
+
+/*
+ * The handler is lost: says so with a ping, and where no job was ever taken, takes the one that the
+ * platform started this worker for, so that its client learns why instead of waiting for a day.
+ */
+static void tell_loss(struct worker *worker, struct log_repeat *repeat)
+{
+    struct taken taken = { 0 };
+    if (!failed_start_is_set(&worker->failed) || atomic_load(&worker->shutting_down))
+        return;
+    failed_start_report(&worker->failed);
+    if (worker->took_any || atomic_load(&worker->shutting_down) ||
+        worker->source->ops->take_last == NULL)
+        return;
+    worker->source->ops->take_last(worker->source, &taken);
+    job_table_add(&worker->table, taken.jobs, repeat);
+    atomic_store(&worker->source->answering, false);
+}
+
+static int check_machine(struct worker *worker, struct start_times *times)
+{
+    int64_t begun_ms = clock_now_ms();
+    int status = is_polling(worker) ? fitness_check_machine(worker->config, worker->net,
+                                                            worker->program, &worker->taking)
+                                    : 0;
+    times->machine_ms = worker->config->fitness.skip ? -1 : clock_now_ms() - begun_ms;
+    return status;
+}
+
+/*
+ * The folders of --cache. Not 0 where the worker's end cut that short: nothing more is started,
+ * except for clients of the worker's own who wait for results.
+ */
+static int restore_cache(struct worker *worker, struct start_times *times)
+{
+    int64_t begun_ms = clock_now_ms();
+    times->restore_ms = -1;
+    if (worker->config->cache.folders.count == 0)
+        return 0;
+    bool goes_on = worker->program->storage->restore(worker->config, &worker->taking) ||
+                   worker->source->ops->drain != NULL;
+    times->restore_ms = clock_now_ms() - begun_ms;
+    return goes_on ? 0 : 1;
+}
+
+/* The machine first: a bad one is found before minutes of loading, and measured without a load. */
+static int open_handler(struct worker *worker, struct start_times *times)
+{
+    int status = check_machine(worker, times);
+    if (status == 0)
+        status = restore_cache(worker, times);
+    if (status == 0 && start_first_slots(worker) != 0)
+        status = 1;
+    if (status != 0)
+        return status;
+    int64_t begun_ms = clock_now_ms();
+    if (!wait_opened(worker))
+        return 1;
+    times->open_ms = clock_now_ms() - begun_ms;
+    times->init_ms = clock_now_ms() - worker->config->started_ms;
+    return 0;
+}
+
+static int check_program(struct worker *worker, struct start_times *times)
+{
+    int64_t begun_ms = clock_now_ms();
+    int status = fitness_check_program(worker->config, worker->net, worker->program,
+                                       &worker->taking);
+    bool any = worker->program->check_count > 0 || worker->config->fitness.program != NULL;
+    times->checks_ms = any ? clock_now_ms() - begun_ms : -1;
+    return status;
 }
 
 /* Before the first job: the handler is open and, on the platform, the machine is fit. */
-static bool get_ready(struct worker *worker)
+static bool get_ready(struct worker *worker, struct log_repeat *repeat)
 {
-    flag_wait(&worker->opened, DEADLINE_NEVER);
-    int status = 0;
-    if (is_polling(worker))
-        status = fitness_run(worker->config, worker->net, worker->program);
-    if (status != 0) {
-        finish(worker, status);
+    struct start_times times = { 0 };
+    int status = open_handler(worker, &times);
+    if (status == 0 && !failed_start_is_set(&worker->failed) && is_polling(worker))
+        status = check_program(worker, &times);
+    if (failed_start_is_set(&worker->failed)) {
+        tell_loss(worker, repeat);
+        job_table_end(&worker->table);
         return false;
     }
+    if (status != 0) {
+        worker_finish(worker, status);
+        return false;
+    }
+    go_first(worker);
     flag_raise(&worker->ready);
+    stats_set_ready(true);
+    if (worker->program->storage != NULL)
+        worker->program->storage->save(worker->config);
+    if (is_polling(worker))
+        worker_log_ready(worker, &times);
     return true;
+}
+
+/* A platform that only hands out jobs that are running already is asked less often. */
+static void pace(struct worker *worker, bool any, size_t accepted, struct backoff *idle)
+{
+    if (accepted > 0)
+        backoff_reset(idle);
+    else if (any)
+        wake_wait(&worker->taking, clock_deadline(backoff_next_ms(idle, random_u32())));
+}
+
+/* Jobs of a source that has to be asked for them. True once it has ended. */
+static bool take_all(struct worker *worker, struct log_repeat *repeat)
+{
+    struct source *source = worker->source;
+    struct taken taken = { 0 };
+    struct backoff idle = { .first_ms = LIMIT_EMPTY_MS / 16, .longest_ms = LIMIT_EMPTY_MS };
+    size_t concurrency = (size_t)worker->config->concurrency, room;
+    while (!taken.ended && wait_room(worker, &concurrency, &room)) {
+        source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
+        bool any = taken.jobs != NULL;
+        worker->took_any |= any;
+        struct job_added added = job_table_add(&worker->table, taken.jobs, repeat);
+        start_slots(worker, added.unserved, concurrency);
+        atomic_store(&source->answering, false);
+        pace(worker, any, added.accepted, &idle);
+    }
+    return taken.ended;
+}
+
+/*
+ * Takes what waits for a free slot, on the thread that has brought a job or ended one: a job then
+ * costs one wake-up, that of its slot. `ending` slots are about to ask for a job themselves.
+ */
+static void take_now(struct worker *worker, size_t ending)
+{
+    struct log_repeat repeat = { 0 };
+    pthread_mutex_lock(&worker->take_lock);
+    size_t slots = worker->takes ? usable_slots(worker, worker->concurrency) : 0;
+    size_t room = job_table_room(&worker->table, slots);
+    if (room > 0) {
+        struct job *jobs = worker->source->ops->take_now(worker->source, room);
+        if (jobs != NULL) {
+            size_t unserved = job_table_add(&worker->table, jobs, &repeat).unserved;
+            start_slots(worker, unserved > ending ? unserved - ending : 0, worker->concurrency);
+        }
+    }
+    pthread_mutex_unlock(&worker->take_lock);
+}
+
+static void job_arrived(void *owner)
+{
+    take_now(owner, 0);
+}
+
+static void slot_freed(void *owner)
+{
+    take_now(owner, 1);
+}
+
+static void set_taking(struct worker *worker, bool takes)
+{
+    pthread_mutex_lock(&worker->take_lock);
+    worker->takes = takes;
+    pthread_mutex_unlock(&worker->take_lock);
+}
+
+/* The concurrency may change with time; until that, or the end, there is nothing to do here. */
+static void take_as_they_come(struct worker *worker)
+{
+    bool asks = asks_concurrency(worker), stopped = false;
+    set_taking(worker, true);
+    worker->source->ops->on_arrival(worker->source, job_arrived, worker);
+    while (!stopped) {
+        size_t concurrency = ask_concurrency(worker, worker->concurrency);
+        pthread_mutex_lock(&worker->take_lock);
+        worker->concurrency = concurrency;
+        pthread_mutex_unlock(&worker->take_lock);
+        take_now(worker, 0);
+        stopped = wake_wait(&worker->taking, asks ? clock_deadline(LIMIT_ASK_MS) : DEADLINE_NEVER);
+    }
+    set_taking(worker, false);
 }
 
 static void *taker_main(void *argument)
 {
     struct worker *worker = argument;
-    struct source *source = worker->source;
-    struct taken taken = { 0 };
-    size_t concurrency = (size_t)worker->config->concurrency, room;
-    if (!get_ready(worker))
+    struct log_repeat repeat = { 0 };
+    bool ended = false;
+    if (!get_ready(worker, &repeat))
         return NULL;
-    while (!taken.ended && wait_room(worker, &concurrency, &room)) {
-        source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
-        start_slots(worker, job_table_add(&worker->table, taken.jobs), concurrency);
-        atomic_store(&source->answering, false);
-    }
+    if (worker->source->ops->take_now != NULL)
+        take_as_they_come(worker);
+    else
+        ended = take_all(worker, &repeat);
+    tell_loss(worker, &repeat);
     job_table_end(&worker->table);
-    /* Told to take no more, a worker of the platform stays until the platform ends it. */
-    if (!config_is_local(worker->config) && !taken.ended)
+    /* A worker that takes no more jobs from the platform stays until the platform ends it. */
+    if (!config_is_local(worker->config) && !ended)
         return NULL;
     job_table_wait_empty(&worker->table, DEADLINE_NEVER);
-    finish(worker, source->exit_status);
+    worker_finish(worker, worker->source->exit_status);
     return NULL;
 }
 
@@ -201,7 +403,7 @@ static void *stop_channel_main(void *argument)
     return NULL;
 }
 
-/* Stops jobs that run longer than they may. */
+/* Stops jobs that exceed the execution timeout. */
 static void *watchdog_main(void *argument)
 {
     struct worker *worker = argument;
@@ -218,11 +420,8 @@ static void *watchdog_main(void *argument)
 static int start_threads(struct worker *worker, struct err *err)
 {
     const size_t stack = LIMIT_STACK_SERVICE_BYTES;
-    const size_t slots = worker->slots_started; /* the taker's own once it runs */
-    bool remote = !config_is_local(worker->config);
+    bool remote = is_polling(worker) || config_is_realtime(worker->config);
     int rc = thread_start(taker_main, worker, stack, err);
-    for (size_t i = 0; rc == 0 && i < slots; i++)
-        rc = slot_start(&worker->slots, err);
     if (rc == 0 && remote && heartbeat_wanted(worker->config))
         rc = thread_start(heartbeat_main, worker, stack, err);
     if (rc == 0 && is_polling(worker))
@@ -230,72 +429,6 @@ static int start_threads(struct worker *worker, struct err *err)
     if (rc == 0 && worker->config->execution_timeout_ms > 0)
         rc = thread_start(watchdog_main, worker, stack, err);
     return rc;
-}
-
-/* Waits until a signal comes (*signal_number), the worker has ended (0), or the deadline: false. */
-static bool wait_for_end(struct worker *worker, int signals_fd, deadline_ms deadline,
-                         int *signal_number)
-{
-    struct pollfd entries[] = {
-        { .fd = signals_fd, .events = POLLIN },
-        { .fd = worker->finished.fd, .events = POLLIN },
-    };
-    struct signalfd_siginfo info;
-    int rc;
-    *signal_number = 0;
-    do {
-        rc = poll(entries, 2, clock_left_ms(deadline));
-    } while (rc < 0 && errno == EINTR);
-    if (rc > 0 && entries[0].revents != 0 && read(signals_fd, &info, sizeof info) == sizeof info)
-        *signal_number = (int)info.ssi_signo;
-    return rc > 0;
-}
-
-/* Jobs that end here without a result are named, so that nobody has to guess. */
-static void report_unfinished(struct worker *worker)
-{
-    struct buf ids;
-    buf_init(&ids, LIMIT_MIB, "ids");
-    if (job_table_ids(&worker->table, &ids, NULL) == 0)
-        log_write(LOG_ERROR, NULL, "Ending without the results of: %.*s",
-                  SLICE_ARG(buf_slice(&ids)));
-    buf_free(&ids);
-}
-
-/* Lets running jobs finish and post, for as long as the grace lasts or until a second signal. */
-static int drain(struct worker *worker, int signals_fd, int signal_number)
-{
-    int second_signal, undelivered_before = atomic_load(&worker->undelivered);
-    log_write(LOG_INFO, NULL, "%s received. Shutting down.",
-              signal_number == SIGINT ? "SIGINT" : "SIGTERM");
-    bool drains = worker->source->ops->drain != NULL;
-    stop_taking(worker);
-    /* A taker that hangs in a name look-up is not waited for; one that reads an answer is. */
-    if (!drains &&
-        (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
-         (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering))))
-        return 0;
-    deadline_ms end = clock_deadline(worker->config->shutdown_grace_ms), first = end;
-    if (!drains && !job_table_is_busy(&worker->table))
-        first = clock_earlier(end, clock_deadline(LIMIT_ANSWER_MS));
-    end_after_jobs(worker);
-    if (!wait_for_end(worker, signals_fd, first, &second_signal) &&
-        job_table_is_busy(&worker->table))
-        wait_for_end(worker, signals_fd, end, &second_signal);
-    if (job_table_is_busy(&worker->table)) {
-        /* What is finished and not delivered yet is kept or named now; handlers are told to end. */
-        job_table_abandon(&worker->table);
-        if (!job_table_wait_empty(&worker->table, clock_deadline(LIMIT_ABANDON_MS)))
-            report_unfinished(worker);
-        else if (drains)
-            wake_wait(&worker->finished, clock_deadline(LIMIT_ABANDON_MS));
-        return 1;
-    }
-    if (drains && !wake_wait(&worker->finished, 0)) {
-        log_write(LOG_ERROR, NULL, "Ending while results are still on their way.");
-        return 1;
-    }
-    return atomic_load(&worker->undelivered) > undelivered_before ? 1 : 0;
 }
 
 static int run(struct worker *worker, struct err *err)
@@ -312,40 +445,50 @@ static int run(struct worker *worker, struct err *err)
     if (start_threads(worker, err) != 0)
         return 1;
     int signal_number;
-    while (!wait_for_end(worker, signals_fd, DEADLINE_NEVER, &signal_number))
+    while (!worker_wait_for_end(worker, signals_fd, DEADLINE_NEVER, &signal_number))
         continue;
-    return signal_number != 0 ? drain(worker, signals_fd, signal_number)
+    return signal_number != 0 ? worker_shut_down(worker, signals_fd, signal_number)
                               : atomic_load(&worker->exit_status);
 }
 
 static void fill_in(struct worker *worker, const struct config *config, const struct http_net *net,
                     const rp_config *program, const struct handler *handler)
 {
-    /* Nobody replaces a realtime worker at its own wish: it tells, and serves on, as the SDK's. */
-    bool goes_on = config_is_realtime(config) && !config->refresh_worker;
+    /* A realtime worker is not replaced on request: it reports stopPod and goes on (as the SDK). */
+    bool goes_on = !config_is_polling(config) && !config_is_local(config) &&
+                   !config->refresh_worker;
     worker->config = config;
     worker->program = program;
     worker->net = net;
-    worker->heartbeat = (struct heartbeat){ config, net, &worker->table };
+    worker->heartbeat = (struct heartbeat){ .config = config, .net = net, .table = &worker->table };
     worker->stop_channel = (struct stop_channel){ config, net, &worker->table };
+    worker->outbox = (struct outbox){
+        .config = config, .table = &worker->table, .owner = worker, .undelivered = count_undelivered
+    };
     worker->slots = (struct slot_context){ .config = config,
                                            .table = &worker->table,
+                                           .outbox = &worker->outbox,
                                            .handler = handler,
                                            .stack_bytes = config_stack_bytes(program),
                                            .owner = worker,
                                            .opened = slot_opened,
                                            .stop_taking = goes_on ? NULL : stop_taking,
-                                           .undelivered = count_undelivered,
                                            .end_after_jobs = end_after_jobs,
-                                           .finish = finish,
-                                           .lost = end_for_good };
+                                           .finish = worker_finish,
+                                           .lost = lose_handler,
+                                           .failed = &worker->failed };
     if (handler->ops->on_loss != NULL)
-        handler->ops->on_loss(handler->setting, end_for_good, worker);
+        handler->ops->on_loss(handler->setting, lose_handler, worker);
     worker->slots_started = handler->opens_all && !config_is_local(config)
                                 ? (size_t)config->concurrency
                                 : 1;
-    atomic_init(&worker->to_open, worker->slots_started);
+    atomic_init(&worker->slots_to_open, worker->slots_started);
+    stats_set_slots((size_t)config->concurrency);
+    pthread_mutex_init(&worker->take_lock, NULL);
+    worker->concurrency = (size_t)config->concurrency;
     job_table_init(&worker->table);
+    failed_start_init(&worker->failed, config, net);
+    outbox_init(&worker->outbox);
     flag_init(&worker->opened);
     flag_init(&worker->ready);
 }
@@ -353,31 +496,42 @@ static void fill_in(struct worker *worker, const struct config *config, const st
 static int make_source(struct worker *worker, struct err *err)
 {
     const struct config *config = worker->config;
+    const rp_config *program = worker->program;
     const struct wake *wake = &worker->taking;
-    size_t slots = worker->program->modify_concurrency != NULL ? LIMIT_CONCURRENCY
-                                                               : (size_t)config->concurrency;
+    bool varies = program->modify_concurrency != NULL || config->handler.concurrency_path != NULL;
+    size_t slots = varies ? LIMIT_CONCURRENCY : (size_t)config->concurrency;
     if (config_is_local(config))
         return source_local_new(&worker->source, config, err);
+    if (config_is_endpoint(config))
+        return program->job_api->serve(&worker->source, config, worker->net, slots, err);
+    if (config_is_serving(config) && config->handler.http != NULL)
+        return program->servers->pass(&worker->source, config, worker->slots.handler, wake, err);
+    if (config_is_serving(config))
+        return program->realtime->serve(&worker->source, config, slots, wake, err);
     if (config_is_realtime(config))
-        return source_realtime_new(&worker->source, config, slots, wake, err);
+        return program->realtime->realtime(
+            &worker->source, config, slots, wake,
+            program->job_api != NULL ? program->job_api->beside : NULL, err);
     return source_platform_new(&worker->source, config, worker->net, wake, err);
 }
 
 int worker_run(const struct config *config, const struct http_net *net, const rp_config *program,
                const struct handler *handler, struct err *err)
 {
-    struct worker *worker = calloc(1, sizeof *worker);
-    if (worker == NULL) {
-        err_set(err, ERR_MEMORY, "no memory for the worker");
-        return 1;
-    }
+    static struct worker the_worker; /* threads may use it until the process exits */
+    struct worker *worker = &the_worker;
     fill_in(worker, config, net, program, handler);
     int rc = wake_init(&worker->taking, err);
     if (rc == 0)
         rc = wake_init(&worker->finished, err);
     if (rc == 0)
         rc = make_source(worker, err);
-    worker->slots.source = worker->source;
-    /* Nothing is freed: threads may still be using it when the process exits, which is next. */
+    worker->outbox.source = worker->source;
+    if (rc == 0 && worker->source->ops->take_now != NULL)
+        worker->slots.freed = slot_freed;
+    worker->metrics = (struct metrics){ .table = &worker->table, .source = worker->source };
+    if (rc == 0 && config->metrics.port >= 0 && !config_is_local(config))
+        rc = program->realtime->serve_metrics(&worker->metrics, config, err);
+    /* Nothing is freed: threads may use it until the process exits, which is next. */
     return rc == 0 ? run(worker, err) : 1;
 }

@@ -1,12 +1,15 @@
 #include "job/debugger.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "base/date.h"
 #include "base/version.h"
-#include "codec/json.h"
+#include "json/json.h"
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -44,17 +47,14 @@ void debugger_stop(struct debugger *debugger, const char *name)
     checkpoint->stop_unix_ns = now_ns(CLOCK_REALTIME);
 }
 
-#define TIME_BYTES 48
+#define TIME_BYTES 96 /* room for the digits of any int, which the compiler counts on */
 
 /* ISO 8601 in UTC, with microseconds. */
 static void put_time(char text[TIME_BYTES], int64_t unix_ns)
 {
-    time_t seconds = (time_t)(unix_ns / 1000000000);
-    struct tm parts;
-    char date[32];
-    gmtime_r(&seconds, &parts);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, TIME_BYTES, "%s.%06dZ", date, (int)(unix_ns % 1000000000 / 1000));
+    const struct date utc = date_of(unix_ns / 1000000000);
+    snprintf(text, TIME_BYTES, "%04d-%02u-%02uT%02u:%02u:%02u.%06dZ", utc.year, utc.month, utc.day,
+             utc.hour, utc.minute, utc.second, (int)(unix_ns % 1000000000 / 1000));
 }
 
 static int put_checkpoint(const struct checkpoint *checkpoint, bool first, struct buf *out,
@@ -69,19 +69,21 @@ static int put_checkpoint(const struct checkpoint *checkpoint, bool first, struc
                     (double)(checkpoint->stop_ns - checkpoint->start_ns) / 1e6);
 }
 
-/* The processor's name, as the kernel tells it; "" where it does not. */
+/* The processor's name from /proc/cpuinfo; "" if it is not there. */
 static void read_processor(char *name, size_t size)
 {
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "re");
+    static const char label[] = "\nmodel name\t: ";
+    char start[1024];
+    int file = open("/proc/cpuinfo", O_RDONLY | O_CLOEXEC);
+    ssize_t got = file >= 0 ? read(file, start, sizeof start - 1) : -1;
+    start[got > 0 ? got : 0] = '\0';
+    const char *found = memmem(start, strlen(start), label, sizeof label - 1);
     name[0] = '\0';
-    while (file != NULL && name[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL)
-            snprintf(name, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-    }
-    if (file != NULL)
-        fclose(file);
+    if (found != NULL)
+        snprintf(name, size, "%.*s", (int)strcspn(found + sizeof label - 1, "\n"),
+                 found + sizeof label - 1);
+    if (file >= 0)
+        close(file);
 }
 
 static int put_system(struct buf *out, struct err *err)

@@ -6,8 +6,8 @@
 #include "codec/url.h"
 
 /*
- * One delivery that has ended, with its memory, for the next: where one thread allocates for others
- * to free, the allocator gives whole pages back and takes them again.
+ * One freed delivery, kept with its memory for the next: one thread allocates deliveries and others
+ * free them, for which the allocator would return whole pages to the system and take them again.
  */
 static _Atomic(struct delivery *) spare;
 
@@ -17,7 +17,7 @@ int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
     if (delivery == NULL) {
         delivery = malloc(sizeof *delivery);
         if (delivery == NULL)
-            return err_set(err, ERR_MEMORY, "no memory for a job");
+            return err_set(err, ERR_MEMORY, "out of memory for a job");
         buf_init(&delivery->body, max_bytes, "job");
         arena_init(&delivery->arena, LIMIT_TAKE_BYTES);
     }
@@ -62,7 +62,7 @@ bool job_is_stopped(const struct job *job)
 bool job_wait_stopped(struct job *job, deadline_ms deadline)
 {
     if (atomic_load(&job->why) == JOB_TIMED_OUT)
-        clock_sleep(deadline); /* the flag is up, and would not let anybody sleep */
+        clock_sleep(deadline); /* the flag is raised, so a wait on it would return at once */
     else
         flag_wait(&job->stop, deadline);
     int why = atomic_load(&job->why);
@@ -83,7 +83,7 @@ int job_put_field_id(const struct job *job, struct buf *out, struct err *err)
     return buf_add_slice(out, id, err);
 }
 
-/* An id is a string, or a number taken as its text. False where it is neither, or too long. */
+/* An id is a string, or a number taken as its text. False for anything else, or if too long. */
 static bool read_id(slice value, struct arena *arena, slice *id)
 {
     enum rp_type type = json_type(value);
@@ -94,9 +94,10 @@ static bool read_id(slice value, struct arena *arena, slice *id)
     return id->len > 0 && id->len <= LIMIT_JOB_ID_BYTES;
 }
 
-/* The members the worker itself looks at, in one walk. */
+/* The members that the worker itself uses, found in one pass. */
 struct envelope {
-    slice id, input, batch_id; /* raw values; ptr NULL where absent */
+    slice id, input, batch_id, s3_config; /* raw values; ptr NULL where absent */
+    bool names_scratch;
 };
 
 static struct envelope read_envelope(slice object)
@@ -110,11 +111,26 @@ static struct envelope read_envelope(slice object)
             envelope.input = value;
         else if (json_name_is(name, SLICE_LITERAL("batchId")))
             envelope.batch_id = value;
+        else if (json_name_is(name, SLICE_LITERAL("s3Config")))
+            envelope.s3_config = value;
+        else if (json_name_is(name, SLICE_LITERAL("scratch")))
+            envelope.names_scratch = true;
     }
     return envelope;
 }
 
-/* One element of a delivery. NULL with a reason where it can never be answered. */
+/* Its secret is kept out of log and errors, as the job writes it and as it is meant. */
+static void add_secret(slice s3_config, struct arena *arena)
+{
+    slice secret, text;
+    if (!json_member(s3_config, "accessSecret", &secret) || json_type(secret) != RP_STRING)
+        return;
+    log_add_job_secret((slice){ secret.ptr + 1, secret.len - 2 });
+    if (json_string(secret, arena, &text, NULL) == 0 && text.len != secret.len - 2)
+        log_add_job_secret(text);
+}
+
+/* One element of a delivery. NULL with a reason if it cannot be answered. */
 static struct job *read_job(struct delivery *delivery, slice text, const char *local_id,
                             const char **reason)
 {
@@ -123,14 +139,20 @@ static struct job *read_job(struct delivery *delivery, slice text, const char *l
         return NULL;
     struct envelope envelope = read_envelope(text);
     slice id = local_id != NULL ? slice_from(local_id) : (slice){ 0 };
-    *reason = "it has no usable id (a string or number of 1 to 512 bytes)";
+    *reason = "its id is missing or unusable (it must be a string or number of 1 to 512 bytes)";
     if (envelope.id.ptr != NULL ? !read_id(envelope.id, &delivery->arena, &id) : id.len == 0)
         return NULL;
-    *reason = "no memory";
+    *reason = "out of memory";
     struct job *job = arena_alloc(&delivery->arena, sizeof *job);
     if (job == NULL)
         return NULL;
     *job = (struct job){ .delivery = delivery, .text = text, .input = envelope.input, .id = id };
+    job->lacks_id = envelope.id.ptr == NULL;
+    job->names_scratch = envelope.names_scratch;
+    if (!json_is_falsy(envelope.s3_config)) {
+        job->s3_config = envelope.s3_config;
+        add_secret(job->s3_config, &delivery->arena);
+    }
     if (envelope.batch_id.ptr != NULL && json_type(envelope.batch_id) == RP_STRING)
         json_string(envelope.batch_id, &delivery->arena, &job->batch_id, NULL);
     if (envelope.input.ptr == NULL)
@@ -146,19 +168,33 @@ static void append_job(struct job ***end, struct job *job)
     *end = &job->next;
 }
 
+static void log_left_out(size_t skipped, size_t left_out)
+{
+    if (skipped > LIMIT_SKIPS_LOGGED)
+        log_write(LOG_ERROR, NULL, "%zu jobs of this batch were skipped in all.", skipped);
+    if (left_out > 0)
+        log_write(LOG_ERROR, NULL,
+                  "A batch has %zu jobs more than the %d that are taken of one: they are left to "
+                  "the platform, which hands out again what no heartbeat names.",
+                  left_out, LIMIT_JOBS_AN_ANSWER);
+}
+
 static void read_array(struct delivery *delivery, slice array, struct job ***end)
 {
     slice element;
-    size_t index = 0;
+    size_t index = 0, taken = 0, skipped = 0, left_out = 0;
     for (size_t pos = 0; json_next_element(array, &pos, &element); index++) {
         const char *reason;
-        struct job *job = read_job(delivery, element, NULL, &reason);
-        if (job != NULL)
+        struct job *job = NULL;
+        if (taken == LIMIT_JOBS_AN_ANSWER)
+            left_out++;
+        else if ((job = read_job(delivery, element, NULL, &reason)) != NULL)
             append_job(end, job);
-        else
-            log_write(LOG_ERROR, NULL, "Job number %zu of a batch was left out: %s.", index,
-                      reason);
+        else if (skipped++ < LIMIT_SKIPS_LOGGED)
+            log_write(LOG_ERROR, NULL, "Job %zu of a batch was skipped: %s.", index, reason);
+        taken += job != NULL;
     }
+    log_left_out(skipped, left_out);
 }
 
 int delivery_read(struct delivery *delivery, const char *local_id, struct job **jobs,

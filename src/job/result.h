@@ -1,6 +1,7 @@
 /*
- * job/result.h - from what a handler made to the body that is posted, as the SDK shapes it:
- * {"output": X}, {"error": "..."}, both, and "stopPod": true. Pure but for its scratch buffer.
+ * job/result.h - turns a handler's output into the body that is posted, in the SDK's form:
+ * {"output": X}, {"error": "..."}, or both, with "stopPod": true. Pure, but for its own buffer.
+ * A struct result belongs to one thread at a time. Nothing here blocks.
  */
 #ifndef JOB_RESULT_H
 #define JOB_RESULT_H
@@ -10,54 +11,61 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/slice.h"
-#include "job/config.h"
+#include "config/config.h"
 
-#define RESULT_PARTS_MAX 4
+#define RESULT_PIECES_MAX 4
 
 /*
- * A sealed result: the parts, one after the other, are the body. They point into the handler's
+ * A sealed result: its pieces, one after the other, are the body. They point into the handler's
  * output and into scratch, and are valid until either changes.
  */
 struct result {
-    slice parts[RESULT_PARTS_MAX];
+    slice pieces[RESULT_PIECES_MAX];
     size_t count;
-    size_t bytes;   /* of all parts */
+    size_t bytes;   /* of all pieces */
     bool is_error;  /* the body has an "error" member */
-    bool stop_pod;  /* the body says so; no more jobs are to be taken */
-    bool is_stream; /* the last post of a streaming handler; set by who seals */
+    bool stop_pod;  /* the body has "stopPod": no more jobs are to be taken */
+    bool is_stream; /* the last post of a streaming handler; set by the caller */
     struct buf scratch;
 };
 
-/* An empty result that never grows beyond max_bytes. */
+/* An empty result, with bodies of at most max_bytes. Allocates nothing yet. */
 void result_init(struct result *result, size_t max_bytes);
 void result_free(struct result *result);
 
 /*
- * Seals an output. The output must be JSON text that json_check has passed. An object loses its
- * members "error" and "refresh_worker", which become "error" (unless it is what Python calls
- * false) and "stopPod"; an object that is then empty is left out. ERR_LIMIT past the limit.
+ * Seals an output, which must be valid JSON (json_check). The members "error" and "refresh_worker"
+ * of an object are taken out of it and become "error" (unless Python considers it false) and
+ * "stopPod"; an object that is empty then is omitted. ERR_LIMIT past the maximum; ERR_MEMORY.
  */
 int result_seal_output(struct result *result, slice output, bool stop_pod, struct err *err);
 
-/* True where the output is an object with a member "error" that is not what Python calls false. */
+/* The same, but "error" and "refresh_worker" in the output mean nothing: it is posted as it is. */
+int result_seal_opaque(struct result *result, slice output, bool stop_pod, struct err *err);
+
+/* True, with *error set, if output is an object with an "error" that Python considers true. */
 bool result_has_error(slice output, slice *error);
 
-/* Where a failure comes from, for the error object. */
+/* A failure, for the error object. Not copied; used only during the call. */
 struct failure {
-    const char *type; /* "HandlerError" and the like */
-    slice message;    /* any bytes; what is not UTF-8 is replaced */
+    const char *type; /* "HandlerError", for example */
+    slice message;    /* any bytes; invalid UTF-8 is replaced */
     slice traceback;  /* may be empty */
+    slice logs;       /* the end of what the handler has printed; empty: no such member */
+    const char *hook; /* not NULL: the handler could not be started; which part of the start */
 };
 
 /*
- * Seals a failure: "error" is a string that holds a JSON object of error_type, error_message,
- * error_traceback, hostname, worker_id and runpod_version, as clients of the SDK's worker expect.
- * Always leaves a body that can be posted, a shorter one where memory is out.
+ * Seals a failure: "error" is a string that holds a JSON object with error_type, error_message,
+ * error_traceback, hostname, worker_id and runpod_version, as clients of the SDK's worker expect,
+ * and logs, cut to the last LIMIT_CAPTURE_BYTES. With a hook it also has that and the event
+ * "prestart_failed", and no hostname (source: the SDK's change 570). Always succeeds; out of memory
+ * the body is a shorter one.
  */
 void result_seal_failure(struct result *result, const struct failure *failure,
                          const struct config *config, bool stop_pod);
 
-/* Seals a failure whose error is plain text: what the worker itself has to say. */
+/* Seals a failure whose "error" is plain text: errors of the worker itself. Always succeeds. */
 void result_seal_error_text(struct result *result, slice text, bool stop_pod);
 
 #endif

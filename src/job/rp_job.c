@@ -1,20 +1,25 @@
 #include "job/rp_job.h"
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "base/utf8.h"
 
 const char rp_timeout_error[] = "TimeoutError";
 
-void rp_job_init(struct rp_job *self, const struct config *config, struct outlet *outlet)
+void rp_job_init(struct rp_job *self, const struct config *config,
+                 struct reply_channel *reply_channel)
 {
     size_t max_bytes = (size_t)config->result_max_bytes;
     *self = (struct rp_job){ .config = config };
-    sender_init(&self->sender, outlet);
+    sender_init(&self->sender, reply_channel);
     arena_init(&self->arena, LIMIT_ARENA_BYTES);
     buf_init(&self->output, max_bytes, "result");
-    buf_init(&self->message, LIMIT_ERROR_BYTES, "error");
+    buf_init(&self->message, LIMIT_ERROR_BYTES + LIMIT_SECRET_BYTES, "error");
+    buf_init(&self->traceback, LIMIT_ERROR_BYTES + LIMIT_SECRET_BYTES, "traceback");
     buf_init(&self->parts, max_bytes, "aggregated stream");
+    log_tail_init(&self->log_tail);
 }
 
 static void end_scratch(struct rp_job *self)
@@ -31,21 +36,53 @@ void rp_job_free(struct rp_job *self)
     arena_free(&self->arena);
     buf_free(&self->output);
     buf_free(&self->message);
+    buf_free(&self->traceback);
     buf_free(&self->parts);
+    log_tail_free(&self->log_tail);
+}
+
+void rp_job_capture(struct rp_job *self, slice line)
+{
+    if (self->config->log_capture == LOG_CAPTURE_ALL)
+        log_tail_add(&self->log_tail, line);
 }
 
 void rp_job_begin(struct rp_job *self, struct job *job)
 {
-    self->job = job;
-    self->linked = (slice){ 0 };
-    self->traceback[0] = '\0';
-    self->doc_made = self->has_output = self->linked_checked = self->has_failed = false;
+    self->task = job;
+    self->external_output = (slice){ 0 };
+    buf_clear(&self->traceback);
+    self->doc_made = self->has_output = self->external_is_valid = self->has_failed = false;
     self->refresh = self->config->refresh_worker;
     self->is_stream = self->config->stream;
+    self->keeps_parts = self->config->aggregate_stream && !job->wants_no_list;
+    self->is_opaque = self->upload_failed = false;
+    log_tail_clear(&self->log_tail);
     self->debugger = (struct debugger){ 0 };
     if (self->config->debugger)
         self->debugger.checkpoints = arena_alloc(&self->arena,
                                                  CHECKPOINTS_MAX * sizeof(struct checkpoint));
+}
+
+static bool lies_in(slice part, slice whole)
+{
+    return (uintptr_t)part.ptr - (uintptr_t)whole.ptr < whole.len;
+}
+
+/* True unless the output is known to lie elsewhere. */
+static bool arena_has_output(const struct rp_job *self)
+{
+    slice output = self->external_output;
+    return self->config->debugger ||
+           (output.ptr != NULL && !lies_in(output, (slice){ self->output.ptr, self->output.cap }) &&
+            !lies_in(output, buf_slice(&self->parts)) && !lies_in(output, self->task->text));
+}
+
+void rp_job_trim(struct rp_job *self)
+{
+    end_scratch(self);
+    if (!arena_has_output(self))
+        arena_reset(&self->arena);
 }
 
 void rp_job_end(struct rp_job *self)
@@ -54,21 +91,26 @@ void rp_job_end(struct rp_job *self)
     arena_reset(&self->arena);
     buf_reset(&self->output, LIMIT_KEEP_BYTES);
     buf_reset(&self->message, LIMIT_KEEP_BYTES);
+    buf_reset(&self->traceback, LIMIT_KEEP_BYTES);
     buf_reset(&self->parts, LIMIT_KEEP_BYTES);
-    self->job = NULL;
+    self->task = NULL;
 }
 
 void rp_fail_text(struct rp_job *self, const char *type, slice message, slice traceback)
 {
     if (self->has_failed)
         return;
-    if (message.len > LIMIT_ERROR_BYTES)
-        message.len = LIMIT_ERROR_BYTES;
     self->has_failed = true;
     self->failure_type = type;
-    self->message.len = 0;
-    buf_add_slice(&self->message, message, NULL);
-    snprintf(self->traceback, sizeof self->traceback, "%.*s", SLICE_ARG(traceback));
+    buf_clear(&self->message);
+    /* Masked before it is cut: no part of a secret may stay at its end. */
+    buf_add_slice(&self->message, utf8_head(message, LIMIT_ERROR_BYTES + LIMIT_SECRET_BYTES), NULL);
+    log_mask(self->message.ptr, self->message.len);
+    buf_truncate(&self->message, utf8_head(buf_slice(&self->message), LIMIT_ERROR_BYTES).len);
+    buf_clear(&self->traceback); /* what raised the error stands at its end */
+    buf_add_slice(&self->traceback, utf8_tail(traceback, LIMIT_ERROR_BYTES + LIMIT_SECRET_BYTES),
+                  NULL);
+    log_mask(self->traceback.ptr, self->traceback.len);
 }
 
 int rp_job_fail(struct rp_job *self, const char *text)
@@ -81,15 +123,15 @@ int rp_job_fail(struct rp_job *self, const char *text)
 
 static int keep_part(struct rp_job *self, slice json, struct err *err)
 {
-    int rc = buf_add_text(&self->parts, self->parts.len == 0 ? "[" : ", ", err);
-    return rc == 0 ? buf_add_slice(&self->parts, json, err) : rc;
+    buf_add_text(&self->parts, self->parts.len == 0 ? "[" : ", ", NULL);
+    return buf_add_slice(&self->parts, json, err);
 }
 
-/* A part with an error is the end of the stream, and the job's error; it is no part itself. */
+/* A part with an error ends the stream and fails the job; it is not sent as a part. */
 static int end_by_part(struct rp_job *self, slice error, struct err *err)
 {
     slice text = error;
-    json_string(error, &self->arena, &text, NULL); /* anything but a string stays JSON text */
+    json_string(error, &self->arena, &text, NULL); /* anything but a string is kept as JSON text */
     rp_fail_text(self, NULL, text, (slice){ 0 });
     return err_set(err, ERR_INPUT, "a part of the stream was an error");
 }
@@ -102,12 +144,18 @@ static int yield(struct rp_job *self, slice json, bool is_text, struct err *err)
         return err_set(err, ERR_INPUT, "the job has failed already");
     if (result_has_error(json, &error))
         return end_by_part(self, error, err);
-    int rc = self->config->aggregate_stream ? keep_part(self, json, err) : 0;
+    int rc = self->keeps_parts ? keep_part(self, json, err) : 0;
     if (rc == 0)
-        rc = sender_stream(&self->sender, self->job, json, is_text, err);
+        rc = sender_stream(&self->sender, self->task, json, is_text, err);
     if (rc != 0)
         rp_fail_text(self, "StreamError", slice_from(err->text), (slice){ 0 });
     return rc;
+}
+
+void rp_job_stream(struct rp_job *self, bool keeps_parts)
+{
+    self->is_stream = true;
+    self->keeps_parts |= keeps_parts && !self->task->wants_no_list;
 }
 
 int rp_yield_json(struct rp_job *self, slice json, struct err *err)
@@ -122,18 +170,18 @@ int rp_yield_text(struct rp_job *self, slice json, struct err *err)
 
 int rp_progress_json(struct rp_job *self, slice json, struct err *err)
 {
-    return sender_progress(&self->sender, self->job, json, err);
+    return sender_progress(&self->sender, self->task, json, err);
 }
 
 /* --- sealing ------------------------------------------------------------------------------- */
 
-/* The output if it is one that can be sent, else an error that says what is wrong with it. */
+/* The output if it can be sent, else an error that says why not. */
 static int check_output(struct rp_job *self, slice *output, struct err *err)
 {
-    *output = self->linked.ptr != NULL ? self->linked : buf_slice(&self->output);
+    *output = self->external_output.ptr != NULL ? self->external_output : buf_slice(&self->output);
     if (!self->has_output)
         return err_set(err, ERR_INPUT, "The handler ended without a result.");
-    if (self->linked_checked)
+    if (self->external_is_valid)
         return 0;
     int rc = json_check(*output, NULL, err);
     return rc == 0 ? 0 : err_wrap(err, "The handler's output is not valid JSON");
@@ -141,18 +189,26 @@ static int check_output(struct rp_job *self, slice *output, struct err *err)
 
 static void seal_failure(struct rp_job *self, struct result *result)
 {
-    const struct log_tag tag = job_tag(self->job);
+    const struct log_tag tag = job_tag(self->task);
     slice message = buf_slice(&self->message);
-    const struct failure failure = { self->failure_type, message, slice_from(self->traceback) };
+    slice traceback = utf8_tail(buf_slice(&self->traceback), LIMIT_ERROR_BYTES);
+    struct buf logs;
+    buf_init(&logs, LIMIT_CAPTURE_BYTES, "the handler's output");
+    log_tail_put(&self->log_tail, LIMIT_CAPTURE_BYTES, &logs);
+    const struct failure failure = { .type = self->failure_type,
+                                     .message = message,
+                                     .traceback = traceback,
+                                     .logs = buf_slice(&logs) };
     log_write(LOG_ERROR, &tag, "%s: %.*s", failure.type != NULL ? failure.type : "Error",
               SLICE_ARG(message));
     if (failure.type != NULL)
         result_seal_failure(result, &failure, self->config, self->refresh);
     else
         result_seal_error_text(result, message, self->refresh);
+    buf_free(&logs);
 }
 
-/* Puts "rp_debugger" into an output object; other outputs have no place for it. */
+/* Adds "rp_debugger" to an output that is an object; others have no place for it. */
 static int add_debugger_output(struct rp_job *self, slice *output, struct err *err)
 {
     struct buf text;
@@ -162,18 +218,17 @@ static int add_debugger_output(struct rp_job *self, slice *output, struct err *e
         return 0;
     bool empty = !json_next_member(object, &pos, &name, &value);
     buf_init(&text, object.len + LIMIT_PROGRESS_BYTES, "debugger output");
-    int rc = buf_add_text(&text, "{\"rp_debugger\": ", err);
+    buf_add_text(&text, "{\"rp_debugger\": ", NULL);
+    int rc = debugger_put(&self->debugger, self->ready_delay_ms, &text, err);
+    buf_add_text(&text, empty ? "" : ", ", NULL);
+    buf_add_slice(&text, slice_skip(object, 1), NULL);
     if (rc == 0)
-        rc = debugger_put(&self->debugger, self->ready_delay_ms, &text, err);
-    if (rc == 0 && !empty)
-        rc = buf_add_text(&text, ", ", err);
-    if (rc == 0)
-        rc = buf_add_slice(&text, slice_skip(object, 1), err);
+        rc = buf_error(&text, err);
     char *copy = rc == 0 ? arena_alloc(&self->arena, text.len) : NULL;
     if (copy != NULL)
         *output = (slice){ memcpy(copy, text.ptr, text.len), text.len };
     else if (rc == 0)
-        rc = err_set(err, ERR_MEMORY, "no memory for the debugger's output");
+        rc = err_set(err, ERR_MEMORY, "out of memory for the debugger's output");
     buf_free(&text);
     return rc;
 }
@@ -182,12 +237,13 @@ static void seal_output(struct rp_job *self, struct result *result)
 {
     slice output;
     struct err err = { 0 };
-    const struct log_tag tag = job_tag(self->job);
+    const struct log_tag tag = job_tag(self->task);
     int rc = check_output(self, &output, &err);
     if (rc == 0 && self->config->debugger)
         rc = add_debugger_output(self, &output, &err);
     if (rc == 0)
-        rc = result_seal_output(result, output, self->refresh, &err);
+        rc = self->is_opaque ? result_seal_opaque(result, output, self->refresh, &err)
+                             : result_seal_output(result, output, self->refresh, &err);
     if (rc != 0) {
         rp_fail_text(self, "ResultError", slice_from(err.text), (slice){ 0 });
         seal_failure(self, result);
@@ -201,21 +257,22 @@ static void seal_output(struct rp_job *self, struct result *result)
 
 static void reject_defect(struct rp_job *self, struct result *result)
 {
-    const struct log_tag tag = job_tag(self->job);
-    log_write(LOG_ERROR, &tag, "%s", self->job->defect);
-    result_seal_error_text(result, slice_from(self->job->defect), false);
+    const struct log_tag tag = job_tag(self->task);
+    log_write(LOG_ERROR, &tag, "%s", self->task->defect);
+    result_seal_error_text(result, slice_from(self->task->defect), false);
 }
 
 /*
- * What a streaming handler returned is its last part, unless it is null: then all of it was in the
- * parts. Its output is the list of them.
+ * What a streaming handler has returned is its last part, unless it is null. Its output is the list
+ * of the parts.
  */
 static void close_stream(struct rp_job *self)
 {
     struct err err;
-    slice last = self->linked.ptr != NULL ? self->linked : buf_slice(&self->output);
+    slice last = self->external_output.ptr != NULL ? self->external_output
+                                                   : buf_slice(&self->output);
     if (self->has_output && !self->has_failed) {
-        int rc = self->linked_checked ? 0 : json_check(last, NULL, &err);
+        int rc = self->external_is_valid ? 0 : json_check(last, NULL, &err);
         if (rc != 0)
             rp_fail_text(self, "ResultError", slice_from(err.text), (slice){ 0 });
         else if (json_type(json_trim(last)) != RP_NULL)
@@ -223,11 +280,10 @@ static void close_stream(struct rp_job *self)
     }
     if (buf_add_text(&self->parts, self->parts.len == 0 ? "[]" : "]", &err) != 0)
         rp_fail_text(self, "ResultError", slice_from(err.text), (slice){ 0 });
-    self->linked = buf_slice(&self->parts);
-    self->linked_checked = self->has_output = true;
+    self->external_output = buf_slice(&self->parts);
+    self->external_is_valid = self->has_output = true;
 }
 
-/* Nothing of the job may be under way when its result is posted. */
 void rp_job_finish_sending(struct rp_job *self)
 {
     struct err err = { 0 };
@@ -235,15 +291,15 @@ void rp_job_finish_sending(struct rp_job *self)
         rp_fail_text(self, "StreamError", slice_from(err.text), (slice){ 0 });
 }
 
-/* A handler told to end early may return anything: it is not the result that was asked for. */
+/* A handler that was told to end early may return anything: that is not a result. */
 static void fail_if_cut_short(struct rp_job *self)
 {
     char text[128];
-    int why = atomic_load(&self->job->why);
+    int why = atomic_load(&self->task->why);
     if (why != JOB_TIMED_OUT && why != JOB_ABANDONED)
         return;
     if (self->has_failed && self->failure_type == rp_timeout_error)
-        return; /* a program's, with its last words */
+        return; /* of a program: with the end of its standard error */
     if (why == JOB_TIMED_OUT)
         snprintf(text, sizeof text, RP_TIMEOUT_FORMAT,
                  (double)self->config->execution_timeout_ms / 1000);
@@ -266,7 +322,8 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     int status = handler->ops->run(self, state);
     debugger_stop(&self->debugger, "handler");
     fail_if_cut_short(self);
-    self->handler_lost = status == HANDLER_LOST;
+    self->not_begun = status == HANDLER_LOST_BEFORE;
+    self->handler_lost = status == HANDLER_LOST || self->not_begun;
     if (status != RP_OK) {
         char text[64];
         snprintf(text, sizeof text, "The handler returned %d.", status);
@@ -274,9 +331,12 @@ void rp_job_run(struct rp_job *self, struct job *job, const struct handler *hand
     }
     if (self->is_stream)
         close_stream(self);
-    rp_job_finish_sending(self);
+    if (handler->finish != NULL && status == RP_OK && !self->has_failed)
+        handler->finish(self);
+    if (!self->sends_beside)
+        rp_job_finish_sending(self);
     if (job_is_stopped(job))
-        return; /* nobody waits for a result, nor for the log of one */
+        return; /* a result is not wanted */
     if (self->has_failed)
         seal_failure(self, result);
     else

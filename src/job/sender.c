@@ -6,37 +6,37 @@
 #include "base/limits.h"
 #include "base/thread.h"
 
-struct message {
-    struct message *next;
+struct outgoing {
+    struct outgoing *next;
     bool is_progress;
-    bool is_text; /* a string, the next piece of the text before it */
+    bool is_text; /* a string, which continues the one before */
     size_t len;
     char json[];
 };
 
-static slice json_of(const struct message *message)
+static slice json_of(const struct outgoing *message)
 {
     return (slice){ message->json, message->len };
 }
 
-void sender_init(struct sender *sender, struct outlet *outlet)
+void sender_init(struct sender *sender, struct reply_channel *reply_channel)
 {
-    *sender = (struct sender){ .outlet = outlet };
+    *sender = (struct sender){ .reply_channel = reply_channel };
     sender->end = &sender->first;
     pthread_mutex_init(&sender->lock, NULL);
     flag_cond_init(&sender->changed);
 }
 
-/* --- the queue; under the lock -------------------------------------------------------------- */
+/* --- the queue, under the lock -------------------------------------------------------------- */
 
-static void account(struct sender *sender, const struct message *message, bool comes)
+static void account(struct sender *sender, const struct outgoing *message, bool comes)
 {
     size_t *count = message->is_progress ? &sender->waiting_updates : &sender->waiting_bytes;
     size_t amount = message->is_progress ? 1 : message->len;
     *count = comes ? *count + amount : *count - amount;
 }
 
-static void append(struct sender *sender, struct message *message)
+static void append(struct sender *sender, struct outgoing *message)
 {
     *sender->end = message;
     sender->end = &message->next;
@@ -44,17 +44,17 @@ static void append(struct sender *sender, struct message *message)
     pthread_cond_broadcast(&sender->changed);
 }
 
-/* Makes one piece of this and the last that waits, where there is one: `"ab"` `"cd"` is `"abcd"`. */
-static bool join(struct sender *sender, const struct message *piece)
+/* Joins a piece of text with the last of the queue, if that is one: "ab" and "cd" to "abcd". */
+static bool join(struct sender *sender, const struct outgoing *piece)
 {
-    struct message **link = &sender->first;
+    struct outgoing **link = &sender->first;
     while (*link != NULL && (*link)->next != NULL)
         link = &(*link)->next;
     if (!piece->is_text || *link == NULL || !(*link)->is_text ||
         (*link)->len + piece->len > LIMIT_GATHER_BYTES)
         return false;
     size_t len = (*link)->len + piece->len - 2;
-    struct message *joined = realloc(*link, sizeof *joined + len);
+    struct outgoing *joined = realloc(*link, sizeof *joined + len);
     if (joined == NULL)
         return false;
     *link = joined;
@@ -66,9 +66,9 @@ static bool join(struct sender *sender, const struct message *piece)
     return true;
 }
 
-static struct message *remove_at(struct sender *sender, struct message **link)
+static struct outgoing *remove_at(struct sender *sender, struct outgoing **link)
 {
-    struct message *message = *link;
+    struct outgoing *message = *link;
     *link = message->next;
     if (message->next == NULL)
         sender->end = link;
@@ -76,11 +76,11 @@ static struct message *remove_at(struct sender *sender, struct message **link)
     return message;
 }
 
-/* Takes out the newest update that waits, or all of them. */
+/* Drops the newest queued update, or all of them. */
 static void drop_updates(struct sender *sender, bool all)
 {
-    struct message **newest = NULL;
-    for (struct message **link = &sender->first; *link != NULL;) {
+    struct outgoing **newest = NULL;
+    for (struct outgoing **link = &sender->first; *link != NULL;) {
         if ((*link)->is_progress && all) {
             free(remove_at(sender, link));
             continue;
@@ -93,7 +93,7 @@ static void drop_updates(struct sender *sender, bool all)
         free(remove_at(sender, newest));
 }
 
-/* After a part that cannot be delivered the rest of the stream has no meaning. */
+/* Without a part that could not be delivered, the rest of the stream is of no use. */
 static void drop_all(struct sender *sender)
 {
     while (sender->first != NULL)
@@ -102,26 +102,44 @@ static void drop_all(struct sender *sender)
 
 /* --- the thread that sends ------------------------------------------------------------------ */
 
-static int send_message(struct sender *sender, struct job *job, const struct message *message,
+static int send_message(struct sender *sender, struct job *job, const struct outgoing *message,
                         struct err *err)
 {
-    const struct source_ops *ops = sender->outlet->source->ops;
+    const struct source_ops *ops = sender->reply_channel->source->ops;
     if (!message->is_progress) {
         int64_t begun_ms = clock_now_ms();
-        int rc = ops->stream(sender->outlet, job, json_of(message), err);
+        int rc = ops->stream(sender->reply_channel, job, json_of(message), err);
         atomic_store(&sender->way_ms, clock_now_ms() - begun_ms);
         return rc;
     }
     const struct log_tag tag = job_tag(job);
-    if (ops->progress(sender->outlet, job, json_of(message), err) != 0)
+    if (ops->progress(sender->reply_channel, job, json_of(message), err) != 0)
         log_write(LOG_WARN, &tag, "Progress was not sent: %s", err->text);
-    return 0; /* an update that is lost harms nobody */
+    return 0; /* a lost update does no harm */
+}
+
+/* Under the lock, which is released while the function runs. */
+static void call_then(struct sender *sender)
+{
+    const struct err failure = sender->failure;
+    sender_next *then = sender->then;
+    sender->failure = (struct err){ 0 };
+    sender->then = NULL;
+    sender->job = NULL;
+    pthread_mutex_unlock(&sender->lock);
+    then(sender->owner, &failure);
+    pthread_mutex_lock(&sender->lock);
 }
 
 static void send_first(struct sender *sender)
 {
     struct err err = { 0 };
-    struct message *message = remove_at(sender, &sender->first);
+    if (sender->then != NULL && sender->waiting_updates > 0 &&
+        clock_left_ms(sender->patience) == 0) {
+        drop_updates(sender, true);
+        return;
+    }
+    struct outgoing *message = remove_at(sender, &sender->first);
     struct job *job = sender->job;
     if (job_is_stopped(job)) {
         free(message);
@@ -150,6 +168,8 @@ static void *sender_main(void *argument)
     while (!sender->closing) {
         if (sender->first != NULL)
             send_first(sender);
+        else if (sender->then != NULL)
+            call_then(sender);
         else
             pthread_cond_wait(&sender->changed, &sender->lock);
     }
@@ -169,16 +189,16 @@ void sender_close(struct sender *sender)
     pthread_mutex_unlock(&sender->lock);
 }
 
-/* --- the slot's side -------------------------------------------------------------------------- */
+/* --- called by the slot's thread -------------------------------------------------------------- */
 
-static struct message *make_message(slice json, struct err *err)
+static struct outgoing *make_message(slice json, struct err *err)
 {
-    struct message *message = malloc(sizeof *message + json.len);
+    struct outgoing *message = malloc(sizeof *message + json.len);
     if (message == NULL) {
-        err_set(err, ERR_MEMORY, "no memory for %zu bytes to send", json.len);
+        err_set(err, ERR_MEMORY, "out of memory for a message of %zu bytes", json.len);
         return NULL;
     }
-    *message = (struct message){ .len = json.len };
+    *message = (struct outgoing){ .len = json.len };
     memcpy(message->json, json.ptr, json.len);
     return message;
 }
@@ -194,7 +214,7 @@ static int ensure_started(struct sender *sender, struct err *err)
 
 int sender_stream(struct sender *sender, struct job *job, slice json, bool is_text, struct err *err)
 {
-    struct message *message = make_message(json, err);
+    struct outgoing *message = make_message(json, err);
     if (message == NULL)
         return ERR_MEMORY;
     message->is_text = is_text;
@@ -222,7 +242,7 @@ int sender_stream(struct sender *sender, struct job *job, slice json, bool is_te
 
 int sender_progress(struct sender *sender, struct job *job, slice json, struct err *err)
 {
-    struct message *message = make_message(json, err);
+    struct outgoing *message = make_message(json, err);
     if (message == NULL)
         return ERR_MEMORY;
     message->is_progress = true;
@@ -256,4 +276,27 @@ int sender_finish(struct sender *sender, struct err *err)
     sender->job = NULL;
     pthread_mutex_unlock(&sender->lock);
     return err->code;
+}
+
+int sender_then(struct sender *sender, sender_next *then, void *owner, struct err *err)
+{
+    pthread_mutex_lock(&sender->lock);
+    int rc = ensure_started(sender, err);
+    if (rc == 0) {
+        sender->then = then;
+        sender->owner = owner;
+        sender->patience = clock_deadline(LIMIT_PROGRESS_LAST_MS);
+    }
+    pthread_mutex_unlock(&sender->lock);
+    if (rc == 0)
+        pthread_cond_broadcast(&sender->changed); /* unlocked: the woken thread needs the lock */
+    return rc;
+}
+
+bool sender_is_idle(struct sender *sender)
+{
+    pthread_mutex_lock(&sender->lock);
+    bool idle = sender->first == NULL && !sender->sending;
+    pthread_mutex_unlock(&sender->lock);
+    return idle;
 }

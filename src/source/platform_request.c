@@ -1,11 +1,13 @@
-#include "job/platform.h"
+#include "source/platform_request.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
+#include "base/random.h"
 #include "base/version.h"
 #include "codec/url.h"
 
 int platform_get(struct http_client *client, const struct config *config, slice url,
-                 struct platform_patience patience, struct http_answer *answer, struct buf *body,
+                 struct platform_patience patience, struct http_response *answer, struct buf *body,
                  struct err *err)
 {
     const struct http1_field fields[] = {
@@ -21,16 +23,31 @@ int platform_get(struct http_client *client, const struct config *config, slice 
         .field_count = sizeof fields / sizeof fields[0],
         .connect_ms = patience.connect_ms,
         .send_ms = LIMIT_REPLY_MS,
-        .answer_ms = patience.answer_ms,
+        .first_byte_ms = patience.answer_ms,
         .body_ms = LIMIT_BODY_MS,
+        .until = patience.until,
         .wake = patience.wake,
-        .answering = patience.answering,
-        .parts_gently = patience.answering != NULL,
+        .response_begun = patience.answering,
+        .half_close_on_wake = patience.answering != NULL,
     };
     return http_exchange(client, &request, answer, body, err);
 }
 
-/* Copies text to out with its first `what` replaced. */
+bool platform_poll_was_cut(int rc, const struct http_response *answer, int64_t asked_ms)
+{
+    if (clock_now_ms() - asked_ms < LIMIT_HELD_MS)
+        return false;
+    if (rc == 0)
+        return answer->status == 408 || answer->status >= 500;
+    return answer->connected && (rc == ERR_RETRY || rc == ERR_TIMEOUT || rc == ERR_PEER);
+}
+
+uint32_t platform_cut_pause_ms(void)
+{
+    return random_u32() % LIMIT_CUT_PAUSE_MS;
+}
+
+/* Appends text with the first `what` in it replaced. */
 static int put_replaced(struct buf *out, slice text, const char *what, const char *instead,
                         bool *found, struct err *err)
 {
@@ -39,10 +56,9 @@ static int put_replaced(struct buf *out, slice text, const char *what, const cha
     if (at == NULL)
         return buf_add_slice(out, text, err);
     size_t before = (size_t)(at - text.ptr);
-    int rc = buf_add(out, text.ptr, before, err);
-    if (rc == 0)
-        rc = buf_add_text(out, instead, err);
-    return rc == 0 ? buf_add_slice(out, slice_skip(text, before + strlen(what)), err) : rc;
+    buf_add(out, text.ptr, before, NULL);
+    buf_add_text(out, instead, NULL);
+    return buf_add_slice(out, slice_skip(text, before + strlen(what)), err);
 }
 
 bool platform_take_url(struct buf *out, const struct config *config, const char *instead,
@@ -60,14 +76,4 @@ bool platform_take_url(struct buf *out, const struct config *config, const char 
         rc = put_replaced(out, buf_slice(&filled), "/job-take/", instead, &found, err);
     buf_free(&filled);
     return rc == 0 && found;
-}
-
-uint32_t platform_too_many_ms(const struct http_answer *answer)
-{
-    if (!answer->has_retry_after)
-        return LIMIT_TOO_MANY_MS;
-    if (answer->retry_after_ms < LIMIT_RETRY_AFTER_MIN_MS)
-        return LIMIT_RETRY_AFTER_MIN_MS;
-    return answer->retry_after_ms < LIMIT_RETRY_AFTER_MS ? answer->retry_after_ms
-                                                         : LIMIT_RETRY_AFTER_MS;
 }

@@ -1,25 +1,23 @@
-#include "job/source_platform.h"
+/* The platform as a source: its life, and job-takes with their pauses. */
+#include "source/platform.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
-#include "codec/json.h"
 #include "codec/url.h"
+#include "http/retry.h"
+#include "source/platform_private.h"
+#include "json/json.h"
 
-struct platform *platform_of(struct source *source)
-{
-    return (struct platform *)(void *)source;
-}
-
-/* --- pauses: every way not to get a job ends in one of these ------------------------------ */
+/* --- pauses: every take without a job ends in one of these ---------------------------------- */
 
 static void pause_ms(struct platform *platform, uint32_t ms)
 {
     wake_wait(platform->wake, clock_deadline(ms));
 }
 
-/* Trouble: longer and longer. */
+/* Doubling, with jitter. */
 static void pause_after_failure(struct platform *platform)
 {
     backoff_reset(&platform->idle);
@@ -27,8 +25,8 @@ static void pause_after_failure(struct platform *platform)
 }
 
 /*
- * Nothing to do: ask again at once, since the platform held the request as long as it liked; but
- * one that answers at once, again and again, is not asked thousands of times a second.
+ * After a long poll without a job the next request follows at once. A platform that answers at once
+ * is not asked thousands of times a second.
  */
 static void pause_after_nothing(struct platform *platform, int64_t asked_ms)
 {
@@ -50,36 +48,53 @@ static int put_take_url(struct platform *platform, size_t slots, bool busy, stru
 {
     struct buf *url = &platform->url;
     char count[24];
-    url->len = 0;
+    buf_clear(url);
     bool batch = slots > 1 && platform_take_url(url, platform->config, "/job-take-batch/", err);
     if (!batch) {
-        url->len = 0;
+        buf_clear(url);
         *err = (struct err){ 0 };
         platform_take_url(url, platform->config, "/job-take/", err);
     }
-    int rc = err->code;
+    if (err->code != 0)
+        return err->code;
     int len = snprintf(count, sizeof count, "%zu", slots);
-    if (rc == 0 && batch)
-        rc = url_add_query(url, "batch_size", (slice){ count, (size_t)len }, err);
-    if (rc == 0)
-        rc = url_add_query(url, "job_in_progress", busy ? SLICE_LITERAL("1") : SLICE_LITERAL("0"),
-                           err);
-    return rc;
+    if (batch)
+        url_add_query(url, "batch_size", (slice){ count, (size_t)len }, NULL);
+    return url_add_query(url, "job_in_progress", busy ? SLICE_LITERAL("1") : SLICE_LITERAL("0"),
+                         err);
 }
 
-/* Is this 2xx answer JSON that can be read? ERR_PEER with a reason for people if not. */
-static int check_answer(const struct http_answer *answer, const struct buf *body, struct err *err)
+/* Checks that a 2xx response is uncompressed JSON. ERR_PEER with the reason if not. */
+static int check_answer(const struct http_response *answer, const struct buf *body, struct err *err)
 {
     if (answer->encoded)
-        return err_set(err, ERR_PEER, "the answer is compressed, though identity was asked for");
+        return err_set(err, ERR_PEER,
+                       "the response is compressed, although identity was requested");
     if (!http1_is_media_type(slice_from(answer->content_type), "application/json"))
         return err_set(err, ERR_PEER, "unexpected content type \"%s\"", answer->content_type);
     if (json_trim(buf_slice(body)).len == 0)
-        return err_set(err, ERR_PEER, "the answer has no content");
+        return err_set(err, ERR_PEER, "the response is empty");
     return 0;
 }
 
-static void read_jobs(struct platform *platform, const struct http_answer *answer,
+/* A gateway has ended the poll, and the platform had nothing to say: the next follows at once. */
+static void ask_again(struct platform *platform, int64_t asked_ms, const char *how)
+{
+    backoff_reset(&platform->backoff);
+    backoff_reset(&platform->idle);
+    log_write_repeated(&platform->cut, LOG_INFO, NULL,
+                       "A job-take was cut after %lld ms (%s); asking again.",
+                       (long long)(clock_now_ms() - asked_ms), how);
+    pause_ms(platform, platform_cut_pause_ms());
+}
+
+/* A gateway's way to end a poll without saying 204. */
+static bool is_empty_after_hold(const struct buf *body, int64_t asked_ms)
+{
+    return clock_now_ms() - asked_ms >= LIMIT_HELD_MS && json_trim(buf_slice(body)).len == 0;
+}
+
+static void read_jobs(struct platform *platform, const struct http_response *answer,
                       struct delivery *delivery, int64_t asked_ms, struct taken *taken)
 {
     struct err err = { 0 };
@@ -98,20 +113,26 @@ static void read_jobs(struct platform *platform, const struct http_answer *answe
     }
 }
 
-static void handle_answer(struct platform *platform, const struct http_answer *answer,
+static void handle_answer(struct platform *platform, const struct http_response *answer,
                           struct delivery *delivery, int64_t asked_ms, struct taken *taken)
 {
     char text[64];
-    if (answer->status >= 200 && answer->status <= 299 && answer->status != 204) {
+    snprintf(text, sizeof text, "the platform answered %d", answer->status);
+    if (platform_poll_was_cut(0, answer, asked_ms)) {
+        ask_again(platform, asked_ms, text);
+    } else if (answer->status >= 200 && answer->status <= 299 && answer->status != 204) {
+        if (is_empty_after_hold(&delivery->body, asked_ms)) {
+            ask_again(platform, asked_ms, "the answer is empty");
+            return;
+        }
         read_jobs(platform, answer, delivery, asked_ms, taken);
     } else if (answer->status == 204 || answer->status == 400) {
         log_repeat_reset(&platform->repeat);
         pause_after_nothing(platform, asked_ms);
     } else if (answer->status == 429) {
         log_write_repeated(&platform->repeat, LOG_WARN, NULL, "Too many job-takes (429), waiting.");
-        pause_ms(platform, platform_too_many_ms(answer));
+        pause_ms(platform, http_retry_after_ms(answer));
     } else {
-        snprintf(text, sizeof text, "the platform answered %d", answer->status);
         log_failure(platform, text);
         pause_after_failure(platform);
     }
@@ -121,12 +142,12 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
 {
     struct platform *platform = platform_of(source);
     struct delivery *delivery;
-    struct http_answer answer;
+    struct http_response answer = { 0 };
     struct err err = { 0 };
     *taken = (struct taken){ 0 };
-    if (!platform->kept_sent)
-        platform_send_kept(source);
-    platform->kept_sent = true;
+    if (!platform->stored_sent)
+        platform_send_stored(source);
+    platform->stored_sent = true;
     int64_t asked_ms = clock_now_ms();
     if (delivery_new(&delivery, LIMIT_TAKE_BYTES, &err) != 0 ||
         put_take_url(platform, slots, busy, &err) != 0) {
@@ -142,8 +163,10 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
     if (rc == 0) {
         handle_answer(platform, &answer, delivery, asked_ms, taken);
     } else if (rc == ERR_TIMEOUT && clock_now_ms() - asked_ms >= LIMIT_POLL_MS) {
-        log_write(LOG_DEBUG, NULL, "Job-take timed out after %d s; asking again.",
+        log_write(LOG_DEBUG, NULL, "Job-take timed out after %d s; retrying.",
                   LIMIT_POLL_MS / 1000);
+    } else if (platform_poll_was_cut(rc, &answer, asked_ms)) {
+        ask_again(platform, asked_ms, err.text);
     } else if (rc != ERR_CANCELLED) {
         log_failure(platform, err.text);
         pause_after_failure(platform);
@@ -151,22 +174,42 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
     delivery_release(delivery);
 }
 
-static void platform_free(struct source *source)
+/* A response that has begun by then is still read: the job in it is this worker's. */
+static void platform_take_last(struct source *source, struct taken *taken)
 {
     struct platform *platform = platform_of(source);
-    http_client_free(platform->client);
-    buf_free(&platform->url);
-    free(platform);
+    struct delivery *delivery;
+    struct http_response answer = { 0 };
+    struct err err = { 0 };
+    const struct platform_patience patience = {
+        .connect_ms = LIMIT_LAST_TAKE_MS,
+        .answer_ms = LIMIT_LAST_TAKE_MS,
+        .until = clock_deadline(LIMIT_LAST_TAKE_MS + LIMIT_ANSWER_MS),
+        .answering = &source->answering,
+    };
+    *taken = (struct taken){ 0 };
+    if (delivery_new(&delivery, LIMIT_TAKE_BYTES, &err) != 0)
+        return;
+    int rc = put_take_url(platform, 1, false, &err);
+    if (rc == 0)
+        rc = platform_get(platform->client, platform->config, buf_slice(&platform->url), patience,
+                          &answer, &delivery->body, &err);
+    if (rc == 0 && answer.status == 200)
+        rc = check_answer(&answer, &delivery->body, &err);
+    if (rc == 0 && answer.status == 200)
+        rc = delivery_read(delivery, NULL, &taken->jobs, &err);
+    if (rc != 0)
+        log_write(LOG_DEBUG, NULL, "No job was taken: %s", err.text);
+    delivery_release(delivery);
 }
 
 static const struct source_ops platform_ops = {
     .take = platform_take,
+    .take_last = platform_take_last,
     .open = platform_open,
-    .close = platform_close,
     .post = platform_post,
     .stream = platform_stream,
     .progress = platform_progress,
-    .free = platform_free,
 };
 
 int source_platform_new(struct source **source, const struct config *config,
@@ -174,7 +217,7 @@ int source_platform_new(struct source **source, const struct config *config,
 {
     struct platform *platform = malloc(sizeof *platform);
     if (platform == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for the platform's client");
+        return err_set(err, ERR_MEMORY, "out of memory for the platform's client");
     *platform = (struct platform){
         .source = { .ops = &platform_ops },
         .config = config,
