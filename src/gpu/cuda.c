@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "gpu/loader.h"
+#include "loader/loader.h"
 
 #define LIBRARY "libcuda.so.1"
 
-/* Where each call stands in struct cuda. All pointers to functions are alike on the systems here. */
+/* Where each call is in struct cuda. Pointers to functions have one representation here. */
 static const struct call {
     const char *name;
     const char *symbol;
@@ -23,7 +23,7 @@ static const struct call {
 };
 #define CALL_COUNT (sizeof calls / sizeof calls[0])
 
-/* cuGetProcAddress, and its second version with one more parameter; both may be absent. */
+/* cuGetProcAddress and its second version, which has one more parameter; either may be missing. */
 typedef int get_function(const char *name, void **function, int version, uint64_t flags);
 typedef int get_function_v2(const char *name, void **function, int version, uint64_t flags,
                             int *status);
@@ -33,8 +33,8 @@ struct getter {
     get_function_v2 *get_v2;
 };
 
-/* A pointer to data as one to a function: POSIX wants it to work, ISO C has no words for it. */
-static void take_pointer(void *to, void *pointer)
+/* Stores a data pointer as a function pointer: POSIX allows it, ISO C has no cast for it. */
+static void store_pointer(void *to, void *pointer)
 {
     memcpy(to, &pointer, sizeof pointer);
 }
@@ -54,29 +54,45 @@ static void *get_address(const struct getter *getter, const struct call *call)
 static int bind_calls(struct cuda *cuda, struct loader_lib *lib, struct err *err)
 {
     struct getter getter = { .lib = lib };
-    take_pointer(&getter.get_v2, loader_symbol(lib, "cuGetProcAddress_v2"));
-    take_pointer(&getter.get, loader_symbol(lib, "cuGetProcAddress"));
+    store_pointer(&getter.get_v2, loader_symbol(lib, "cuGetProcAddress_v2"));
+    store_pointer(&getter.get, loader_symbol(lib, "cuGetProcAddress"));
     for (size_t i = 0; i < CALL_COUNT; i++) {
         void *address = get_address(&getter, &calls[i]);
         if (address == NULL && calls[i].needed) {
-            err_set(err, ERR_PEER, "%s has no %s: no CUDA driver, or one that is too old",
+            err_set(err, ERR_PEER, "%s lacks %s: it is not a CUDA driver, or one that is too old",
                     cuda->path, calls[i].symbol);
             return ERR_PEER;
         }
-        take_pointer((char *)cuda + calls[i].offset, address);
+        store_pointer((char *)cuda + calls[i].offset, address);
     }
     return 0;
 }
 
-/* What a person can do about results of cuInit that are known to come from how things are set up. */
+/* What to do about results that come from how the machine or container is set up. */
 static const char *advice(int result)
 {
-    switch (result) {
-    case CUDA_NO_DEVICE: return " (was the container started with --gpus all?)";
-    case CUDA_DRIVER_MISMATCH:
-        return " (this file's version is not that of the driver in the kernel)";
-    default: return "";
-    }
+    static const struct {
+        int result;
+        const char *text;
+    } known[] = {
+        { CUDA_NO_DEVICE, "was the container started with --gpus all?" },
+        { CUDA_NO_COMPILER,
+          "libnvidia-ptxjitcompiler.so.1 is not in the container: set "
+          "NVIDIA_DRIVER_CAPABILITIES=compute,utility, or ship a cubin beside PTX" },
+        { CUDA_OPERATING_SYSTEM, "is /proc mounted, and may this user open /dev/nvidia*?" },
+        { CUDA_SYSTEM_NOT_READY, "machines with NVSwitch need the fabric manager on the host" },
+        { CUDA_DRIVER_MISMATCH,
+          "the library's version differs from that of the driver in the kernel" },
+        { CUDA_NO_COMPATIBILITY, "this libcuda is a compatibility package's, for data-centre GPUs "
+                                 "only: remove it, and the host's own is used" },
+        { CUDA_UNKNOWN,
+          "a device node that is missing or not allowed, or a GPU that has fallen off "
+          "the bus: see dmesg on the host" },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].result == result)
+            return known[i].text;
+    return NULL;
 }
 
 static int init_driver(struct cuda *cuda, struct err *err)
@@ -84,7 +100,8 @@ static int init_driver(struct cuda *cuda, struct err *err)
     char what[ERR_TEXT_BYTES];
     int result = cuda->driver_version(&cuda->version);
     if (result == CUDA_SUCCESS && cuda->version < CUDA_OLDEST)
-        return err_set(err, ERR_PEER, "%s is for CUDA %d.%d; this worker needs %d.%d or later",
+        return err_set(err, ERR_PEER,
+                       "%s supports CUDA %d.%d; the worker needs a driver for %d.%d or later",
                        cuda->path, cuda->version / 1000, cuda->version % 1000 / 10,
                        CUDA_OLDEST / 1000, CUDA_OLDEST % 1000 / 10);
     if (result == CUDA_SUCCESS)
@@ -93,12 +110,12 @@ static int init_driver(struct cuda *cuda, struct err *err)
         result = cuda->get_count(&cuda->device_count);
     if (result == CUDA_SUCCESS && cuda->device_count < 1)
         result = CUDA_NO_DEVICE;
-    cuda->start_result = result;
+    cuda->init_result = result;
     if (result == CUDA_SUCCESS)
         return 0;
-    snprintf(what, sizeof what, "driver present (%.200s, CUDA %d.%d), %s%s", cuda->path,
+    snprintf(what, sizeof what, "driver found (%.200s, CUDA %d.%d), %s", cuda->path,
              cuda->version / 1000, cuda->version % 1000 / 10,
-             result == CUDA_NO_DEVICE ? "no device" : "it does not start", advice(result));
+             result == CUDA_NO_DEVICE ? "but no device" : "but it does not start");
     cuda->device_count = 0;
     return cuda_error(cuda, result, what, err);
 }
@@ -119,6 +136,8 @@ static int open_driver(struct cuda *cuda, const char *explicit_path, struct err 
     rc = loader_open(path, &lib, err);
     if (rc == 0)
         rc = bind_calls(cuda, lib, err);
+    if (rc == 0)
+        cuda->lib = lib;
     cuda->load_us = clock_now_us() - begun;
     if (rc != 0)
         return rc;
@@ -148,12 +167,16 @@ int cuda_open(const char *explicit_path, const struct cuda **cuda, struct err *e
 int cuda_error(const struct cuda *cuda, int result, const char *what, struct err *err)
 {
     const char *name = NULL, *text = NULL;
-    if (cuda->error_name(result, &name) != CUDA_SUCCESS || name == NULL)
+    if (cuda == NULL || cuda->error_name(result, &name) != CUDA_SUCCESS || name == NULL)
         name = "unknown error";
-    if (cuda->error_text(result, &text) != CUDA_SUCCESS || text == NULL)
+    if (cuda == NULL)
+        text = "no driver has been loaded that has a text for it";
+    else if (cuda->error_text(result, &text) != CUDA_SUCCESS || text == NULL)
         text = "the driver has no text for it";
-    return err_set(err, result == CUDA_OUT_OF_MEMORY ? ERR_MEMORY : ERR_PEER, "%s: %s (%d): %s",
-                   what, name, result, text);
+    const char *hint = advice(result);
+    return err_set(err, result == CUDA_OUT_OF_MEMORY ? ERR_MEMORY : ERR_PEER,
+                   "%s: %s (%d): %s%s%s%s", what, name, result, text, hint != NULL ? " (" : "",
+                   hint != NULL ? hint : "", hint != NULL ? ")" : "");
 }
 
 bool cuda_is_sticky(int result)
@@ -173,7 +196,7 @@ bool cuda_is_sticky(int result)
         718, /* INVALID_PC */
         719, /* LAUNCH_FAILED */
         721, /* TENSOR_MEMORY_LEAK */
-        999, /* UNKNOWN: seen after a GPU has fallen off the bus */
+        999, /* UNKNOWN: seen when a GPU has fallen off the bus */
     };
     for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
         if (results[i] == result)

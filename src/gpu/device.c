@@ -1,4 +1,4 @@
-/* rp_gpu.h: devices, and what has gone wrong. */
+/* rp_gpu.h: the driver, devices and errors. */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -6,18 +6,24 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "gpu/loader.h"
-#include "job/gpu_inside.h"
+#include "gpu/gpu_private.h"
+#include "loader/loader.h"
 
-static const struct config *the_config; /* NULL: rp_config.gpu is not set */
-static const struct cuda *the_cuda;     /* set under the lock, before a device is given out */
+enum { POOL_KEEPS_BYTES = 4 }; /* CU_MEMPOOL_ATTR_RELEASE_THRESHOLD */
+
+static const struct config *the_config;       /* NULL: rp_config.gpu is not set */
+static _Atomic(const struct cuda *) the_cuda; /* NULL until the driver has started */
 static struct rp_gpu devices[GPU_DEVICES_MAX];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over the two above */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards devices */
 
 static _Thread_local struct err thread_error;
 
-/* The first sticky error. Written once by who sets is_lost to 1, read once it is 2. */
-static atomic_int is_lost;
+/*
+ * The first sticky error. The thread that moves the state from IN_USE to FAILING writes it; others
+ * read it once the state is LOST.
+ */
+enum { IN_USE, FAILING, LOST };
+static atomic_int state;
 static struct err lost_error;
 
 void gpu_begin(const struct config *config)
@@ -25,14 +31,19 @@ void gpu_begin(const struct config *config)
     the_config = config;
 }
 
-/* --- errors -------------------------------------------------------------------------------- */
+const struct cuda *gpu_cuda(void)
+{
+    return atomic_load_explicit(&the_cuda, memory_order_acquire);
+}
+
+/* --- errors --------------------------------------------------------------------------------- */
 
 const char *rp_gpu_error(void)
 {
     return thread_error.text;
 }
 
-int gpu_complain(int code, const char *format, ...)
+int gpu_set_error(int code, const char *format, ...)
 {
     char text[ERR_TEXT_BYTES];
     va_list args;
@@ -43,21 +54,22 @@ int gpu_complain(int code, const char *format, ...)
     return code;
 }
 
-static void lose(const struct err *err)
+static void mark_lost(const struct err *err)
 {
-    int not_lost = 0;
-    if (!atomic_compare_exchange_strong(&is_lost, &not_lost, 1))
+    int in_use = IN_USE;
+    if (!atomic_compare_exchange_strong(&state, &in_use, FAILING))
         return;
     lost_error = *err;
-    atomic_store(&is_lost, 2);
-    log_write(LOG_ERROR, NULL, "The GPU has failed for good: %s", err->text);
+    atomic_store(&state, LOST);
+    log_write(LOG_ERROR, NULL, "The GPU has failed for good and the worker will end: %s",
+              err->text);
 }
 
 const char *gpu_lost(void)
 {
-    switch (atomic_load(&is_lost)) {
-    case 0: return NULL;
-    case 1: return "CUDA_ERROR: the GPU has failed just now";
+    switch (atomic_load(&state)) {
+    case IN_USE: return NULL;
+    case FAILING: return "CUDA_ERROR: the GPU has just failed";
     default: return lost_error.text;
     }
 }
@@ -71,37 +83,48 @@ int gpu_result(int result, const char *format, ...)
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    cuda_error(the_cuda, result, what, &thread_error);
+    loader_enter(); /* rp_gpu_result may be a thread's first call */
+    cuda_error(gpu_cuda(), result, what, &thread_error);
     if (cuda_is_sticky(result))
-        lose(&thread_error);
+        mark_lost(&thread_error);
     return RP_FAILED;
 }
 
-/* --- the driver ---------------------------------------------------------------------------- */
-
-const struct cuda *gpu_cuda(void)
-{
-    return the_cuda;
-}
+/* --- the driver ----------------------------------------------------------------------------- */
 
 int gpu_driver(const struct cuda **cuda)
 {
     if (the_config == NULL) {
-        gpu_complain(RP_FAILED, "rp_config.gpu is not set to &rp_gpu_part (see rp_gpu.h)");
+        gpu_set_error(RP_FAILED, "rp_config.gpu is not set to &rp_gpu_part (see rp_gpu.h)");
         return RP_FAILED;
     }
     if (cuda_open(the_config->gpu.libcuda, cuda, &thread_error) != 0)
-        return (*cuda)->path[0] == '\0' || (*cuda)->start_result == CUDA_NO_DEVICE ? RP_MISSING
-                                                                                   : RP_FAILED;
+        return (*cuda)->path[0] == '\0' || (*cuda)->init_result == CUDA_NO_DEVICE ? RP_MISSING
+                                                                                  : RP_FAILED;
+    atomic_store(&the_cuda, *cuda);
     loader_enter();
     return RP_OK;
 }
 
-static void write_uuid(char *text, size_t size, const unsigned char *b)
+/* A slice of a GPU (MIG) has an identity of its own, by which the scheduler knows it. */
+static bool is_slice(const char *name)
 {
-    snprintf(text, size, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-             b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-             b[14], b[15]);
+    return strstr(name, " MIG ") != NULL;
+}
+
+static void write_uuid(const char *name, char *text, size_t size, const unsigned char *b)
+{
+    snprintf(text, size, "%s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+             is_slice(name) ? "MIG" : "GPU", b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8],
+             b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+/* The second version of the call tells a slice's own identity, the first that of the whole GPU. */
+static bool get_uuid(const struct cuda *cuda, cuda_device device, struct cuda_uuid *uuid)
+{
+    if (cuda->device_own_uuid != NULL)
+        return cuda->device_own_uuid(uuid, device) == CUDA_SUCCESS;
+    return cuda->device_uuid != NULL && cuda->device_uuid(uuid, device) == CUDA_SUCCESS;
 }
 
 int gpu_describe(const struct cuda *cuda, int index, struct rp_gpu *gpu, const char **call)
@@ -140,20 +163,66 @@ int gpu_describe(const struct cuda *cuda, int index, struct rp_gpu *gpu, const c
         return result;
     gpu->facts.memory_bytes = bytes;
     gpu->facts.capability = major * 10 + minor;
-    /* Drivers before 11.2 do not know the attribute. */
+    /* Drivers before CUDA 11.2 do not know this attribute. */
     if (cuda->device_attribute(&pools, CUDA_MEMORY_POOLS, gpu->device) == CUDA_SUCCESS)
         gpu->has_pools = pools != 0 && cuda->alloc_async != NULL && cuda->free_async != NULL;
-    if (cuda->device_uuid != NULL && cuda->device_uuid(&uuid, gpu->device) == CUDA_SUCCESS)
-        write_uuid(gpu->facts.uuid, sizeof gpu->facts.uuid, uuid.bytes);
+    if (get_uuid(cuda, gpu->device, &uuid))
+        write_uuid(gpu->name, gpu->facts.uuid, sizeof gpu->facts.uuid, uuid.bytes);
     return CUDA_SUCCESS;
 }
 
-/* --- rp_gpu.h ------------------------------------------------------------------------------ */
+static atomic_bool is_running;
+
+bool gpu_is_running(void)
+{
+    return atomic_load(&is_running);
+}
+
+void *rp_gpu_call(const char *name)
+{
+    const struct cuda *cuda;
+    if (gpu_driver(&cuda) != RP_OK)
+        return NULL;
+    void *address = loader_symbol(cuda->lib, name);
+    if (address == NULL)
+        gpu_set_error(RP_FAILED, "%s has no function %.64s (CUDA %d.%d)", cuda->path, name,
+                      cuda->version / 1000, cuda->version % 1000 / 10);
+    return address;
+}
+
+int gpu_need(const char *symbol, void *function)
+{
+    void *address = rp_gpu_call(symbol);
+    memcpy(function, &address, sizeof address); /* ISO C has no cast for it */
+    return address != NULL ? RP_OK : RP_FAILED;
+}
+
+/* --- rp_gpu.h ------------------------------------------------------------------------------- */
 
 int rp_gpu_count(void)
 {
     const struct cuda *cuda;
     return gpu_driver(&cuda) == RP_OK ? cuda->device_count : 0;
+}
+
+/*
+ * Keeps memory that is freed in the device's pool instead of giving it back to the system at the
+ * next wait. A driver that cannot is left as it is.
+ */
+static void keep_pool(struct rp_gpu *gpu)
+{
+    int (*get)(void **, cuda_device), (*set)(void *, int, void *);
+    void *pool = NULL;
+    uint64_t all = UINT64_MAX;
+    const struct cuda *cuda;
+    if (gpu_driver(&cuda) != RP_OK)
+        return;
+    void *get_at = rp_gpu_call("cuDeviceGetDefaultMemPool");
+    void *set_at = rp_gpu_call("cuMemPoolSetAttribute");
+    memcpy(&get, &get_at, sizeof get);
+    memcpy(&set, &set_at, sizeof set);
+    if (get != NULL && set != NULL && get(&pool, gpu->device) == CUDA_SUCCESS)
+        set(pool, POOL_KEEPS_BYTES, &all);
 }
 
 static int open_device(const struct cuda *cuda, int index, struct rp_gpu *gpu)
@@ -168,6 +237,9 @@ static int open_device(const struct cuda *cuda, int index, struct rp_gpu *gpu)
     if (result != CUDA_SUCCESS)
         return gpu_result(result, "open GPU %d: %s", index, call);
     gpu->context = context;
+    atomic_store(&is_running, true);
+    if (gpu->has_pools)
+        keep_pool(gpu);
     log_write(LOG_INFO, NULL, "GPU %d is %s, sm_%d, %llu MiB; CUDA %d.%d by %s", index, gpu->name,
               gpu->facts.capability, (unsigned long long)(gpu->facts.memory_bytes >> 20),
               cuda->version / 1000, cuda->version % 1000 / 10, cuda->path);
@@ -182,10 +254,10 @@ int rp_gpu_open(int index, rp_gpu **gpu)
     if (rc != RP_OK)
         return rc;
     if (index < 0 || index >= cuda->device_count || index >= GPU_DEVICES_MAX)
-        return gpu_complain(RP_MISSING, "there is no GPU %d: the driver knows %d", index,
-                            cuda->device_count);
+        return gpu_set_error(
+            RP_MISSING, "GPU %d does not exist: the driver reports %d device(s), counted from 0",
+            index, cuda->device_count);
     pthread_mutex_lock(&lock);
-    the_cuda = cuda;
     if (devices[index].context == NULL)
         rc = open_device(cuda, index, &devices[index]);
     pthread_mutex_unlock(&lock);
@@ -196,15 +268,6 @@ int rp_gpu_open(int index, rp_gpu **gpu)
 
 const rp_gpu_facts *rp_gpu_about(const rp_gpu *gpu)
 {
-    return &gpu->facts;
-}
-
-int rp_gpu_memory(rp_gpu *gpu, uint64_t *free_bytes)
-{
-    size_t available = 0, total = 0;
-    if (gpu_enter(gpu) == NULL)
-        return RP_FAILED;
-    int rc = gpu_result(the_cuda->memory_info(&available, &total), "cuMemGetInfo");
-    *free_bytes = available;
-    return rc;
+    static const rp_gpu_facts none = { .name = "", .driver_path = "" };
+    return gpu != NULL ? &gpu->facts : &none;
 }

@@ -1,47 +1,54 @@
+/*
+ * Relocates a mapped library: finds what its symbols are bound to and writes the addresses.
+ *
+ * The file is not trusted: every place that is written and every symbol index is checked. Two
+ * passes, because the resolvers of indirect functions may use everything that the first one binds.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gpu/libc_table.h"
-#include "gpu/loader_lib.h"
-#include "gpu/tls.h"
+#include "loader/libc_table.h"
+#include "loader/loader_private.h"
+#include "loader/thread_storage.h"
 
-/* What a relocation asks for, by this processor's numbers. */
+/* The kinds of relocation, with this processor's numbers. */
 #if defined(__aarch64__)
 enum {
     REL_NONE = 0,
-    REL_ADDRESS = 257,         /* R_AARCH64_ABS64 */
-    REL_GLOBAL = 1025,         /* R_AARCH64_GLOB_DAT */
-    REL_FUNCTION = 1026,       /* R_AARCH64_JUMP_SLOT */
-    REL_RELATIVE = 1027,       /* R_AARCH64_RELATIVE */
-    REL_TLS_MODULE = 1028,     /* R_AARCH64_TLS_DTPMOD */
-    REL_TLS_PLACE = 1029,      /* R_AARCH64_TLS_DTPREL */
-    REL_TLS_OFFSET = 1030,     /* R_AARCH64_TLS_TPREL */
-    REL_TLS_DESCRIPTOR = 1031, /* R_AARCH64_TLSDESC */
-    REL_INDIRECT = 1032,       /* R_AARCH64_IRELATIVE */
+    REL_ADDRESS = 257,            /* R_AARCH64_ABS64 */
+    REL_GLOBAL = 1025,            /* R_AARCH64_GLOB_DAT */
+    REL_FUNCTION = 1026,          /* R_AARCH64_JUMP_SLOT */
+    REL_RELATIVE = 1027,          /* R_AARCH64_RELATIVE */
+    REL_THREAD_MODULE = 1028,     /* R_AARCH64_TLS_DTPMOD */
+    REL_THREAD_PLACE = 1029,      /* R_AARCH64_TLS_DTPREL */
+    REL_THREAD_OFFSET = 1030,     /* R_AARCH64_TLS_TPREL */
+    REL_THREAD_DESCRIPTOR = 1031, /* R_AARCH64_TLSDESC */
+    REL_INDIRECT = 1032,          /* R_AARCH64_IRELATIVE */
 };
 #else
 enum {
-    REL_NONE = 0,            /* R_X86_64_NONE */
-    REL_ADDRESS = 1,         /* R_X86_64_64 */
-    REL_GLOBAL = 6,          /* R_X86_64_GLOB_DAT */
-    REL_FUNCTION = 7,        /* R_X86_64_JUMP_SLOT */
-    REL_RELATIVE = 8,        /* R_X86_64_RELATIVE */
-    REL_TLS_MODULE = 16,     /* R_X86_64_DTPMOD64 */
-    REL_TLS_PLACE = 17,      /* R_X86_64_DTPOFF64 */
-    REL_TLS_OFFSET = 18,     /* R_X86_64_TPOFF64 */
-    REL_TLS_DESCRIPTOR = 36, /* R_X86_64_TLSDESC */
-    REL_INDIRECT = 37,       /* R_X86_64_IRELATIVE */
+    REL_NONE = 0,               /* R_X86_64_NONE */
+    REL_ADDRESS = 1,            /* R_X86_64_64 */
+    REL_GLOBAL = 6,             /* R_X86_64_GLOB_DAT */
+    REL_FUNCTION = 7,           /* R_X86_64_JUMP_SLOT */
+    REL_RELATIVE = 8,           /* R_X86_64_RELATIVE */
+    REL_THREAD_MODULE = 16,     /* R_X86_64_DTPMOD64 */
+    REL_THREAD_PLACE = 17,      /* R_X86_64_DTPOFF64 */
+    REL_THREAD_OFFSET = 18,     /* R_X86_64_TPOFF64 */
+    REL_THREAD_DESCRIPTOR = 36, /* R_X86_64_TLSDESC */
+    REL_INDIRECT = 37,          /* R_X86_64_IRELATIVE */
 };
 #endif
 
 typedef unsigned long long ull;
 
-/* --- symbols ------------------------------------------------------------------------------ */
+/* --- symbols -------------------------------------------------------------------------------- */
 
 void *loader_address(const struct loader_lib *owner, const Elf64_Sym *symbol)
 {
@@ -49,12 +56,14 @@ void *loader_address(const struct loader_lib *owner, const Elf64_Sym *symbol)
         return (void *)(uintptr_t)symbol->st_value;
     if (ELF64_ST_TYPE(symbol->st_info) != STT_GNU_IFUNC)
         return elf_at(&owner->dynamic.image, symbol->st_value, 0, 0);
-    void *(*resolver)(void);
+    void *(*resolver)(uint64_t, const uint64_t *);
     void *at = elf_at(&owner->dynamic.image, symbol->st_value, 1, PF_X);
     if (at == NULL)
         return NULL;
     memcpy(&resolver, &at, sizeof resolver);
-    return resolver();
+    /* As glibc on ARM: what the processor has, marked as followed by a pointer to more. */
+    const uint64_t features[] = { 3 * sizeof(uint64_t), getauxval(AT_HWCAP), getauxval(AT_HWCAP2) };
+    return resolver(features[1] | 1ull << 62, features);
 }
 
 const Elf64_Sym *loader_find_symbol(struct loader_lib *lib, const struct elf_name *name,
@@ -91,7 +100,7 @@ static const Elf64_Sym *find_global(const struct elf_name *name, struct loader_l
     return NULL;
 }
 
-/* Where a name that lib uses is defined. In the libc table: owner NULL, *libc set. */
+/* Where a name is defined: by symbol of owner, or by libc of the libc table. Both NULL: nowhere. */
 struct definition {
     struct loader_lib *owner;
     const Elf64_Sym *symbol;
@@ -99,8 +108,26 @@ struct definition {
 };
 
 /*
- * In glibc's order, where the C library comes before anything that was opened: itself if it is
- * bound so, the table, what was opened for all, itself and what it needs.
+ * Of a unique symbol (C++'s inline variables) the process has one, whichever libraries define it:
+ * that of the library that was loaded first.
+ */
+static void find_first_unique(const struct elf_name *name, struct definition *found)
+{
+    if (found->symbol == NULL || ELF64_ST_BIND(found->symbol->st_info) != STB_GNU_UNIQUE)
+        return;
+    for (struct loader_lib *lib = loader_libs; lib != NULL; lib = lib->next) {
+        const Elf64_Sym *symbol = elf_find(&lib->dynamic, name);
+        if (symbol != NULL && ELF64_ST_BIND(symbol->st_info) == STB_GNU_UNIQUE) {
+            *found = (struct definition){ lib, symbol, NULL };
+            return;
+        }
+    }
+}
+
+/*
+ * glibc's order, in which the C library precedes everything that dlopen has loaded: the library
+ * itself if it is DT_SYMBOLIC, the libc table, global libraries, then the library that was opened
+ * and its dependencies, of which this is one: what it defines replaces theirs.
  */
 static struct definition look_up(struct loader_lib *lib, const char *text)
 {
@@ -113,15 +140,16 @@ static struct definition look_up(struct loader_lib *lib, const char *text)
     if (found.symbol == NULL && found.libc == NULL)
         found.symbol = find_global(&name, &found.owner);
     if (found.symbol == NULL && found.libc == NULL)
-        found.symbol = loader_find_symbol(lib, &name, &found.owner);
+        found.symbol = loader_find_symbol(lib->root, &name, &found.owner);
+    find_first_unique(&name, &found);
     return found;
 }
 
-/* --- one relocation ------------------------------------------------------------------------ */
+/* --- one relocation ------------------------------------------------------------------------- */
 
-static void put(uint64_t *place, uint64_t value)
+static void store(uint64_t *place, uint64_t value)
 {
-    memcpy(place, &value, sizeof value); /* a malformed file's need not be aligned */
+    memcpy(place, &value, sizeof value); /* a malformed file may name an unaligned place */
 }
 
 struct binding {
@@ -129,38 +157,69 @@ struct binding {
     const Elf64_Rela *rela;
     unsigned type;
     uint64_t *place;
-    const Elf64_Sym *symbol; /* NULL: the relocation names none */
+    const Elf64_Sym *symbol; /* NULL if the relocation has none */
     struct definition found;
 };
 
-static int bad(const struct binding *binding, const char *what, struct err *err)
+static int bad_relocation(const struct binding *binding, const char *what, struct err *err)
 {
     return err_set(err, ERR_INPUT, "its relocation at %#llx (type %u) %s",
                    (ull)binding->rela->r_offset, binding->type, what);
 }
 
-/* An undefined name: 0 for a weak one, a function that aborts, or an error for data. */
+/*
+ * Whether an undefined symbol may be data: a stub's code must not be read as such. Linkers write no
+ * type where they have not seen the definition; then only a call's slot is surely a function's.
+ */
+static bool may_be_data(const struct binding *binding)
+{
+    switch (ELF64_ST_TYPE(binding->symbol->st_info)) {
+    case STT_FUNC:
+    case STT_GNU_IFUNC: return false;
+    case STT_NOTYPE: return binding->type != REL_FUNCTION;
+    default: return true;
+    }
+}
+
+/*
+ * What a library throws with. A stub in their place would end the process at the first exception,
+ * which a library may well catch.
+ */
+static bool is_unwinder(const char *name)
+{
+    return strncmp(name, "_Unwind_", strlen("_Unwind_")) == 0;
+}
+
+/* The value for an undefined name: 0 if it is weak, a stub for a function; an error for data. */
 static int bind_missing(struct binding *binding, const char *name, uint64_t *value, struct err *err)
 {
-    unsigned type = ELF64_ST_TYPE(binding->symbol->st_info);
+    const char *lacks = binding->lib->lacks;
     *value = 0;
     if (ELF64_ST_BIND(binding->symbol->st_info) == STB_WEAK)
         return 0;
-    if (type == STT_OBJECT || type == STT_TLS || type == STT_COMMON)
+    if (lacks == NULL && is_unwinder(name))
+        lacks = "libgcc_s.so.1";
+    if (lacks != NULL)
         return err_set(err, ERR_CONFIG,
-                       "it uses the variable %s, which neither it, what it needs nor the worker's "
-                       "libc table has",
-                       name);
+                       "it uses %s, probably of %s, which was not found; put that file beside it "
+                       "or into a folder of LD_LIBRARY_PATH",
+                       name, lacks);
+    if (may_be_data(binding))
+        return err_set(
+            err, ERR_CONFIG,
+            "it uses the variable %s, which neither its dependencies nor the worker's libc "
+            "table define",
+            name);
     void *stub = loader_missing(name, binding->lib);
     if (stub == NULL)
-        return err_set(err, ERR_LIMIT, "more than %u functions are missing, %s is one",
+        return err_set(err, ERR_LIMIT, "more than %u functions are missing, the last one is %s",
                        LOADER_MISSING_MAX, name);
     log_write(LOG_DEBUG, NULL, "%s uses %s, which the libc table lacks", binding->lib->path, name);
     *value = (uint64_t)(uintptr_t)stub;
     return 0;
 }
 
-/* Fills binding->found for the symbol that the relocation names. */
+/* Sets binding->symbol and binding->found for the symbol that the relocation names. */
 static int resolve(struct binding *binding, struct err *err)
 {
     const struct elf_dynamic *dynamic = &binding->lib->dynamic;
@@ -172,9 +231,9 @@ static int resolve(struct binding *binding, struct err *err)
     const Elf64_Sym *symbol = elf_symbol(dynamic, index);
     const char *name = symbol == NULL ? NULL : elf_symbol_name(dynamic, symbol);
     if (name == NULL)
-        return bad(binding, "names a symbol outside the table", err);
+        return bad_relocation(binding, "names a symbol outside the symbol table", err);
     binding->symbol = symbol;
-    /* What nobody else sees is itself. */
+    /* A symbol that other libraries do not see is bound to itself. */
     if (symbol->st_shndx != SHN_UNDEF && (ELF64_ST_BIND(symbol->st_info) == STB_LOCAL ||
                                           ELF64_ST_VISIBILITY(symbol->st_other) != STV_DEFAULT))
         binding->found.symbol = symbol;
@@ -183,7 +242,7 @@ static int resolve(struct binding *binding, struct err *err)
     return 0;
 }
 
-/* The address that a name stands for. */
+/* The address that the symbol is bound to. */
 static int address_of(struct binding *binding, uint64_t *value, struct err *err)
 {
     const struct definition *found = &binding->found;
@@ -199,40 +258,43 @@ static int address_of(struct binding *binding, uint64_t *value, struct err *err)
                             value, err);
     void *address = loader_address(found->owner, found->symbol);
     if (address == NULL && found->symbol->st_shndx != SHN_ABS)
-        return bad(binding, "binds to an address outside its segments", err);
+        return bad_relocation(binding, "binds to an address outside its segments", err);
     *value = (uint64_t)(uintptr_t)address;
     return 0;
 }
 
-static int bind_tls(struct binding *binding, struct err *err)
+static int bind_thread_local(struct binding *binding, struct err *err)
 {
     const struct definition *found = &binding->found;
     uint64_t *place = binding->place;
     uint64_t at = (uint64_t)binding->rela->r_addend;
-    unsigned id = binding->lib->tls_id;
+    unsigned id = binding->lib->storage_id;
     if (binding->symbol != NULL) {
         if (found->symbol == NULL || ELF64_ST_TYPE(found->symbol->st_info) != STT_TLS) {
-            uint64_t none;
+            uint64_t ignored;
             if (found->libc != NULL || found->symbol != NULL)
-                return bad(binding, "wants a thread-local variable, and finds another kind", err);
-            put(place, 0);
+                return bad_relocation(
+                    binding, "needs a thread-local variable, but the symbol is of another kind",
+                    err);
+            store(place, 0);
             return bind_missing(binding, elf_symbol_name(&binding->lib->dynamic, binding->symbol),
-                                &none, err);
+                                &ignored, err);
         }
-        id = found->owner->tls_id;
+        id = found->owner->storage_id;
         at += found->symbol->st_value;
     }
     if (id == 0)
-        return bad(binding, "uses TLS of a library that has none", err);
-    if (binding->type == REL_TLS_MODULE) {
-        put(place, id);
-    } else if (binding->type == REL_TLS_PLACE) {
-        put(place, at);
-    } else if (binding->type == REL_TLS_OFFSET) {
-        put(place, (uint64_t)tls_offset(id) + at);
+        return bad_relocation(binding,
+                              "refers to the thread-local storage of a library that has none", err);
+    if (binding->type == REL_THREAD_MODULE) {
+        store(place, id);
+    } else if (binding->type == REL_THREAD_PLACE) {
+        store(place, at);
+    } else if (binding->type == REL_THREAD_OFFSET) {
+        store(place, (uint64_t)thread_storage_offset(id) + at);
     } else {
-        put(place, (uint64_t)(uintptr_t)&tls_descriptor);
-        put(place + 1, (uint64_t)tls_offset(id) + at);
+        store(place, (uint64_t)(uintptr_t)&thread_storage_descriptor);
+        store(place + 1, (uint64_t)thread_storage_offset(id) + at);
     }
     return 0;
 }
@@ -246,12 +308,12 @@ static int bind_indirect(struct binding *binding, struct err *err)
     };
     void *address = loader_address(binding->lib, &resolver);
     if (address == NULL)
-        return bad(binding, "is resolved by nothing of its code", err);
-    put(binding->place, (uint64_t)(uintptr_t)address);
+        return bad_relocation(binding, "has a resolver outside its code", err);
+    store(binding->place, (uint64_t)(uintptr_t)address);
     return 0;
 }
 
-/* Whether it is to wait for a second pass: resolvers may use all that the first one binds. */
+/* Whether it is left for the second pass. */
 static bool is_indirect(const struct binding *binding)
 {
     return binding->type == REL_INDIRECT ||
@@ -269,72 +331,78 @@ static int bind_one(struct binding *binding, struct err *err)
     case REL_FUNCTION:
         rc = address_of(binding, &value, err);
         if (rc == 0)
-            put(binding->place, value + (uint64_t)binding->rela->r_addend);
+            store(binding->place, value + (uint64_t)binding->rela->r_addend);
         return rc;
-    case REL_TLS_MODULE:
-    case REL_TLS_PLACE:
-    case REL_TLS_OFFSET:
-    case REL_TLS_DESCRIPTOR: return bind_tls(binding, err);
+    case REL_THREAD_MODULE:
+    case REL_THREAD_PLACE:
+    case REL_THREAD_OFFSET:
+    case REL_THREAD_DESCRIPTOR: return bind_thread_local(binding, err);
     case REL_INDIRECT: return bind_indirect(binding, err);
-    default: return bad(binding, "is of a kind that the loader does not know", err);
+    default: return bad_relocation(binding, "is of an unknown kind", err);
     }
 }
 
-/* --- all of them --------------------------------------------------------------------------- */
+/* --- all of them ---------------------------------------------------------------------------- */
 
-/* The memory that a relocation writes: of words of eight bytes, written, not run. */
+/* The memory that a relocation writes: words of eight bytes in a writable segment, or NULL. */
 static uint64_t *place_at(const struct loader_lib *lib, uint64_t address, uint64_t words)
 {
     return elf_at(&lib->dynamic.image, address, words * sizeof(uint64_t), PF_W);
 }
 
-/* The segment that the last place was in: tens of thousands of places follow each other in one. */
-struct area {
-    uint64_t from, last; /* addresses at which a word may begin; none where from > last */
+/*
+ * The writable segment of the previous relative relocation. Checking only this range first matters:
+ * tens of thousands of places in one segment follow each other.
+ */
+struct range {
+    uint64_t from, last; /* addresses where a word may begin; empty if from > last */
 };
 
-static int find_area(const struct loader_lib *lib, uint64_t address, struct area *area,
-                     struct err *err)
+static int find_range(const struct loader_lib *lib, uint64_t address, struct range *range,
+                      struct err *err)
 {
     for (size_t i = 0; i < lib->head.part_count; i++) {
-        const Elf64_Phdr *part = &lib->head.parts[i];
-        uint64_t from = part->p_vaddr, last = from + part->p_memsz - sizeof(uint64_t);
-        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0 &&
-            part->p_memsz >= sizeof(uint64_t) && address >= from && address <= last) {
-            *area = (struct area){ from, last };
+        const Elf64_Phdr *segment = &lib->head.parts[i];
+        uint64_t from = segment->p_vaddr, last = from + segment->p_memsz - sizeof(uint64_t);
+        if (segment->p_type == PT_LOAD && (segment->p_flags & PF_W) != 0 &&
+            segment->p_memsz >= sizeof(uint64_t) && address >= from && address <= last) {
+            *range = (struct range){ from, last };
             return 0;
         }
     }
-    return err_set(err, ERR_INPUT, "its relocation at %#llx is of memory that is not its own",
+    return err_set(err, ERR_INPUT, "its relocation at %#llx is outside its writable segments",
                    (ull)address);
 }
 
-/* Relative relocations from index i on; returns the index of the first that is none, or an error. */
+/* Does relative relocations from index i on. Returns the index behind the last, or an error. */
 static ptrdiff_t relocate_relative(const struct loader_lib *lib, const struct elf_table *table,
                                    size_t i, struct err *err)
 {
     const Elf64_Rela *rela = table->at;
-    struct area area = { 1, 0 };
+    struct range range = { 1, 0 };
     for (; i < table->count && ELF64_R_TYPE(rela[i].r_info) == REL_RELATIVE; i++) {
         uint64_t at = rela[i].r_offset;
-        if ((at < area.from || at > area.last) && find_area(lib, at, &area, err) != 0)
+        if ((at < range.from || at > range.last) && find_range(lib, at, &range, err) != 0)
             return ERR_INPUT;
-        put((uint64_t *)(void *)(lib->base + at),
-            (uint64_t)(uintptr_t)lib->base + (uint64_t)rela[i].r_addend);
+        store((uint64_t *)(void *)(lib->base + at),
+              (uint64_t)(uintptr_t)lib->base + (uint64_t)rela[i].r_addend);
     }
     return (ptrdiff_t)i;
 }
 
-/* Any but a relative one. *waiting: whether it was left for the pass of indirect functions. */
+/*
+ * Does a relocation that is not relative, if it belongs to this pass: the second is for indirect
+ * functions. Sets *waiting if one is left for the second.
+ */
 static int relocate_symbolic(struct loader_lib *lib, const Elf64_Rela *rela, bool indirect,
                              bool *waiting, struct err *err)
 {
     struct binding binding = { .lib = lib,
                                .rela = rela,
                                .type = (unsigned)ELF64_R_TYPE(rela->r_info) };
-    binding.place = place_at(lib, rela->r_offset, binding.type == REL_TLS_DESCRIPTOR ? 2 : 1);
+    binding.place = place_at(lib, rela->r_offset, binding.type == REL_THREAD_DESCRIPTOR ? 2 : 1);
     if (binding.place == NULL)
-        return bad(&binding, "is of memory that is not its own", err);
+        return bad_relocation(&binding, "is outside its writable segments", err);
     int rc = resolve(&binding, err);
     if (rc != 0)
         return rc;
@@ -371,16 +439,16 @@ static int relocate_relr(struct loader_lib *lib, struct err *err)
         uint64_t *place = place_at(lib, address, 1);
         if (place == NULL)
             return err_set(err, ERR_INPUT,
-                           "its relative relocation at %#llx is of memory that is not its own",
+                           "its relative relocation at %#llx is outside its writable segments",
                            (ull)address);
         uint64_t value;
         memcpy(&value, place, sizeof value);
-        put(place, value + (uint64_t)(uintptr_t)lib->base);
+        store(place, value + (uint64_t)(uintptr_t)lib->base);
     }
     return 0;
 }
 
-static int seal(const struct loader_lib *lib, struct err *err)
+static int protect_relro(const struct loader_lib *lib, struct err *err)
 {
     const Elf64_Phdr *relro = lib->head.relro;
     if (relro == NULL)
@@ -407,5 +475,5 @@ int loader_relocate(struct loader_lib *lib, struct err *err)
         rc = relocate_tables(lib, false, &waiting, err);
     if (rc == 0 && waiting)
         rc = relocate_tables(lib, true, &waiting, err);
-    return rc == 0 ? seal(lib, err) : rc;
+    return rc == 0 ? protect_relro(lib, err) : rc;
 }

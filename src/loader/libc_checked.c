@@ -1,6 +1,6 @@
 /*
- * What _FORTIFY_SOURCE makes of calls whose room the compiler knows. glibc's wide-character functions
- * count the room in wide characters, all others in bytes.
+ * The functions that _FORTIFY_SOURCE turns calls into when the compiler knows the destination's
+ * size ("room"). It is in bytes, but in wide characters for the functions that write those.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -11,18 +11,18 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "gpu/libc_own.h"
+#include "loader/libc_private.h"
 
-/* No stdio: the caller has just been found writing where it must not. */
+/* Without stdio: the caller has overrun a buffer, so memory may be damaged. */
 void libc_chk_fail(void)
 {
-    static const char why[] = "a library overruns its own buffer: ended\n";
+    static const char why[] = "a library would overrun its own buffer: the program ends\n";
     ssize_t written = write(2, why, sizeof why - 1);
     (void)written;
     abort();
 }
 
-static void need(size_t size, size_t room)
+static void require_room(size_t size, size_t room)
 {
     if (size > room)
         libc_chk_fail();
@@ -35,42 +35,42 @@ long libc_fdelt_chk(long fd)
     return fd / (long)(8 * sizeof(long));
 }
 
-/* --- bytes and texts -------------------------------------------------------------------------------- */
+/* --- bytes and texts ------------------------------------------------------------------------ */
 
 void *libc_memcpy_chk(void *to, const void *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return memmove(to, from, size);
 }
 
 void *libc_memmove_chk(void *to, const void *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return memmove(to, from, size);
 }
 
 void *libc_mempcpy_chk(void *to, const void *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return (char *)memmove(to, from, size) + size;
 }
 
 void *libc_memset_chk(void *to, int byte, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return memset(to, byte, size);
 }
 
 void libc_explicit_bzero_chk(void *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     explicit_bzero(to, size);
 }
 
 char *libc_stpcpy_chk(char *to, const char *from, size_t room)
 {
     size_t len = strlen(from);
-    need(len + 1, room);
+    require_room(len + 1, room);
     memcpy(to, from, len + 1);
     return to + len;
 }
@@ -83,7 +83,7 @@ char *libc_strcpy_chk(char *to, const char *from, size_t room)
 
 char *libc_stpncpy_chk(char *to, const char *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return stpncpy(to, from, size);
 }
 
@@ -96,7 +96,7 @@ char *libc_strncpy_chk(char *to, const char *from, size_t size, size_t room)
 char *libc_strncat_chk(char *to, const char *from, size_t size, size_t room)
 {
     size_t before = strlen(to), len = strnlen(from, size);
-    need(before + len + 1, room);
+    require_room(before + len + 1, room);
     memcpy(to + before, from, len);
     to[before + len] = '\0';
     return to;
@@ -107,11 +107,11 @@ char *libc_strcat_chk(char *to, const char *from, size_t room)
     return libc_strncat_chk(to, from, SIZE_MAX, room);
 }
 
-/* --- wide characters -------------------------------------------------------------------------------- */
+/* --- wide characters ------------------------------------------------------------------------ */
 
 wchar_t *libc_wmemcpy_chk(wchar_t *to, const wchar_t *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return wmemmove(to, from, size);
 }
 
@@ -122,7 +122,7 @@ wchar_t *libc_wmemmove_chk(wchar_t *to, const wchar_t *from, size_t size, size_t
 
 wchar_t *libc_wmemset_chk(wchar_t *to, wchar_t wide, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return wmemset(to, wide, size);
 }
 
@@ -133,27 +133,27 @@ wchar_t *libc_wcscpy_chk(wchar_t *to, const wchar_t *from, size_t room)
 
 wchar_t *libc_wcsncpy_chk(wchar_t *to, const wchar_t *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return wcsncpy(to, from, size);
 }
 
 wchar_t *libc_wcscat_chk(wchar_t *to, const wchar_t *from, size_t room)
 {
     size_t before = wcslen(to);
-    need(before, room);
+    require_room(before, room);
     libc_wcscpy_chk(to + before, from, room - before);
     return to;
 }
 
 size_t libc_mbstowcs_chk(wchar_t *to, const char *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return mbstowcs(to, from, size);
 }
 
 size_t libc_wcstombs_chk(char *to, const wchar_t *from, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return wcstombs(to, from, size);
 }
 
@@ -164,7 +164,7 @@ size_t libc_wcrtomb_chk(char *to, wchar_t wide, mbstate_t *state, size_t room)
         return wcrtomb(NULL, wide, state);
     size_t size = wcrtomb(all, wide, state);
     if (size != (size_t)-1) {
-        need(size, room);
+        require_room(size, room);
         memcpy(to, all, size);
     }
     return size;
@@ -173,32 +173,25 @@ size_t libc_wcrtomb_chk(char *to, wchar_t wide, mbstate_t *state, size_t room)
 size_t libc_mbsrtowcs_chk(wchar_t *to, const char **from, size_t size, mbstate_t *state,
                           size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return mbsrtowcs(to, from, size, state);
 }
 
 size_t libc_mbsnrtowcs_chk(wchar_t *to, const char **from, size_t bytes, size_t size,
                            mbstate_t *state, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return mbsnrtowcs(to, from, bytes, size, state);
-}
-
-size_t libc_wcsrtombs_chk(char *to, const wchar_t **from, size_t size, mbstate_t *state,
-                          size_t room)
-{
-    need(size, room);
-    return wcsrtombs(to, from, size, state);
 }
 
 size_t libc_wcsnrtombs_chk(char *to, const wchar_t **from, size_t wides, size_t size,
                            mbstate_t *state, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return wcsnrtombs(to, from, wides, size, state);
 }
 
-/* --- printf ------------------------------------------------------------------------------------------ */
+/* --- printf --------------------------------------------------------------------------------- */
 
 int libc_vprintf_chk(int flag, const char *format, va_list args)
 {
@@ -222,17 +215,17 @@ int libc_vsnprintf_chk(char *to, size_t size, int flag, size_t room, const char 
                        va_list args)
 {
     (void)flag;
-    need(size, room);
+    require_room(size, room);
     return vsnprintf(to, size, format, args);
 }
 
-/* The room may be unknown, SIZE_MAX: musl takes no size above INT_MAX. */
+/* The room is SIZE_MAX if it is not known; musl rejects sizes above INT_MAX. */
 int libc_vsprintf_chk(char *to, int flag, size_t room, const char *format, va_list args)
 {
     (void)flag;
     int len = vsnprintf(to, room > INT_MAX ? INT_MAX : room, format, args);
     if (len >= 0)
-        need((size_t)len + 1, room);
+        require_room((size_t)len + 1, room);
     return len;
 }
 
@@ -242,13 +235,7 @@ int libc_vasprintf_chk(char **to, int flag, const char *format, va_list args)
     return vasprintf(to, format, args);
 }
 
-void libc_vsyslog_chk(int priority, int flag, const char *format, va_list args)
-{
-    (void)flag;
-    vsyslog(priority, format, args);
-}
-
-/* The same with the arguments themselves: what `call` makes of `args`. */
+/* Calls the variant that takes a va_list: `call` uses `args`. */
 #define WITH_ARGS(result, call) \
     va_list args;               \
     va_start(args, format);     \
@@ -293,14 +280,15 @@ int libc_asprintf_chk(char **to, int flag, const char *format, ...)
 
 void libc_syslog_chk(int priority, int flag, const char *format, ...)
 {
-    WITH_ARGS(, libc_vsyslog_chk(priority, flag, format, args));
+    (void)flag;
+    WITH_ARGS(, vsyslog(priority, format, args));
 }
 
-/* --- reading ------------------------------------------------------------------------------------------ */
+/* --- reading -------------------------------------------------------------------------------- */
 
 char *libc_fgets_chk(char *to, size_t room, int size, FILE *file)
 {
-    need(size > 0 ? (size_t)size : 0, room);
+    require_room(size > 0 ? (size_t)size : 0, room);
     return fgets(to, size, file);
 }
 
@@ -309,99 +297,87 @@ size_t libc_fread_chk(void *to, size_t room, size_t size, size_t count, FILE *fi
     size_t bytes;
     if (__builtin_mul_overflow(size, count, &bytes))
         libc_chk_fail();
-    need(bytes, room);
+    require_room(bytes, room);
     return fread(to, size, count, file);
 }
 
 ssize_t libc_read_chk(int fd, void *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return read(fd, to, size);
 }
 
 ssize_t libc_pread_chk(int fd, void *to, size_t size, off_t at, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return pread(fd, to, size, at);
 }
 
 ssize_t libc_recv_chk(int fd, void *to, size_t size, size_t room, int flags)
 {
-    need(size, room);
+    require_room(size, room);
     return recv(fd, to, size, flags);
 }
 
 ssize_t libc_recvfrom_chk(int fd, void *to, size_t size, size_t room, int flags,
                           struct sockaddr *peer, socklen_t *peer_size)
 {
-    need(size, room);
+    require_room(size, room);
     return recvfrom(fd, to, size, flags, peer, peer_size);
 }
 
 ssize_t libc_readlink_chk(const char *path, char *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return readlink(path, to, size);
 }
 
 ssize_t libc_readlinkat_chk(int fd, const char *path, char *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return readlinkat(fd, path, to, size);
 }
 
 char *libc_getcwd_chk(char *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return getcwd(to, size);
 }
 
 char *libc_realpath_chk(const char *path, char *to, size_t room)
 {
-    need(PATH_MAX, room);
+    require_room(PATH_MAX, room);
     return realpath(path, to);
 }
 
 int libc_gethostname_chk(char *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return gethostname(to, size);
 }
 
 size_t libc_confstr_chk(int name, char *to, size_t size, size_t room)
 {
-    need(size, room);
+    require_room(size, room);
     return confstr(name, to, size);
 }
 
-int libc_getgroups_chk(int count, gid_t *to, size_t room)
-{
-    need(count > 0 ? (size_t)count * sizeof *to : 0, room);
-    return getgroups(count, to);
-}
-
-int libc_ttyname_r_chk(int fd, char *to, size_t size, size_t room)
-{
-    need(size, room);
-    return ttyname_r(fd, to, size);
-}
-
-/* --- the rest ------------------------------------------------------------------------------------------ */
+/* --- the rest ------------------------------------------------------------------------------- */
 
 int libc_poll_chk(struct pollfd *fds, nfds_t count, int timeout_ms, size_t room)
 {
-    need(count, room / sizeof *fds);
+    require_room(count, room / sizeof *fds);
     return poll(fds, count, timeout_ms);
 }
 
 int libc_ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
                    const sigset_t *mask, size_t room)
 {
-    need(count, room / sizeof *fds);
+    require_room(count, room / sizeof *fds);
     return ppoll(fds, count, timeout, mask);
 }
 
-/* A file that may be made needs a mode, and there is none. */
+/* Flags that may create a file need a mode, which these calls lack. */
 static bool wants_mode(int flags)
 {
     return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
@@ -421,7 +397,7 @@ int libc_openat_2(int fd, const char *path, int flags)
     return openat(fd, path, flags);
 }
 
-/* glibc refuses to jump down the stack; musl has no such check. */
+/* glibc rejects jumps to a deeper stack frame; musl has no such check. */
 void libc_longjmp_chk(jmp_buf where, int value)
 {
     longjmp(where, value);

@@ -1,21 +1,23 @@
+/* The dynamic linker's functions as loaded libraries call them, on the loader. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "gpu/dl.h"
-#include "gpu/libc_table.h"
-#include "gpu/loader_lib.h"
+#include "loader/libc_private.h"
+#include "loader/libc_table.h"
+#include "loader/loader_private.h"
+#include "loader/thread_storage.h"
 
 extern char *__progname_full;
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _end[] __attribute__((visibility("hidden")));
 
-/* What dlopen of glibc's own libraries yields; RTLD_DEFAULT's meaning is the same. */
+/* The handle of glibc's own libraries and of the program; it means the same as RTLD_DEFAULT. */
 static char libc_handle;
 
-/* --- the last error --------------------------------------------------------------------------- */
+/* --- the last error ------------------------------------------------------------------------- */
 
 static _Thread_local struct {
     char text[ERR_TEXT_BYTES];
@@ -32,7 +34,7 @@ static void fail(const char *format, ...)
     last_error.pending = true;
 }
 
-char *dl_error(void)
+char *libc_dlerror(void)
 {
     if (!last_error.pending)
         return NULL;
@@ -40,7 +42,7 @@ char *dl_error(void)
     return last_error.text;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static struct loader_lib *loaded_file(const char *path)
 {
@@ -51,7 +53,7 @@ static struct loader_lib *loaded_file(const char *path)
     return lib;
 }
 
-/* One that is loaded is opened again for what else that means: RTLD_GLOBAL. */
+/* A library that is already loaded is opened again, since that may make it RTLD_GLOBAL. */
 static int open_path(const char *path, int mode, struct loader_lib **lib, struct err *err)
 {
     if ((mode & RTLD_NOLOAD) != 0 && loaded_file(path) == NULL)
@@ -70,7 +72,7 @@ static int open_library(const char *name, int mode, struct loader_lib **lib, str
     return open_path(*lib != NULL ? (*lib)->path : path, mode, lib, err);
 }
 
-void *dl_open(const char *name, int mode)
+void *libc_dlopen(const char *name, int mode)
 {
     struct loader_lib *lib = NULL;
     struct err err;
@@ -78,32 +80,24 @@ void *dl_open(const char *name, int mode)
         return &libc_handle;
     if (open_library(name, mode, &lib, &err) == 0)
         return lib;
-    log_write(LOG_DEBUG, NULL, "a library's dlopen of %s failed: %s", name, err.text);
+    log_write(LOG_DEBUG, NULL, "dlopen of %s by a library failed: %s", name, err.text);
     fail("%s", err.text);
     return NULL;
 }
 
-void *dl_mopen(long namespace, const char *name, int mode)
+void *libc_dlmopen(long namespace, const char *name, int mode)
 {
     (void)namespace;
-    return dl_open(name, mode);
+    return libc_dlopen(name, mode);
 }
 
-int dl_close(void *handle)
+int libc_dlclose(void *handle)
 {
     (void)handle;
     return 0;
 }
 
-int dl_info(void *handle, int request, void *answer)
-{
-    (void)handle;
-    (void)answer;
-    fail("dlinfo request %d is not supported", request);
-    return -1;
-}
-
-/* --- symbols ---------------------------------------------------------------------------------- */
+/* --- symbols -------------------------------------------------------------------------------- */
 
 static struct loader_lib *library_of(const void *handle)
 {
@@ -125,34 +119,34 @@ static void *find_everywhere(const char *name)
     return address;
 }
 
-void *dl_sym(void *handle, const char *name)
+void *libc_dlsym(void *handle, const char *name)
 {
     struct loader_lib *lib = library_of(handle);
     void *address = NULL;
     if (lib != NULL) {
         address = loader_symbol(lib, name);
-        if (address == NULL) /* every library needs the C library */
+        if (address == NULL) /* every library depends on the C library */
             address = libc_symbol(name);
     } else if (handle == RTLD_DEFAULT || handle == RTLD_NEXT || handle == &libc_handle) {
         address = find_everywhere(name);
     } else {
-        fail("dlsym of %s in a handle that is none", name);
+        fail("dlsym of %s: invalid handle", name);
         return NULL;
     }
     if (address == NULL) {
-        log_write(LOG_DEBUG, NULL, "a library's dlsym found no %s", name);
+        log_write(LOG_DEBUG, NULL, "dlsym by a library did not find %s", name);
         fail("undefined symbol: %s", name);
     }
     return address;
 }
 
-void *dl_vsym(void *handle, const char *name, const char *version)
+void *libc_dlvsym(void *handle, const char *name, const char *version)
 {
     (void)version;
-    return dl_sym(handle, name);
+    return libc_dlsym(handle, name);
 }
 
-/* --- who lies where --------------------------------------------------------------------------- */
+/* --- which library an address is in --------------------------------------------------------- */
 
 static struct loader_lib *library_at(uintptr_t at)
 {
@@ -162,7 +156,7 @@ static struct loader_lib *library_at(uintptr_t at)
     return lib;
 }
 
-int dl_addr(const void *address, Dl_info *info)
+int libc_dladdr(const void *address, Dl_info *info)
 {
     uintptr_t at = (uintptr_t)address;
     struct loader_lib *lib = library_at(at);
@@ -184,21 +178,21 @@ int dl_addr(const void *address, Dl_info *info)
     return 1;
 }
 
-/* This program has no unwind tables for others: a search for a handler ends at its frames. */
-int dl_find_object(void *address, struct dl_found_object *found)
+/* This program has no unwind tables: unwinding ends at its frames. */
+int libc_dl_find_object(void *address, struct libc_dl_found_object *found)
 {
     const struct loader_lib *lib = library_at((uintptr_t)address);
     if (lib == NULL)
         return -1;
     char *memory = lib->dynamic.image.memory;
-    *found = (struct dl_found_object){ .from = memory, .to = memory + lib->head.span };
+    *found = (struct libc_dl_found_object){ .from = memory, .to = memory + lib->head.span };
     for (size_t i = 0; i < lib->head.part_count; i++)
         if (lib->head.parts[i].p_type == PT_GNU_EH_FRAME)
             found->unwind_table = lib->base + lib->head.parts[i].p_vaddr;
     return 0;
 }
 
-int dl_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data)
+int libc_dl_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *data), void *data)
 {
     unsigned long long count = 1;
     int rc = dl_iterate_phdr(visit, data);
@@ -209,9 +203,81 @@ int dl_iterate(int (*visit)(struct dl_phdr_info *info, size_t size, void *data),
             .dlpi_phdr = lib->head.parts,
             .dlpi_phnum = (Elf64_Half)lib->head.part_count,
             .dlpi_adds = ++count,
-            .dlpi_tls_modid = lib->tls_id,
+            .dlpi_tls_modid = lib->storage_id,
         };
         rc = visit(&info, sizeof info, data);
     }
     return rc;
+}
+
+/* --- what is known of a handle -------------------------------------------------------------- */
+
+/* glibc's numbers of dlinfo(3) requests. */
+enum {
+    DLINFO_NAMESPACE = 1,
+    DLINFO_MAP = 2,
+    DLINFO_FOLDER = 6,
+    DLINFO_TLS_ID = 9,
+    DLINFO_TLS = 10
+};
+
+/* The public members of glibc's struct link_map, for each library and first for the program. */
+static struct map {
+    uintptr_t base;
+    const char *path;
+    const void *dynamic;
+    struct map *next, *previous;
+} maps[LOADER_LIBS_MAX + 1];
+
+/* Libraries are only ever added, so what has been handed out stays right. */
+static struct map *map_of(const struct loader_lib *wanted)
+{
+    size_t i = 0;
+    struct map *found = &maps[0];
+    maps[0].path = "";
+    for (struct loader_lib *lib = loader_libs; lib != NULL; lib = lib->next) {
+        struct map *map = &maps[++i];
+        *map = (struct map){ (uintptr_t)lib->base, lib->path, lib->dynamic.entries, map->next,
+                             map - 1 };
+        maps[i - 1].next = map;
+        if (lib == wanted)
+            found = map;
+    }
+    return found;
+}
+
+/* The caller's buffer is as large as the path: that is glibc's contract. */
+static void copy_folder(const char *path, char *folder)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    memcpy(folder, path, len);
+    folder[len] = '\0';
+}
+
+static int answer_about(const struct loader_lib *lib, int request, void *answer)
+{
+    unsigned id = lib != NULL ? lib->storage_id : 0;
+    const uint64_t which[] = { id, 0 };
+    switch (request) {
+    case DLINFO_NAMESPACE: *(long *)answer = 0; return 0;
+    case DLINFO_MAP:
+        pthread_mutex_lock(&loader_lock);
+        *(struct map **)answer = map_of(lib);
+        pthread_mutex_unlock(&loader_lock);
+        return 0;
+    case DLINFO_FOLDER: copy_folder(lib != NULL ? lib->path : __progname_full, answer); return 0;
+    case DLINFO_TLS_ID: *(size_t *)answer = id; return 0;
+    case DLINFO_TLS: *(void **)answer = id != 0 ? thread_storage_get_addr(which) : NULL; return 0;
+    default: fail("unsupported dlinfo request"); return -1;
+    }
+}
+
+int libc_dlinfo(void *handle, int request, void *answer)
+{
+    const struct loader_lib *lib = library_of(handle);
+    if (lib != NULL || handle == &libc_handle)
+        return answer_about(lib, request, answer);
+    fail("dlinfo: invalid handle");
+    return -1;
 }

@@ -1,18 +1,18 @@
 /*
- * libstdc++ keeps a locale_t and reads glibc's struct behind it: tables of character classes, and
- * names. musl's struct is another one. The functions that take a locale ("..._l") are bound to
- * musl's without one, so all that is needed is one struct of glibc's shape, of the C locale.
+ * libstdc++ keeps a locale_t and reads the members of glibc's struct: tables of character classes,
+ * and names. musl's struct is different. Functions that take a locale ("..._l") are bound to musl's
+ * functions that take none, so one struct of glibc's layout suffices, that of the C locale.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "gpu/libc_own.h"
+#include "loader/libc_private.h"
 
 enum { CATEGORIES = 13 };
 
-/* As glibc's <bits/types/__locale_t.h> lays it out; libstdc++ has offsets of it in its code. */
+/* The layout of glibc's <bits/types/__locale_t.h>, whose offsets are in libstdc++'s code. */
 struct libc_locale {
     void *data[CATEGORIES];
     const unsigned short *classes;
@@ -21,7 +21,7 @@ struct libc_locale {
 };
 
 #ifndef __GLIBC__
-/* Tables in glibc's format, which musl keeps for programs made for it. */
+/* Tables in glibc's format, which musl keeps for programs built for glibc. */
 const unsigned short **__ctype_b_loc(void);
 const int32_t **__ctype_tolower_loc(void);
 const int32_t **__ctype_toupper_loc(void);
@@ -42,7 +42,7 @@ static void fill(void)
         c_locale.names[i] = "C";
 }
 
-/* "" is what the environment names: an empty image has no locale but C. */
+/* "" means the environment's locale; an empty image only has C. */
 struct libc_locale *libc_newlocale(int mask, const char *name, struct libc_locale *base)
 {
     (void)mask;

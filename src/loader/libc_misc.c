@@ -1,31 +1,34 @@
+/* Wrappers for which glibc and musl differ in small things, and functions that musl lacks. */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "gpu/libc_own.h"
+#include "loader/libc_private.h"
 
-char libc_single_threaded = 0; /* false: libstdc++ then always uses atomic instructions */
+char libc_single_threaded = 0; /* false, so libstdc++ always uses atomic instructions */
 
-/* glibc returns the text, which need not lie in the caller's room. */
+/* The GNU version returns the text, which need not be the caller's buffer. */
 char *libc_strerror_r(int number, char *text, size_t size)
 {
-    const char *words = strerror(number); /* of musl: constants */
+    const char *message = strerror(number); /* a constant of musl */
     if (size > 0) {
-        size_t len = strnlen(words, size - 1);
-        memcpy(text, words, len);
+        size_t len = strnlen(message, size - 1);
+        memcpy(text, message, len);
         text[len] = '\0';
     }
     return text;
 }
 
-/* --- walking a tree ------------------------------------------------------------------------------- */
+/* --- walking a tree ------------------------------------------------------------------------- */
 
 static _Thread_local int (*visitor)(const char *, const struct stat *, int, struct FTW *);
 
-/* musl counts its kinds of file (FTW_F to FTW_SLN) from 1, glibc from 0, in the same order. */
+/* FTW_F to FTW_SLN start at 1 in musl and at 0 in glibc, in the same order. */
 static int visit_as_glibc(const char *path, const struct stat *info, int type, struct FTW *where)
 {
     int (*mine)(const char *, const struct stat *, int, struct FTW *) = visitor;
@@ -44,26 +47,7 @@ int libc_nftw(const char *path, int (*visit)(const char *, const struct stat *, 
     return rc;
 }
 
-/* --- memory --------------------------------------------------------------------------------------- */
-
-void *libc_realloc(void *block, size_t size)
-{
-    if (block != NULL && size == 0) {
-        free(block);
-        return NULL;
-    }
-    return realloc(block, size);
-}
-
-void *libc_reallocarray(void *block, size_t count, size_t size)
-{
-    size_t bytes;
-    if (__builtin_mul_overflow(count, size, &bytes)) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return libc_realloc(block, bytes);
-}
+/* --- memory --------------------------------------------------------------------------------- */
 
 struct libc_mallinfo libc_mallinfo(void)
 {
@@ -79,18 +63,18 @@ int libc_mallopt(int name, int value)
 {
     (void)name;
     (void)value;
-    return 1; /* as if it had been heeded */
+    return 1; /* success, although it has no effect */
 }
 
 int libc_malloc_trim(size_t keep)
 {
     (void)keep;
-    return 0; /* nothing was given back */
+    return 0; /* no memory was released */
 }
 
-/* --- what glibc says of itself -------------------------------------------------------------------- */
+/* --- glibc's version and back traces -------------------------------------------------------- */
 
-/* A release whose names the table has all of those that drivers use. */
+/* The table has all names of this release that drivers use. */
 const char *libc_version(void)
 {
     return "2.31";
@@ -105,7 +89,7 @@ int libc_backtrace(void **frames, int size)
 {
     (void)frames;
     (void)size;
-    return 0; /* no frame could be found */
+    return 0; /* no frames found */
 }
 
 char **libc_backtrace_symbols(void *const *frames, int size)
@@ -122,11 +106,11 @@ void libc_backtrace_symbols_fd(void *const *frames, int size, int fd)
     (void)fd;
 }
 
-/* --- conversions of character sets: none -------------------------------------------------------- */
+/* --- character set conversion --------------------------------------------------------------- */
 
 /*
- * Drivers' copies of libstdc++ import iconv for streams in foreign encodings. musl's tables of them
- * would be a fifth of the whole binary: all a caller learns is that there is no such conversion.
+ * Drivers' copies of libstdc++ import iconv for streams in other encodings. musl's tables for that
+ * would be a fifth of the whole binary, so every conversion is reported as unsupported.
  */
 void *libc_iconv_open(const char *to, const char *from)
 {
@@ -155,7 +139,7 @@ int libc_iconv_close(void *conversion)
     return -1;
 }
 
-/* --- macros of glibc's headers --------------------------------------------------------------------- */
+/* --- what macros in glibc's headers call ---------------------------------------------------- */
 
 cpu_set_t *libc_cpualloc(size_t count)
 {
@@ -180,7 +164,7 @@ struct cmsghdr *libc_cmsg_nxthdr(struct msghdr *message, struct cmsghdr *header)
     return (struct cmsghdr *)(void *)((char *)header + size);
 }
 
-/* --- versions of structs: there has been one on 64-bit systems -------------------------------------- */
+/* --- struct versions: 64-bit systems have only had one -------------------------------------- */
 
 int libc_xstat(int version, const char *path, struct stat *info)
 {
@@ -212,13 +196,7 @@ int libc_xmknod(int version, const char *path, mode_t mode, const dev_t *device)
     return mknod(path, mode, *device);
 }
 
-int libc_xmknodat(int version, int fd, const char *path, mode_t mode, const dev_t *device)
-{
-    (void)version;
-    return mknodat(fd, path, mode, *device);
-}
-
-/* --- system calls that musl 1.2.3 has no function for ------------------------------------------------ */
+/* --- system calls without a function in musl 1.2.3 ------------------------------------------ */
 
 int libc_statx(int fd, const char *path, int flags, unsigned mask, void *info)
 {
@@ -270,4 +248,82 @@ int libc_iopl(int level)
     errno = ENOSYS;
     return -1;
 #endif
+}
+
+/* --- processors ----------------------------------------------------------------------------- */
+
+/*
+ * glibc counts the machine's processors, musl those that this process may run on. A library that
+ * has a slot for each processor and picks one by sched_getcpu needs the machine's: in a container
+ * that is bound to processors 8 to 11, the count of 4 is too small for their numbers.
+ */
+static int count_list(const char *path)
+{
+    char text[1024], *at = text;
+    int count = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[len > 0 ? len : 0] = '\0';
+    while (*at >= '0' && *at <= '9') { /* "0-3,8,10-11" */
+        long first = strtol(at, &at, 10), last = first;
+        if (*at == '-')
+            last = strtol(at + 1, &at, 10);
+        count += (int)(last - first) + 1;
+        at += *at == ',';
+    }
+    return count;
+}
+
+int libc_nprocs(void)
+{
+    int count = count_list("/sys/devices/system/cpu/online");
+    return count > 0 ? count : (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+int libc_nprocs_conf(void)
+{
+    int count = count_list("/sys/devices/system/cpu/possible");
+    return count > 0 ? count : libc_nprocs();
+}
+
+long libc_sysconf(int name)
+{
+    switch (name) {
+    case _SC_NPROCESSORS_ONLN: return libc_nprocs();
+    case _SC_NPROCESSORS_CONF: return libc_nprocs_conf();
+    default: return sysconf(name);
+    }
+}
+
+/* --- more that musl lacks ------------------------------------------------------------------- */
+
+/* The kernel's pool is ready when a container runs; without it the process ends, as in glibc. */
+unsigned libc_arc4random(void)
+{
+    unsigned value;
+    if (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value)
+        abort();
+    return value;
+}
+
+int libc_isnan(double value)
+{
+    return isnan(value);
+}
+
+/* The GNU version changes nothing and yields "" for a path that ends with a slash. */
+char *libc_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return (char *)(uintptr_t)(slash == NULL ? path : slash + 1);
+}
+
+/* System V's signal(2): the handler runs once, and its own signal is not blocked meanwhile. */
+void (*libc_sysv_signal(int number, void (*handler)(int)))(int)
+{
+    struct sigaction before, after = { .sa_handler = handler };
+    after.sa_flags = (int)SA_RESETHAND | SA_NODEFER;
+    return sigaction(number, &after, &before) == 0 ? before.sa_handler : SIG_ERR;
 }

@@ -1,4 +1,4 @@
-#include "gpu/loader.h"
+#include "loader/loader.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "gpu/loader_lib.h"
-#include "gpu/tls.h"
+#include "loader/libc_private.h"
+#include "loader/loader_private.h"
+#include "loader/thread_storage.h"
 
 extern char *__progname_full; /* musl's and glibc's: argv[0] */
 
@@ -16,17 +17,17 @@ pthread_mutex_t loader_lock;
 
 static struct loader_lib *newest; /* the last of loader_libs */
 static size_t lib_count;
-static struct loader_lib *started[LOADER_LIBS_MAX]; /* in the order their constructors began */
+static struct loader_lib *started[LOADER_LIBS_MAX]; /* in the order of their constructors */
 static size_t started_count;
 
-/* --- one load: a graph that is mapped and bound as a whole before any of it is seen ---------- */
+/* --- a load: a graph of libraries, bound as a whole before it is published ------------------ */
 
 struct load {
-    struct loader_lib *libs[LOADER_LIBS_MAX]; /* new ones, as they were found */
+    struct loader_lib *libs[LOADER_LIBS_MAX]; /* new ones, in the order they were found */
     size_t count;
-    struct loader_lib *bound[LOADER_LIBS_MAX]; /* the same: what is needed before who needs it */
+    struct loader_lib *bound[LOADER_LIBS_MAX]; /* the same, dependencies first */
     size_t bound_count;
-    unsigned tls_before;
+    unsigned storage_before;
     size_t missing_before;
 };
 
@@ -49,37 +50,64 @@ static struct loader_lib *known_file(const struct load *load, const char *path)
     return NULL;
 }
 
-/* The library at path: a known one, or a new one mapped and added to the load. */
+/* The library at path: one that is known, or a new one, which is mapped and added to the load. */
 static int add(struct load *load, const char *path, struct loader_lib **lib, struct err *err)
 {
     *lib = known_file(load, path);
     if (*lib != NULL)
         return 0;
     if (lib_count + load->count == LOADER_LIBS_MAX)
-        return err_set(err, ERR_LIMIT, "%s: more than %u libraries", path, LOADER_LIBS_MAX);
+        return err_set(err, ERR_LIMIT, "%s: more than %u libraries are loaded", path,
+                       LOADER_LIBS_MAX);
     struct loader_lib *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for a library");
+        return err_set(err, ERR_MEMORY, "no memory for a library's description");
     int rc = loader_map(path, fresh, err);
     if (rc != 0) {
         free(fresh);
         return err_wrap(err, "%s", path);
     }
     *lib = load->libs[load->count++] = fresh;
+    fresh->root = load->libs[0];
     return 0;
+}
+
+/* One of this load that calls itself so, whatever its file is called. */
+static struct loader_lib *find_named(const struct load *load, const char *name)
+{
+    for (size_t i = 0; i < load->count; i++)
+        if (strcmp(load->libs[i]->name, name) == 0)
+            return load->libs[i];
+    return NULL;
+}
+
+/*
+ * The libraries of a C++ compiler. Many libraries name them as needed and bind nothing of them; an
+ * empty image does not have them. Something that is bound from one that is missing fails the load
+ * (bind.c).
+ */
+static bool is_runtime(const char *name)
+{
+    return strncmp(name, "libstdc++.so.", strlen("libstdc++.so.")) == 0 ||
+           strncmp(name, "libgcc_s.so.", strlen("libgcc_s.so.")) == 0;
 }
 
 static int add_needed(struct load *load, struct loader_lib *lib, const char *name, struct err *err)
 {
     char path[LOADER_PATH_BYTES];
-    struct loader_lib *other = NULL;
     if (loader_is_libc(name))
         return 0;
     int rc = 0;
-    if (strchr(name, '/') != NULL)
+    struct loader_lib *other = find_named(load, name);
+    if (other == NULL && strchr(name, '/') != NULL)
         rc = add(load, name, &other, err);
-    else if ((rc = loader_resolve(name, lib, &other, path, sizeof path, err)) == 0 && other == NULL)
+    else if (other == NULL &&
+             (rc = loader_resolve(name, lib, &other, path, sizeof path, err)) == 0 && other == NULL)
         rc = add(load, path, &other, err);
+    if (rc == ERR_CONFIG && is_runtime(name)) {
+        lib->lacks = name;
+        return 0;
+    }
     if (rc != 0)
         return err_wrap(err, "%s needs %s", lib->path, name);
     if (lib->needed_count == LOADER_NEEDED_MAX)
@@ -89,7 +117,7 @@ static int add_needed(struct load *load, struct loader_lib *lib, const char *nam
     return 0;
 }
 
-/* Maps what is needed, breadth first: a circle ends at a file that is known already. */
+/* Maps all dependencies, breadth first. A circle ends at a file that is already known. */
 static int add_all_needed(struct load *load, struct err *err)
 {
     for (size_t i = 0; i < load->count; i++) {
@@ -104,40 +132,40 @@ static int add_all_needed(struct load *load, struct err *err)
     return 0;
 }
 
-static int reserve_tls(struct load *load, struct err *err)
+static int reserve_thread_storage(struct load *load, struct err *err)
 {
     for (size_t i = 0; i < load->count; i++) {
         struct loader_lib *lib = load->libs[i];
-        const Elf64_Phdr *tls = lib->head.tls;
-        if (tls == NULL)
+        const Elf64_Phdr *segment = lib->head.tls;
+        if (segment == NULL)
             continue;
-        int id = tls_reserve(tls, lib->base + tls->p_vaddr, err);
+        int id = thread_storage_reserve(segment, lib->base + segment->p_vaddr, err);
         if (id < 0)
             return err_wrap(err, "%s", lib->path);
-        lib->tls_id = (unsigned)id;
+        lib->storage_id = (unsigned)id;
     }
     return 0;
 }
 
-/* Adds lib to load->bound, after what it needs; as deep as a load has libraries. */
+/* Adds lib to load->bound after its dependencies. The depth is limited by LOADER_LIBS_MAX. */
 // NOLINTNEXTLINE(misc-no-recursion)
-static void order(struct load *load, struct loader_lib *lib, bool *visited)
+static void add_bound(struct load *load, struct loader_lib *lib, bool *visited)
 {
     size_t i = 0;
     while (i < load->count && load->libs[i] != lib)
         i++;
     if (i == load->count || visited[i])
-        return; /* bound by an earlier load, or on the way: a circle */
+        return; /* bound by an earlier load, or already on its way (a circle) */
     visited[i] = true;
     for (size_t k = 0; k < lib->needed_count; k++)
-        order(load, lib->needed[k], visited);
+        add_bound(load, lib->needed[k], visited);
     load->bound[load->bound_count++] = lib;
 }
 
 static int bind_all(struct load *load, struct err *err)
 {
     bool visited[LOADER_LIBS_MAX] = { false };
-    order(load, load->libs[0], visited);
+    add_bound(load, load->libs[0], visited);
     for (size_t i = 0; i < load->bound_count; i++)
         if (loader_relocate(load->bound[i], err) != 0)
             return err_wrap(err, "%s", load->bound[i]->path);
@@ -146,7 +174,7 @@ static int bind_all(struct load *load, struct err *err)
 
 static void undo(struct load *load)
 {
-    tls_unreserve(load->tls_before);
+    thread_storage_unreserve(load->storage_before);
     loader_forget_missing(load->missing_before);
     for (size_t i = 0; i < load->count; i++) {
         loader_unmap(load->libs[i]);
@@ -156,7 +184,7 @@ static void undo(struct load *load)
 
 static void publish(struct load *load)
 {
-    tls_publish();
+    thread_storage_publish();
     for (size_t i = 0; i < load->count; i++) {
         if (newest == NULL)
             loader_libs = load->libs[i];
@@ -171,8 +199,8 @@ static void publish(struct load *load)
 
 typedef void constructor(int argc, char **argv, char **envp);
 
-/* The function at an address of the library's code, or NULL: a damaged list must not be run. */
-static constructor *code_at(const struct loader_lib *lib, uint64_t address)
+/* The function at an address, NULL outside the library's code: a damaged list must not run. */
+static constructor *function_at(const struct loader_lib *lib, uint64_t address)
 {
     constructor *function = NULL;
     if (elf_at(&lib->dynamic.image, address, 1, PF_X) != NULL) {
@@ -182,13 +210,13 @@ static constructor *code_at(const struct loader_lib *lib, uint64_t address)
     return function;
 }
 
-static constructor *listed(const struct loader_lib *lib, const struct elf_table *list, size_t i)
+static constructor *list_entry(const struct loader_lib *lib, const struct elf_table *list, size_t i)
 {
     uint64_t address = ((const uint64_t *)list->at)[i];
-    return code_at(lib, address - (uint64_t)(uintptr_t)lib->base);
+    return function_at(lib, address - (uint64_t)(uintptr_t)lib->base);
 }
 
-/* glibc hands constructors what main gets. */
+/* glibc passes the arguments of main to constructors. */
 static void call(constructor *function)
 {
     static char *argv[2];
@@ -202,9 +230,9 @@ static void stop_all(void)
     for (size_t i = started_count; i-- > 0;) {
         const struct loader_lib *lib = started[i];
         for (size_t k = lib->dynamic.fini_array.count; k-- > 0;)
-            call(listed(lib, &lib->dynamic.fini_array, k));
+            call(list_entry(lib, &lib->dynamic.fini_array, k));
         if (lib->dynamic.fini != 0)
-            call(code_at(lib, lib->dynamic.fini));
+            call(function_at(lib, lib->dynamic.fini));
     }
     started_count = 0;
 }
@@ -216,13 +244,13 @@ static void start(struct loader_lib *lib)
     lib->started = true;
     started[started_count++] = lib;
     if (lib->dynamic.init != 0)
-        call(code_at(lib, lib->dynamic.init));
+        call(function_at(lib, lib->dynamic.init));
     for (size_t i = 0; i < lib->dynamic.init_array.count; i++)
-        call(listed(lib, &lib->dynamic.init_array, i));
+        call(list_entry(lib, &lib->dynamic.init_array, i));
 }
 
-/* Registered before any constructor runs, so that the handlers that libraries register run first. */
-static int register_stop(struct err *err)
+/* Before any constructor runs: exit handlers that libraries register run before this one. */
+static int register_stop_all(struct err *err)
 {
     static bool registered;
     if (!registered && atexit(stop_all) != 0)
@@ -233,7 +261,7 @@ static int register_stop(struct err *err)
 
 /* --- opening -------------------------------------------------------------------------------- */
 
-/* A library that is there serves all from now on, and so does what it needs. */
+/* Makes the symbols of a library and its dependencies available to all libraries. */
 // NOLINTNEXTLINE(misc-no-recursion)
 static void make_global(struct loader_lib *lib)
 {
@@ -246,16 +274,16 @@ static void make_global(struct loader_lib *lib)
 
 static int load_graph(struct load *load, const char *path, struct loader_lib **lib, struct err *err)
 {
-    load->tls_before = tls_count();
+    load->storage_before = thread_storage_count();
     load->missing_before = loader_missing_count();
-    int rc = register_stop(err);
+    int rc = register_stop_all(err);
     if (rc == 0)
         rc = add(load, path, lib, err);
     if (rc != 0 || load->count == 0)
         return rc;
     rc = add_all_needed(load, err);
     if (rc == 0)
-        rc = reserve_tls(load, err);
+        rc = reserve_thread_storage(load, err);
     if (rc == 0)
         rc = bind_all(load, err);
     if (rc != 0) {
@@ -266,20 +294,21 @@ static int load_graph(struct load *load, const char *path, struct loader_lib **l
     return 0;
 }
 
-static void make_lock(void)
+static void begin(void)
 {
     pthread_mutexattr_t attr;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&loader_lock, &attr);
     pthread_mutexattr_destroy(&attr);
+    libc_heap_open();
 }
 
 int loader_load(const char *path, bool global, struct loader_lib **lib, struct err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct load load = { .count = 0 };
-    pthread_once(&once, make_lock);
+    pthread_once(&once, begin);
     loader_enter();
     pthread_mutex_lock(&loader_lock);
     int rc = load_graph(&load, path, lib, err);
@@ -296,7 +325,7 @@ int loader_load(const char *path, bool global, struct loader_lib **lib, struct e
 int loader_open(const char *path, struct loader_lib **lib, struct err *err)
 {
     if (!loader_supported())
-        return err_set(err, ERR_CONFIG, "libraries cannot be loaded on this kind of processor");
+        return err_set(err, ERR_CONFIG, "shared libraries cannot be loaded on this processor");
     return loader_load(path, false, lib, err);
 }
 
@@ -308,8 +337,8 @@ void *loader_symbol(struct loader_lib *lib, const char *name)
     if (symbol == NULL)
         return NULL;
     if (ELF64_ST_TYPE(symbol->st_info) == STT_TLS) {
-        const uint64_t which[] = { owner->tls_id, symbol->st_value };
-        return owner->tls_id == 0 ? NULL : tls_get_addr(which);
+        const uint64_t which[] = { owner->storage_id, symbol->st_value };
+        return owner->storage_id == 0 ? NULL : thread_storage_get_addr(which);
     }
     return loader_address(owner, symbol);
 }
@@ -321,5 +350,5 @@ const char *loader_path(const struct loader_lib *lib)
 
 void loader_enter(void)
 {
-    tls_enter();
+    thread_storage_enter();
 }

@@ -1,39 +1,39 @@
 /*
- * Functions that a library imports and nobody has. Most are never called, so the library is loaded;
- * the one that is called says which it was. Each needs an address of its own to know that: they
- * are numbered functions of this program, since memory that is written and then run would be refused
- * on hardened systems.
+ * Stubs for functions that a library imports and nobody defines. Most are never called, so the
+ * library is loaded anyway; a stub that is called reports which function it stands for. To know
+ * that, each needs an address of its own. They are numbered functions of this program, because
+ * hardened systems refuse memory that is first written and then executed.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "gpu/loader_lib.h"
+#include "loader/loader_private.h"
 
 static struct missing {
-    const char *name, *path; /* linked: libraries are never unmapped once they run */
+    const char *name, *path; /* linked: a library that runs is never unmapped */
 } missing[LOADER_MISSING_MAX];
 static size_t missing_count;
 
-static void say(const char *text)
+static void print(const char *text)
 {
     ssize_t written = write(2, text, strlen(text));
     (void)written;
 }
 
-/* No stdio: the caller is a library in an unknown state. */
-static _Noreturn void give_up(size_t number)
+/* Without stdio: the library that calls may be in any state. */
+static _Noreturn void report_and_abort(size_t number)
 {
-    say(missing[number].path);
-    say(" called ");
-    say(missing[number].name);
-    say(", a function of glibc that the worker's libc table lacks (src/gpu/libc_names.def)\n");
+    print(missing[number].path);
+    print(" called ");
+    print(missing[number].name);
+    print(", a function of glibc that the worker's libc table lacks (src/loader/libc_names.def)\n");
     abort();
 }
 
 // clang-format off
-/* Numbers are octal: 0 to 0177. */
-#define STUB(n) static void stub_##n(void) { give_up(0##n); }
+/* The numbers are octal: 0 to 0177. */
+#define STUB(n) static void stub_##n(void) { report_and_abort(0##n); }
 #define ADDRESS(n) stub_##n,
 #define EIGHT(do, n) do(n##0) do(n##1) do(n##2) do(n##3) do(n##4) do(n##5) do(n##6) do(n##7)
 #define ALL(do) \
@@ -46,7 +46,8 @@ ALL(STUB)
 
 static void (*const stubs[])(void) = { ALL(ADDRESS) };
 
-_Static_assert(sizeof stubs / sizeof *stubs == LOADER_MISSING_MAX, "a stub for each");
+_Static_assert(sizeof stubs / sizeof *stubs == LOADER_MISSING_MAX,
+               "one stub for each missing function");
 
 void *loader_missing(const char *name, const struct loader_lib *lib)
 {
