@@ -1,4 +1,7 @@
-/* echo: returns its input, whatever it is, without parsing or copying it. */
+/*
+ * echo: returns its input as it came, without parsing or copying it. It has all parts, so that
+ * everything can be tried with it.
+ */
 #include "worker.h"
 
 static int echo(rp_job *job, void *user)
@@ -9,5 +12,5 @@ static int echo(rp_job *job, void *user)
 
 int main(int argc, char **argv)
 {
-    return rp_start(argc, argv, &(rp_config){ .handler = echo });
+    return rp_start(argc, argv, &(rp_config){ .handler = echo, RP_ALL_PARTS });
 }

@@ -1,9 +1,10 @@
 /*
- * matmul: multiplies two n x n matrices of 32-bit floats, on the GPU where there is one:
+ * matmul: multiplies two n x n matrices of 32-bit floats, on a GPU if there is one:
  *     {"n": 256, "seed": 7}  ->  {"n", "checksum", "ms", "gflops", "max_error", "device"}
- * Both are filled from the seed (default 1). Every element of the GPU's product is compared with
- * the CPU's, computed in double: max_error is the largest difference over the bound that rounding
- * allows, n times half a unit in the last place of the sum of magnitudes; over 1, the job fails.
+ * Both matrices are filled from the seed (default 1). Every element of the GPU's product is
+ * compared with the CPU's, computed in double precision: max_error is the largest difference,
+ * divided by the bound that rounding allows (n times half a unit in the last place of the sum of
+ * magnitudes). The job fails if it exceeds 1.
  */
 #include <math.h>
 #include <string.h>
@@ -16,8 +17,8 @@
 #define N_MAX 2048
 
 /*
- * Each block computes a tile of 16 x 16: both operands' tiles are brought into shared memory by all
- * of its threads, zeros beyond the matrices' edges.
+ * Each block computes a tile of 16 x 16. Its threads copy the operands' tiles into shared memory,
+ * with zeros beyond the edges of the matrices.
  */
 static const char kernels[] =
     ".version 6.0\n"
@@ -100,13 +101,13 @@ struct matrices {
     uint32_t n;
     size_t bytes; /* of each */
     float *a, *b, *c;
-    double ms;        /* the multiplication's alone, without copies */
-    double max_error; /* see above; stays 0 on the CPU */
+    double ms;        /* of the multiplication alone, without copies */
+    double max_error; /* see above; 0 without a GPU */
 };
 
-static rp_gpu *gpu; /* NULL: the CPU does it */
+static rp_gpu *gpu; /* NULL: the CPU does the work */
 static rp_gpu_kernel *matmul;
-static char no_gpu[400]; /* why */
+static char no_gpu[400]; /* why there is no GPU, for the output */
 
 static int setup(void *user)
 {
@@ -128,7 +129,7 @@ static int setup(void *user)
     return rc;
 }
 
-/* Numbers from -1 to 1, the same for the same seed. */
+/* Numbers from -1 to 1 that depend on the seed alone. */
 static void fill(float *numbers, size_t count, uint64_t seed)
 {
     for (size_t i = 0; i < count; i++) {
@@ -144,7 +145,7 @@ static double now_ms(void)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* One row of the product and of its sum of magnitudes, in double; row-wise, as memory lies. */
+/* One row of the product and of its sums of magnitudes, in double, in the order of memory. */
 static void multiply_row(const struct matrices *m, uint32_t row, double *sums, double *magnitudes)
 {
     for (uint32_t col = 0; col < m->n; col++)
@@ -160,7 +161,7 @@ static void multiply_row(const struct matrices *m, uint32_t row, double *sums, d
     }
 }
 
-/* Multiplies on the CPU: into c where there is no GPU, else to compare. False where told to stop. */
+/* Multiplies on the CPU, to fill c or to compare with it. False if the job has been stopped. */
 static bool multiply_on_cpu(const rp_job *job, struct matrices *m, bool compare)
 {
     double sums[N_MAX], magnitudes[N_MAX]; /* 32 KiB of a handler's 8 MiB */
@@ -200,7 +201,8 @@ static int multiply_on_gpu(rp_job *job, struct matrices *m)
     if (!multiply_on_cpu(job, m, true))
         return rp_fail(job, "stopped");
     if (!(m->max_error <= 1))
-        return rp_fail(job, "The GPU's product is wrong: off by %g times what rounding allows.",
+        return rp_fail(job,
+                       "The GPU's product is wrong: its error is %g times what rounding allows.",
                        m->max_error);
     return RP_OK;
 }
@@ -233,7 +235,7 @@ static int run(rp_job *job, void *user)
     m.b = rp_alloc(job, m.bytes);
     m.c = rp_alloc(job, m.bytes);
     if (m.a == NULL || m.b == NULL || m.c == NULL)
-        return rp_fail(job, "three matrices of that size do not fit the job's memory");
+        return rp_fail(job, "three matrices of that size do not fit into the job's memory");
     fill(m.a, count, (uint64_t)seed);
     fill(m.b, count, ~(uint64_t)seed);
     if (gpu != NULL && multiply_on_gpu(job, &m) != RP_OK)

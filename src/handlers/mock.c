@@ -1,16 +1,16 @@
 /*
- * mock: does what its input tells it to, for testing an endpoint from the outside. The members are
+ * mock: behaves as its input says, for testing an endpoint from outside. The input's members are
  * those of RunPod's public mock worker:
- *   mock_return    any value: the output ("Hello World!" without it)
- *   mock_delay     seconds to wait first
- *   mock_error     true: fail
- *   mock_crash     true: end the whole process at once
- *   mock_refresh   true: have the worker replaced; the output is then {"mock_return": ...}
+ *   mock_return    any value: the output; "Hello World!" by default
+ *   mock_delay     seconds to wait before anything else happens
+ *   mock_error     true: the job fails
+ *   mock_crash     true: the whole process ends at once
+ *   mock_refresh   true: the worker asks to be replaced; the output is {"mock_return": ...}
  * and two more:
  *   mock_logs      a number of log lines, or an array of texts to log
  *   mock_progress  {"updates": N, "wait_time": seconds}: progress updates before the result
- * and its flags: with --generator the elements of mock_return are parts of a stream, which
- * --return_aggregate_stream makes the output, too.
+ * Flags: with --generator, the elements of mock_return are the parts of a stream; with
+ * --return_aggregate_stream, the list of them is the output as well.
  */
 #include <string.h>
 #include <unistd.h>
@@ -47,7 +47,7 @@ static void send_progress(rp_job *job, rp_value progress)
     }
 }
 
-/* What the input asks for beside an output. */
+/* Everything the input asks for except the output. */
 static int side_effects(rp_job *job, rp_value input)
 {
     bool error = false, crash = false;
@@ -103,7 +103,7 @@ static int generate(rp_job *job, void *user)
 
 int main(int argc, char **argv)
 {
-    rp_config config = { .handler = mock };
+    rp_config config = { .handler = mock, RP_ALL_PARTS };
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--generator") == 0)
             config.handler = generate;

@@ -1,8 +1,8 @@
 /*
- * vector_add: adds two lists of numbers, on the GPU where there is one:
+ * vector_add: adds two lists of numbers, on a GPU if there is one:
  *     {"a": [1, 2, 3], "b": [10, 20, 30]}  ->  {"sum": [11, 22, 33], "device": "NVIDIA ..."}
- * Numbers are taken as 32-bit floats. What the GPU returns is compared with the CPU's sums, which
- * must be the same bits: an addition has but one right result.
+ * The numbers are rounded to 32-bit floats. The GPU's sums must equal the CPU's, since
+ * IEEE 754 leaves an addition only one correct result; the job fails otherwise.
  */
 #include <math.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "worker.h"
 
 #define BLOCK 256u
-#define COUNT_MAX 10000000 /* elements: more does not fit a job's memory as JSON */
+#define COUNT_MAX 10000000 /* elements; more do not fit into a job's memory as JSON */
 
 static const char kernels[] =
     ".version 6.0\n"
@@ -47,11 +47,11 @@ static const char kernels[] =
     "    ret;\n"
     "}\n";
 
-static rp_gpu *gpu; /* NULL: the CPU does it */
+static rp_gpu *gpu; /* NULL: the CPU does the work */
 static rp_gpu_kernel *vector_add;
-static char no_gpu[400]; /* why */
+static char no_gpu[400]; /* why there is no GPU, for the output */
 
-/* No GPU is no failure; one that does not work is. */
+/* A machine without a GPU will do; a GPU that does not work will not. */
 static int setup(void *user)
 {
     rp_gpu_module *module;
@@ -72,7 +72,7 @@ static int setup(void *user)
     return rc;
 }
 
-/* A list of numbers as floats in the job's memory; NULL with the job failed. */
+/* A list of the input as floats in the job's memory; NULL if the job has been failed. */
 static float *read_list(rp_job *job, const char *name, uint32_t *count)
 {
     rp_value list = rp_get(rp_input(job), name);
@@ -83,11 +83,11 @@ static float *read_list(rp_job *job, const char *name, uint32_t *count)
     }
     float *numbers = rp_alloc(job, length * sizeof *numbers);
     if (numbers == NULL)
-        rp_fail(job, "input.%s is too long for the job's memory", name);
+        rp_fail(job, "input.%s does not fit into the job's memory", name);
     for (rp_iter it = rp_each(list); numbers != NULL && rp_next(&it);) {
         double number;
         if (rp_to_double(it.value, &number) != RP_OK || !isfinite((float)number)) {
-            rp_fail(job, "input.%s[%zu] is no number that fits 32 bits", name, at);
+            rp_fail(job, "input.%s[%zu] is not a number that fits a 32-bit float", name, at);
             return NULL;
         }
         numbers[at++] = (float)number;
@@ -126,7 +126,7 @@ static int run(rp_job *job, void *user)
         return rp_fail(job, "input.a has %u numbers, input.b %u", a_count, b_count);
     float *sum = rp_alloc(job, a_count * sizeof *sum);
     if (sum == NULL)
-        return rp_fail(job, "the lists are too long for the job's memory");
+        return rp_fail(job, "the lists do not fit into the job's memory");
     if (gpu == NULL)
         for (uint32_t i = 0; i < a_count; i++)
             sum[i] = a[i] + b[i];
