@@ -1,16 +1,18 @@
 # shellcheck shell=bash
 # A private apt: its own lists, cache and source entries in a folder of ours, so that neither the
-# machine's package lists nor its configuration change. Sourced by fetch.sh and arm64.sh.
+# machine's package lists nor its configuration change. Sourced by fetch.sh, foreign-musl.sh and
+# tests/driver.sh.
 #
 #   apt_private DIR TYPE ARCH   prepare DIR for TYPE (deb or deb-src) entries of architecture ARCH
 #   apt_update                  fetch the lists
 #   apt_get ARG...              apt-get under that configuration
+#   apt_archives                the archive's base URIs, each once
 #   apt_download URI FILE       one file, by apt's own download methods (its proxies, its mirrors);
 #                               the caller checks its digest
 #
-# The entries are the machine's own: those of the distribution's archive, and nobody else's. An entry
-# is taken for the archive's when its suite is the release's code name or one of its pockets, and its
-# components hold "main" (other vendors' entries fail one of the two).
+# The entries are the machine's own: those of the distribution's archive, and nobody else's. An
+# entry is taken for the archive's when its suite is the release's code name or one of its pockets,
+# and its components hold "main" (other vendors' entries fail one of the two).
 
 apt_die()
 {
@@ -119,6 +121,12 @@ EOF
 apt_get()
 {
     apt-get -qq -c "$APT_PRIVATE/apt.conf" "$@"
+}
+
+apt_archives()
+{
+    sed 's/^[^ ]* \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/; s|/*$||' "$APT_PRIVATE/sources.list" |
+        LC_ALL=C sort -u
 }
 
 apt_update()

@@ -1,12 +1,12 @@
-#!/usr/bin/env bash
-# Look at what the linker made:  vendor/check-binary.sh FILE pie|fixed
+#!/bin/sh
+# Look at what the linker made:  check-binary.sh FILE pie|fixed
 # A binary for an empty image asks for no interpreter and no library; a hardened one has all its
 # relocations done and read-only before main runs, and no memory that is both written and run.
-set -euo pipefail
+set -eu
 
 file=$1
 kind=$2
-headers=$(readelf --wide --file-header --program-headers --dynamic "$file")
+headers=$(LC_ALL=C readelf --wide --file-header --program-headers --dynamic "$file")
 
 die()
 {
@@ -16,7 +16,7 @@ die()
 
 has()
 {
-    grep -qE "$1" <<<"$headers"
+    printf '%s\n' "$headers" | grep -qE "$1"
 }
 
 ! has '^ +INTERP ' || die 'asks for an interpreter: it is not static'

@@ -4,8 +4,10 @@
 # A source lands as its original tarball in vendor/.cache and unpacked in vendor/.src/NAME. It comes
 # from the distribution's source packages, only the original tarball of each: what is built is the
 # author's release, and a mirror that lacks a packaging file does not matter. The file's name may
-# differ between distributions; the SHA-256 of vendor/lock is what counts. With the tarballs in the
-# cache nothing is fetched. A wrong digest stops everything and unpacks nothing.
+# differ between distributions; the SHA-256 of vendor/lock is what counts. Where the machine's
+# release carries another version of a source, the locked file is looked for in the same archive's
+# pool, which also serves newer releases. With the tarballs in the cache nothing is fetched. A wrong
+# digest stops everything and unpacks nothing.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -70,32 +72,74 @@ need_apt()
 offered() # NAME
 {
     apt_get source --print-uris --only-source "$1" 2>/dev/null |
-        grep -m 1 "^'.*\.orig\.tar\.[a-z0-9]* " || true
+        awk "/^'.*\.orig\.tar\.[a-z0-9]* / && !found++"
+}
+
+# Downloads FILE of the source package NAME from the archive's pool.
+from_pool() # NAME FILE DESTINATION
+{
+    local name=$1 base component prefix=${1:0:1}
+    [[ $name != lib* ]] || prefix=${name:0:4}
+    while read -r base; do
+        for component in main universe; do
+            apt_download "$base/pool/$component/$prefix/$name/$2" "$3" 2>/dev/null && return
+        done
+    done < <(apt_archives)
+    return 1
+}
+
+is_locked() # NAME DIGEST
+{
+    grep -qx "$2" <<<"$(locked_digests "$1")"
+}
+
+# Keeps a download whose digest is a locked one.
+accept() # NAME DOWNLOAD
+{
+    local want
+    want=$(locked "$1" | awk -v sha="$(sha256_of "$2")" '$4 == sha { print $3 }')
+    [ -n "$want" ] || return 1
+    mv -- "$2" "$cache/$want"
+    echo "vendor: fetched $want" >&2
 }
 
 fetch() # NAME
 {
-    local name=$1 line uri file got want
+    local name=$1 line uri='' file got=nothing
     need_apt
     line=$(offered "$name")
-    [ -n "$line" ] || die "this distribution's archive has no source package $name"
-    uri=$(cut -d"'" -f2 <<<"$line")
-    file=$(cut -d' ' -f2 <<<"$line")
-    rm -f -- "$cache/$file.part"
-    apt_download "$uri" "$cache/$file.part" || die "$uri could not be fetched"
-    got=$(sha256_of "$cache/$file.part")
-    want=$(locked "$name" | awk -v sha="$got" '$4 == sha { print $3 }')
-    if [ -z "$want" ]; then
-        rm -f -- "$cache/$file.part"
-        die "wrong SHA-256 of $name
-  file      $file (from $uri)
-  expected  $(locked_digests "$name" | paste -sd' ')
-  got       $got
-Nothing was unpacked."
+    if [ -n "$line" ]; then
+        uri=$(cut -d"'" -f2 <<<"$line")
+        got=${line##*SHA256:}
     fi
-    [ "$want" = "$file" ] || echo "vendor: $file is $want under another name" >&2
-    mv -- "$cache/$file.part" "$cache/$want"
-    echo "vendor: fetched $want" >&2
+    # Only what the index says is the locked file is downloaded from where the index says.
+    if [ -n "$uri" ] && { [[ $line != *SHA256:* ]] || is_locked "$name" "$got"; }; then
+        rm -f -- "$cache/$name.part"
+        apt_download "$uri" "$cache/$name.part" || die "$uri could not be fetched"
+        accept "$name" "$cache/$name.part" && return
+        got=$(sha256_of "$cache/$name.part")
+        rm -f -- "$cache/$name.part"
+        wrong "$name" "$uri" "$got"
+    fi
+    for file in $(locked "$name" | awk '{ print $3 }'); do
+        rm -f -- "$cache/$name.part"
+        from_pool "$name" "$file" "$cache/$name.part" || continue
+        accept "$name" "$cache/$name.part" && return
+        got=$(sha256_of "$cache/$name.part")
+        rm -f -- "$cache/$name.part"
+        wrong "$name" "$file" "$got"
+    done
+    [ -n "$line" ] || die "this distribution's archive has no source package $name"
+    wrong "$name" "$uri" "$got"
+}
+
+wrong() # NAME WHERE DIGEST
+{
+    die "wrong SHA-256 of $1
+  file      $2
+  expected  $(locked_digests "$1" | paste -sd' ')
+  got       $3
+Nothing was unpacked."
 }
 
 unpack() # NAME FILE SHA256
@@ -120,7 +164,8 @@ main()
         *) names+=("$name") ;;
         esac
     done
-    [ "${#names[@]}" -gt 0 ] || mapfile -t names < <(awk '!/^#/ && NF { print $1 }' "$here/lock" | sort -u)
+    [ "${#names[@]}" -gt 0 ] ||
+        mapfile -t names < <(awk '!/^#/ && NF && NF < 6 { print $1 }' "$here/lock" | sort -u)
     mkdir -p "$cache" "$src"
     # All are verified before the first is unpacked.
     for name in "${names[@]}"; do
@@ -128,7 +173,8 @@ main()
         entry=$(cached "$name")
         if [ -z "$entry" ]; then
             [ "$offline" -eq 0 ] ||
-                die "--offline, and vendor/.cache holds none of: $(locked "$name" | awk '{ print $3 }' | paste -sd' ')"
+                die "--offline, and vendor/.cache holds none of:" \
+                    "$(locked "$name" | awk '{ print $3 }' | paste -sd' ')"
             fetch "$name"
             entry=$(cached "$name")
         fi

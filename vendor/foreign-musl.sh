@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # musl for another architecture:  vendor/foreign-musl.sh aarch64 OFFLINE(0|1)
 #
-# The distribution's own musl-dev package of that architecture, fetched by a private apt (which checks
-# it against the archive's signed lists) and unpacked to vendor/.src/musl-ARCH; nothing is installed.
-# The package stays in vendor/.cache, and is unpacked from there when there is no network.
-# Exit status 3: this machine's archive has no such package (Ubuntu keeps arm64 on other servers).
+# The distribution's own musl-dev package of that architecture, fetched by a private apt (which
+# checks it against the archive's signed lists) and unpacked to vendor/.src/musl-ARCH; nothing is
+# installed. The package stays in vendor/.cache, and is unpacked from there when there is no
+# network. Exit status 3: this machine's archive has no such package (Ubuntu keeps arm64 on other
+# servers).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Which packages of the distribution a verb needs, and their installation. Sourced by build.sh.
 #
-#   need_packages GROUP...   install what is missing of the groups; with OFFLINE=1 only say so and end
+#   need_packages GROUP...   install what is missing of the groups; with OFFLINE=1 say so and end
 #
 # A package counts as there when its probe is: a command, or a file (a pattern will do).
 
@@ -30,7 +30,8 @@ EOF
     qemu) echo "qemu-user-static qemu-aarch64-static" ;;
     fmt) echo "clang-format clang-format" ;;
     test)
-        # libc6-dev: the sanitizers run on glibc. The runtime's package is named after clang's release.
+        # libc6-dev: the sanitizers run on glibc. The runtime's package is named after clang's
+        # release.
         cat <<EOF
 clang clang
 libclang-rt-$(clang_release)-dev /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-$arch.a
@@ -42,16 +43,36 @@ shellcheck shellcheck
 nginx-light nginx
 tinyproxy tinyproxy
 busybox-static busybox
+gdb gdb
 openssl openssl
+openssh-client ssh-keygen
 golang-go go
+g++ g++
+rustc rustc
+cargo cargo
+cmake cmake
+bzip2 bzip2
+chromium chromium
+curl curl
+strace strace
+iproute2 ip
+util-linux unshare
 python3 python3
 python3-venv /usr/lib/python3*/ensurepip/__init__.py
+EOF
+        ;;
+    bench_alone)
+        cat <<EOF
+libc6-dev /usr/include/stdio.h
+python3 python3
 EOF
         ;;
     bench)
         cat <<EOF
 libc6-dev /usr/include/stdio.h
 libssl-dev /usr/include/openssl/ssl.h
+nginx-light nginx
+wrk wrk
 python3 python3
 python3-venv /usr/lib/python3*/ensurepip/__init__.py
 EOF
@@ -66,7 +87,8 @@ clang_release()
     if command -v clang >/dev/null; then
         clang -dumpversion | cut -d. -f1
     else
-        apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1
+        apt-cache depends clang 2>/dev/null |
+            awk -F 'Depends: clang-' '$2 ~ /^[0-9]+$/ && !found++ { print $2 }'
     fi
 }
 
@@ -99,7 +121,8 @@ missing_packages() # GROUP...
 
 apt_install() # PACKAGE...
 {
-    # A server that comes with the tests' tools (nginx, tinyproxy) is not to be started as a service.
+    # A server that comes with the tests' tools (nginx, tinyproxy) is not to be started as a
+    # service.
     local policy=/usr/sbin/policy-rc.d made=0 status=0
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
@@ -124,7 +147,8 @@ need_packages() # GROUP...
         die "not root and no sudo; please have these packages installed: ${missing[*]}"
     say "installing: ${missing[*]}"
     mkdir -p "$LOG_DIR"
-    # A fresh image has no package lists: without them clang's release is not known, nor anything else.
+    # A fresh image has no package lists: without them clang's release is not known, nor anything
+    # else.
     as_root apt-get -qq update </dev/null >"$LOG_DIR/apt.log" 2>&1 || {
         cat "$LOG_DIR/apt.log" >&2
         die "apt-get update failed"

@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ __attribute__((constructor(101))) static void seal_relocated(void)
     const Elf64_Phdr *part = (const void *)(__ehdr_start + head->e_phoff);
     /* A program at a fixed address states addresses, a static-pie distances from its start. */
     uintptr_t base = head->e_type == ET_DYN ? (uintptr_t)__ehdr_start : 0;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t page = getauxval(AT_PAGESZ);
 
     for (unsigned i = 0; i < head->e_phnum; i++) {
         if (part[i].p_type != PT_GNU_RELRO)

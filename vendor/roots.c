@@ -8,14 +8,17 @@
  *   const size_t tls_roots_blob_len;        bytes
  *   const unsigned tls_roots_count;         anchors
  *
- *   anchor: u16 length, subject name (DER) | u8 key type | key        (all numbers big-endian)
+ *   anchor: u32 tls_name_digest of the subject (src/net/tls_name.h) | u8 key type | key
+ *   all numbers big-endian
  *   key type 1, RSA: u16 length, modulus | u8 length, exponent
  *   key type 2, EC:  u8 curve (BearSSL's BR_EC_ number) | u16 length, point
  *
- * A trust anchor is a name and a key: the rest of a root certificate, dates and signature included,
- * plays no part in checking a chain. Anchors are sorted and unique, so that the same certificates
- * give the same bytes, whatever the files are called and whatever day it is.
- * Exit status: 0, or 1 with a message: a file that cannot be read, is no certificate or no CA's.
+ * A trust anchor is a name and a key; the name, which only finds the key, is cut to a digest. The
+ * rest of a root certificate is left out: which roots are good, and for how long, is decided by the
+ * distribution's set. Anchors are sorted and unique, so that the same certificates give the same
+ * bytes, whatever the files are called, on any day.
+ * Exit status: 0, or 1 with a message: a file cannot be read, or holds something other than CA
+ * certificates.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +26,7 @@
 #include <string.h>
 
 #include "bearssl.h"
+#include "net/tls_name.h"
 
 struct bytes {
     unsigned char *data;
@@ -84,7 +88,7 @@ static struct bytes encode_anchor(const struct bytes *dn, const br_x509_pkey *ke
 {
     struct bytes b = { 0 };
 
-    append_counted(&b, dn->data, dn->len, 2);
+    append_number(&b, tls_name_digest((slice){ (const char *)dn->data, dn->len }), 4);
     if (key->key_type == BR_KEYTYPE_RSA) {
         append_number(&b, 1, 1);
         append_counted(&b, key->key.rsa.n, key->key.rsa.nlen, 2);
@@ -94,7 +98,7 @@ static struct bytes encode_anchor(const struct bytes *dn, const br_x509_pkey *ke
         append_number(&b, (size_t)key->key.ec.curve, 1);
         append_counted(&b, key->key.ec.q, key->key.ec.qlen, 2);
     } else {
-        fail("a key that is neither RSA nor EC");
+        fail("holds a key that is neither RSA nor EC");
     }
     return b;
 }
@@ -109,9 +113,9 @@ static void add_certificate(struct anchors *all, const struct bytes *der)
     br_x509_decoder_push(&dc, der->data, der->len);
     key = br_x509_decoder_get_pkey(&dc);
     if (key == NULL)
-        fail("a certificate that does not decode");
+        fail("holds a certificate that cannot be decoded");
     if (!br_x509_decoder_isCA(&dc))
-        fail("a certificate that is not a CA's");
+        fail("holds a certificate that is not a CA's");
     all->list = grow(all->list, (all->count + 1) * sizeof *all->list);
     all->list[all->count++] = encode_anchor(&dn, key);
     free(dn.data);
@@ -161,7 +165,7 @@ static void add_file(struct anchors *all, const char *path)
         }
     }
     if (all->count == before)
-        fail("no certificate in it");
+        fail("holds no certificate");
     free(der.data);
     free(text.data);
 }

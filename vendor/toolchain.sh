@@ -3,8 +3,9 @@
 #
 #   toolchain TARGET      fills OUT and MAKE_ARGS for vendor/build.mk
 #   run_make ARG...       make: a counter on a terminal, one line elsewhere
-#   alone NAME            wait until no other run in this folder holds the lock build/NAME.lock, and hold
-#                         it: two at once would write the same files. Until the process ends, or "free".
+#   alone NAME            wait until no other run in this folder holds build/NAME.lock, and hold it
+#                         until the process ends, or "free": two at once would write the
+#                         same files
 #   make_value NAME       what a variable of vendor/build.mk is
 #   roots_version         release of the root certificates
 
@@ -43,17 +44,33 @@ make_value()
     make "${MAKE_ARGS[@]}" -s --eval "print-value: ; @echo \$($1)" print-value
 }
 
-# Lines "CC  file" become a counter on a terminal.
-progress() # TOTAL
+# Lines "CC  file" become a counter on a terminal; elsewhere a line when compiling and when linking
+# begins. Not by awk, which may keep lines back until it has 4 KB of them.
+progress() # TOTAL PROGRAMS
 {
-    awk -v total="$1" -v tty="$([ -t 1 ] && echo 1 || echo 0)" '
-        /^(CC|AR|LD|GEN) / {
-            done++
-            if (tty) { printf "\r\033[K[%d/%d] %s", done, total, $0; fflush() }
-            next
-        }
-        { if (tty && done) printf "\r\033[K"; print; fflush() }
-        END { if (tty && done) printf "\r\033[K" }'
+    local line total=$1 programs=$2 done=0 linking=0 clear=
+    [ ! -t 1 ] || clear=$'\r\e[K'
+    while IFS= read -r line; do
+        case $line in
+        'CC  '* | 'AR  '* | 'LD  '* | 'GEN '*)
+            done=$((done + 1))
+            if [ -n "$clear" ]; then
+                printf '%s[%d/%d] %s' "$clear" "$done" "$total" "$line"
+                continue
+            fi
+            [ "$done" -gt 1 ] || echo "building $total files"
+            if [[ $line = LD* && $line != *.o && $linking -eq 0 ]]; then
+                linking=1
+                echo "linking $programs programs"
+            fi
+            ;;
+        *)
+            [ "$done" -eq 0 ] || printf %s "$clear"
+            printf '%s\n' "$line"
+            ;;
+        esac
+    done
+    [ "$done" -eq 0 ] || printf %s "$clear"
 }
 
 alone() # NAME
@@ -73,16 +90,14 @@ free()
 
 run_make()
 {
-    local total start status=0
+    local plan total programs start status=0
     alone build
-    total=$(make "${MAKE_ARGS[@]}" -n "$@" 2>/dev/null | grep -cE "echo '(CC|AR|LD|GEN) " || true)
-    [ "$total" -gt 0 ] || total=0
+    plan=$(make "${MAKE_ARGS[@]}" -n "$@" 2>/dev/null | grep -oE "echo '(CC|AR|LD|GEN) .*" || true)
+    total=$(grep -c . <<<"$plan" || true)
+    programs=$(grep "echo 'LD " <<<"$plan" | grep -cv "\.o'" || true)
     start=$(date +%s)
     mkdir -p "$LOG_DIR"
-    if [ "$total" -gt 0 ] && [ ! -t 1 ]; then
-        say "building $total files"
-    fi
-    make "${MAKE_ARGS[@]}" "$@" </dev/null 2>&1 | progress "$total" || status=$?
+    make "${MAKE_ARGS[@]}" "$@" </dev/null 2>&1 | progress "$total" "$programs" || status=$?
     free
     [ "$status" -eq 0 ] || die "the build failed"
     [ "$total" -eq 0 ] || say "built in $(($(date +%s) - start)) s"
