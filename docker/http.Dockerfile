@@ -1,11 +1,12 @@
 # A program with an HTTP port as a worker: the program, what it serves, the worker, and nothing else. The example
 # is busybox's httpd over a folder of files; llama.cpp's server and a model go into an image the same way
 # (statically linked, or with its libraries). Wanted in the folder that it is built from:
-#   worker      build/worker, by ./build.sh
+#   worker      build/worker, and tmp.tar, build/tmp.tar, by ./build.sh
 #   busybox     a static one: /usr/bin/busybox of Debian's busybox-static
 #   files/      what is served; files/health tells the worker that the server is up
 # docker build -f docker/http.Dockerfile FOLDER
 FROM scratch
+ADD tmp.tar /
 COPY worker /worker
 COPY busybox /busybox
 COPY files /files
