@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 #include "codec/http1.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,7 +49,9 @@ static void feed(struct http1_chunks *chunks, slice rest, struct outcome *outcom
     outcome->done = chunks->done;
 }
 
-/* Decodes in pieces of 1 to `longest` bytes, each at the end of a block AddressSanitizer watches. */
+/*
+ * Decodes in pieces of 1 to `longest` bytes, each at the end of a block AddressSanitizer watches.
+ */
 static struct outcome decode(slice bytes, size_t longest)
 {
     struct outcome outcome = { 0 };
@@ -86,14 +88,14 @@ static bool cut_line(slice *rest, size_t limit, slice *line)
         return false;
     *line = (slice){ rest->ptr, (size_t)(end - rest->ptr) };
     *rest = slice_skip(*rest, line->len + 2);
-    return line->len + 2 <= limit && chars_span(*line, CHARS_FIELD) == line->len;
+    return line->len + 2 <= limit && byte_class_span(*line, BYTE_CLASS_FIELD) == line->len;
 }
 
 static bool read_size(slice line, uint64_t *size)
 {
     char digits[17] = { 0 };
-    size_t count = chars_span(line, CHARS_HEX);
-    slice extension = chars_trim(slice_skip(line, count));
+    size_t count = byte_class_span(line, BYTE_CLASS_HEX);
+    slice extension = byte_class_trim(slice_skip(line, count));
     if (count == 0 || count > 16 ||
         (count < line.len && (extension.len == 0 || extension.ptr[0] != ';')))
         return false;
@@ -108,7 +110,7 @@ static bool skip_trailers(slice *rest)
     while (cut_line(rest, HTTP1_TRAILER_MAX_BYTES, &line)) {
         if (line.len == 0)
             return start.len - rest->len <= HTTP1_TRAILER_MAX_BYTES;
-        size_t name = chars_span(line, CHARS_TOKEN);
+        size_t name = byte_class_span(line, BYTE_CLASS_TOKEN);
         if (name == 0 || name == line.len || line.ptr[name] != ':')
             return false;
     }

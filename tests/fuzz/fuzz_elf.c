@@ -1,6 +1,6 @@
 /*
- * ELF: the input is a file. Its head is judged; if it is good, memory is laid out as a loader does
- * it, exactly as large as the head says, and everything in it is looked at.
+ * ELF: the input is a file. If its head is valid, memory is laid out as a loader would, exactly as
+ * large as the head says, and everything in it is read.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/escape.h"
+#include "base/utf8_escape.h"
 #include "codec/filename.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "codec/json.h"
+#include "json_same.h"
+#include "json/json.h"
 
 #define MEMORY_BYTES (64u << 20)
 
@@ -36,7 +37,7 @@ static void use_unchecked(slice text)
     (void)json_string(text, &arena, &string, NULL);
     (void)json_int(text, &integer, NULL);
     (void)json_double(text, &number, NULL);
-    (void)json_equal(text, SLICE_LITERAL("{\"a\":[1,{}],\"b\":\"c\"}"));
+    (void)json_same(text, SLICE_LITERAL("{\"a\":[1,{}],\"b\":\"c\"}"));
     const struct json_info info = { .values = (uint32_t)(text.len / 2 + 1), .depth = 1 };
     (void)json_doc_init(&doc, text, &info, &arena, NULL);
 }
@@ -80,19 +81,14 @@ static void write_string(struct buf *buf, slice raw)
 static void write_number(struct buf *buf, slice raw)
 {
     int64_t integer, integer_again;
-    double number, number_again;
     size_t start = buf->len;
     if (json_int(raw, &integer, NULL) == 0) {
         must(json_put_int(buf, integer, NULL) == 0, "an integer can be written");
         must(json_int(slice_skip(buf_slice(buf), start), &integer_again, NULL) == 0 &&
                  integer == integer_again,
              "an integer survives writing and reading");
-    } else if (json_double(raw, &number, NULL) == 0) {
-        must(json_put_double(buf, number, NULL) == 0, "a double can be written");
-        must(json_double(slice_skip(buf_slice(buf), start), &number_again, NULL) == 0 &&
-                 number == number_again,
-             "a double survives writing and reading");
     } else {
+        json_double(raw, &(double){ 0 }, NULL); /* for the sanitizers */
         must(buf_add_slice(buf, raw, NULL) == 0, "memory");
     }
 }
@@ -177,8 +173,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(compare(&doc, 0, json_trim(text)) == info.values, "every token is reached");
         write_value(&copy, &doc, 0);
         must(json_check(buf_slice(&copy), NULL, NULL) == 0, "what is written is JSON");
-        must(json_equal(text, buf_slice(&copy)), "what is written is equal");
-        must(json_equal(buf_slice(&copy), text), "equality goes both ways");
+        must(json_same(text, buf_slice(&copy)), "what is written is equal");
+        must(json_same(buf_slice(&copy), text), "equality goes both ways");
     }
     buf_free(&copy);
     arena_free(&arena);

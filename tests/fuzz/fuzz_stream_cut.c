@@ -1,10 +1,14 @@
-/* codec/borders.h and codec/route.h: a text cut at borders found in any pieces is still that text. */
+/*
+ * codec/stream_cut.h and codec/route.h: a text cut at places found in any pieces is still that
+ * text.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/borders.h"
+#include "base/utf8.h"
 #include "codec/route.h"
+#include "codec/stream_cut.h"
 
 static void require(bool holds)
 {
@@ -12,15 +16,17 @@ static void require(bool holds)
         abort();
 }
 
-/* In pieces of `size` bytes; a border may be cut at, at any time, and none is past what has come. */
-static void cut(enum border_kind kind, const char *text, size_t len, size_t size)
+/*
+ * In pieces of `size` bytes; a border may be cut at, at any time, and none is past what has come.
+ */
+static void cut(enum stream_cut_kind kind, const char *text, size_t len, size_t size)
 {
-    struct borders borders = { .kind = kind };
+    struct stream_cut cut = { .kind = kind };
     size_t start = 0, seen = 0;
     for (size_t end = 0; end < len;) {
         end = end + size < len ? end + size : len;
         slice rest = { text + start, end - start };
-        size_t border = borders_find(&borders, rest, seen);
+        size_t border = stream_cut_find(&cut, rest, seen);
         require(border <= rest.len);
         start += border;
         seen = rest.len - border;
@@ -36,10 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > 0)
         memcpy(text, data, size);
     slice all = { text, size };
-    for (int kind = BORDER_EVENT; kind <= BORDER_CHARACTER; kind++)
+    for (int kind = STREAM_CUT_EVENT; kind <= STREAM_CUT_CHARACTER; kind++)
         for (size_t piece = 1; piece <= 3; piece++)
-            cut((enum border_kind)kind, text, size, piece);
-    require(borders_whole_characters(all) <= size);
+            cut((enum stream_cut_kind)kind, text, size, piece);
+    require(utf8_whole(all).len <= size);
     if (route_check(all, &err) == 0) {
         const char *query = memchr(text, '?', size);
         size_t path = query != NULL ? (size_t)(query - text) : size;

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/chars.h"
+#include "codec/byte_class.h"
 #include "codec/url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,9 +35,9 @@ static void check_parsed(const struct url *url)
     struct url again;
     must(url->host.len > 0 && url->host.len <= URL_HOST_MAX_BYTES && url->port > 0);
     must(url->target.len == 0 || url->target.ptr[0] == '/' || url->target.ptr[0] == '?');
-    must(chars_until(url->target, "#") == url->target.len);
+    must(byte_class_until(url->target, "#") == url->target.len);
     if (!url->host_is_ipv6)
-        must(chars_all(url->host, CHARS_HOST));
+        must(byte_class_all(url->host, BYTE_CLASS_HOST));
     int len = snprintf(origin, sizeof origin, "%s://%.*s@%s%.*s%s:%u", url->tls ? "hTTps" : "http",
                        SLICE_ARG(url->user), url->host_is_ipv6 ? "[" : "", SLICE_ARG(url->host),
                        url->host_is_ipv6 ? "]" : "", (unsigned)url->port);
@@ -53,7 +53,7 @@ static bool has_dot_segment(slice path)
 {
     while (path.len > 0) {
         path = slice_skip(path, 1); /* the slash */
-        slice segment = { path.ptr, chars_until(path, "/") };
+        slice segment = { path.ptr, byte_class_until(path, "/") };
         if (slice_is(segment, ".") || slice_is(segment, ".."))
             return true;
         path = slice_skip(path, segment.len);
@@ -74,8 +74,8 @@ static void check_resolved(const struct url *base, slice location)
         must((rc == ERR_INPUT || rc == ERR_LIMIT) && out.len == 0);
     } else {
         must(out.len <= URL_MAX_BYTES && url_parse(buf_slice(&out), &url, NULL) == 0);
-        must(chars_until(buf_slice(&out), "#") == out.len);
-        must(!has_dot_segment((slice){ url.target.ptr, chars_until(url.target, "?") }));
+        must(byte_class_until(buf_slice(&out), "#") == out.len);
+        must(!has_dot_segment((slice){ url.target.ptr, byte_class_until(url.target, "?") }));
         must(url_resolve(base, buf_slice(&out), &twice, NULL) == 0);
         must(slice_equal(buf_slice(&out), buf_slice(&twice)));
     }
@@ -90,7 +90,7 @@ static void check_encoded(slice text)
     buf_init(&decoded, ROOM, "text");
     must(url_encode(&encoded, text, NULL) == 0);
     for (size_t i = 0; i < encoded.len; i++)
-        must(chars_in(encoded.ptr[i], CHARS_UNRESERVED) || encoded.ptr[i] == '%');
+        must(byte_class_in(encoded.ptr[i], BYTE_CLASS_UNRESERVED) || encoded.ptr[i] == '%');
     must(url_decode(&decoded, buf_slice(&encoded), NULL) == 0);
     must(slice_equal(buf_slice(&decoded), text));
     buf_reset(&decoded, ROOM);
@@ -136,7 +136,7 @@ static void check_query(const struct url *url, slice text, slice value)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     slice text = { (const char *)data, size };
-    slice base = { text.ptr, chars_until(text, "\n") };
+    slice base = { text.ptr, byte_class_until(text, "\n") };
     slice location = { text.ptr + base.len, 0 };
     if (base.len < text.len)
         location = slice_skip(text, base.len + 1);

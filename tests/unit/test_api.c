@@ -9,16 +9,17 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "codec/json.h"
 #include "job/rp_job.h"
+#include "json_same.h"
 #include "worker.h"
+#include "json/json.h"
 
 static char progress_sent[1000];
 
-static int record_progress(struct outlet *outlet, const struct job *job, slice json,
+static int record_progress(struct reply_channel *reply_channel, const struct job *job, slice json,
                            struct err *err)
 {
-    (void)outlet;
+    (void)reply_channel;
     (void)job;
     (void)err;
     strncat(progress_sent, json.ptr, json.len);
@@ -29,9 +30,10 @@ static int record_progress(struct outlet *outlet, const struct job *job, slice j
 static char parts_sent[1000];
 static int stream_error; /* what the source answers to a part */
 
-static int record_part(struct outlet *outlet, struct job *job, slice json, struct err *err)
+static int record_part(struct reply_channel *reply_channel, struct job *job, slice json,
+                       struct err *err)
 {
-    (void)outlet;
+    (void)reply_channel;
     (void)job;
     strncat(parts_sent, json.ptr, json.len);
     strncat(parts_sent, ";", 1);
@@ -55,7 +57,7 @@ static const struct handler current_handler = { .ops = &current_ops };
 struct bench {
     struct config config;
     struct source source;
-    struct outlet outlet;
+    struct reply_channel reply_channel;
     struct rp_job job;
     struct result result;
 };
@@ -66,8 +68,8 @@ static int set_up(void **state)
     log_init(LOG_NOTSET, false);
     bench = (struct bench){ .config = { .result_max_bytes = 1000000 },
                             .source = { .ops = &recording_ops } };
-    bench.outlet.source = &bench.source;
-    rp_job_init(&bench.job, &bench.config, &bench.outlet);
+    bench.reply_channel.source = &bench.source;
+    rp_job_init(&bench.job, &bench.config, &bench.reply_channel);
     result_init(&bench.result, bench.config.result_max_bytes);
     progress_sent[0] = parts_sent[0] = '\0';
     stream_error = 0;
@@ -112,7 +114,7 @@ static slice body_of(struct bench *bench, struct buf *joined)
 {
     buf_init(joined, 2000000, "body");
     for (size_t i = 0; i < bench->result.count; i++)
-        assert_int_equal(buf_add_slice(joined, bench->result.parts[i], NULL), 0);
+        assert_int_equal(buf_add_slice(joined, bench->result.pieces[i], NULL), 0);
     assert_int_equal(json_check(buf_slice(joined), NULL, NULL), 0);
     return buf_slice(joined);
 }
@@ -123,7 +125,7 @@ static void assert_result(struct bench *bench, rp_handler *handler, const char *
     struct buf joined;
     struct job *job = run(bench, handler, input);
     slice body = body_of(bench, &joined);
-    if (!json_equal(body, slice_from(expected)))
+    if (!json_same(body, slice_from(expected)))
         fail_msg("body %.*s, expected %s", SLICE_ARG(body), expected);
     buf_free(&joined);
     end(bench, job);
@@ -394,8 +396,8 @@ static void a_job_without_input_is_answered(void **state)
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
     rp_job_run(&bench->job, job, &current_handler, NULL, &bench->result);
-    assert_true(json_equal(body_of(bench, &joined),
-                           slice_from("{\"error\": \"Job has missing field(s): input.\"}")));
+    assert_true(json_same(body_of(bench, &joined),
+                          slice_from("{\"error\": \"Job has missing field(s): input.\"}")));
     buf_free(&joined);
     end(bench, job);
 }

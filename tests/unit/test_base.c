@@ -8,15 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/date.h"
 #include "base/err.h"
-#include "base/escape.h"
+#include "base/io.h"
 #include "base/slice.h"
+#include "base/text.h"
+#include "base/utf8.h"
+#include "base/utf8_escape.h"
 #include "guard.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -33,8 +39,37 @@ static void slices_compare(void **state)
     assert_true(slice_is_nocase(SLICE_LITERAL("Content-LENGTH"), "content-length"));
     assert_false(slice_is_nocase(SLICE_LITERAL("Content-Lengt"), "content-length"));
     assert_false(slice_is_nocase(SLICE_LITERAL("a\0b"), "a"));
+    assert_true(slice_starts(SLICE_LITERAL("abc"), SLICE_LITERAL("ab")));
+    assert_true(slice_starts(SLICE_LITERAL("ab"), SLICE_LITERAL("ab")));
+    assert_false(slice_starts(SLICE_LITERAL("a"), SLICE_LITERAL("ab")));
+    assert_false(slice_starts(SLICE_LITERAL("Abc"), SLICE_LITERAL("ab")));
+    assert_true(slice_starts(none, none));
+    assert_true(slice_starts_nocase(SLICE_LITERAL("Abc"), SLICE_LITERAL("aB")));
+    assert_false(slice_starts_nocase(SLICE_LITERAL("A"), SLICE_LITERAL("aB")));
+    assert_false(slice_starts_nocase(SLICE_LITERAL("Acb"), SLICE_LITERAL("aB")));
     assert_int_equal(slice_from(NULL).len, 0);
     assert_true(slice_is(slice_skip(SLICE_LITERAL("abc"), 3), ""));
+}
+
+/* --- date ------------------------------------------------------------------------------- */
+
+static void dates_are_those_of_libc(void **state)
+{
+    const int64_t first = -62135596800, end = 253402300800; /* the years 1 to 9999 */
+    (void)state;
+    for (int64_t at = first; at < end; at += 5 * 86400 + 43207) {
+        struct tm tm;
+        const struct date date = date_of(at);
+        const time_t seconds = (time_t)at;
+        gmtime_r(&seconds, &tm);
+        bool same = date.year == tm.tm_year + 1900 && (int)date.month == tm.tm_mon + 1 &&
+                    (int)date.day == tm.tm_mday && (int)date.hour == tm.tm_hour &&
+                    (int)date.minute == tm.tm_min && (int)date.second == tm.tm_sec &&
+                    (int)date.weekday == tm.tm_wday;
+        same = same && date_unix_s(&date) == at;
+        if (!same)
+            fail_msg("%lld is %d-%u-%u", (long long)at, date.year, date.month, date.day);
+    }
 }
 
 /* --- err -------------------------------------------------------------------------------- */
@@ -130,11 +165,49 @@ static void buf_appends_all_or_nothing(void **state)
     assert_int_equal(buf_add_text(&buf, "abc", &err), 0);
     assert_int_equal(buf_add_text(&buf, "def", &err), ERR_LIMIT);
     assert_true(slice_is(buf_slice(&buf), "abc"));
-    assert_int_equal(buf_add_slice(&buf, SLICE_LITERAL("de"), &err), 0);
-    assert_true(slice_is(buf_slice(&buf), "abcde"));
     buf_free(&buf);
     assert_int_equal(buf_add_text(&buf, "again", &err), 0);
     assert_true(slice_is(buf_slice(&buf), "again"));
+    buf_free(&buf);
+}
+
+static void buf_appends_slices_up_to_one_that_does_not_fit(void **state)
+{
+    const slice parts[] = { SLICE_LITERAL("ab"), SLICE_LITERAL(""), SLICE_LITERAL("cdef"),
+                            SLICE_LITERAL("g") };
+    struct buf buf;
+    struct err err = { 0 };
+    (void)state;
+    buf_init(&buf, 5, "answer");
+    assert_int_equal(buf_add_slices(&buf, parts, 2, &err), 0);
+    assert_true(slice_is(buf_slice(&buf), "ab"));
+    buf_clear(&buf);
+    assert_int_equal(buf_add_slices(&buf, parts, 4, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "answer is larger than the limit of 5 bytes");
+    assert_true(slice_is(buf_slice(&buf), "ab"));
+    buf_free(&buf);
+}
+
+/* "abc" fits, "def" does not, "g" would: a text with a hole in it must not come about. */
+static void buf_error_sticks_until_it_is_cleared(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 5, "answer");
+    assert_int_equal(buf_error(&buf, &err), 0);
+    buf_add_text(&buf, "abc", NULL);
+    buf_add_text(&buf, "def", NULL);
+    buf_add_text(&buf, "g", NULL);
+    assert_int_equal(buf_error(&buf, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "answer is larger than the limit of 5 bytes");
+    buf_truncate(&buf, 1);
+    assert_true(slice_is(buf_slice(&buf), "a"));
+    assert_int_equal(buf_reserve(&buf, 1, &err), ERR_LIMIT);
+    buf_clear(&buf);
+    assert_int_equal(buf_add_text(&buf, "def", &err), 0);
+    assert_int_equal(buf_error(&buf, &err), 0);
+    assert_true(slice_is(buf_slice(&buf), "def"));
     buf_free(&buf);
 }
 
@@ -148,6 +221,22 @@ static void buf_without_room_takes_nothing(void **state)
     assert_int_equal(buf_reserve(&buf, 1, &err), ERR_LIMIT);
     assert_null(buf.ptr);
     buf_free(&buf);
+}
+
+static void buf_moves_with_its_memory(void **state)
+{
+    (void)state;
+    struct buf from, to;
+    buf_init(&from, 1000, "from");
+    buf_init(&to, 10, "to");
+    assert_int_equal(buf_add_text(&from, "content", NULL), 0);
+    assert_int_equal(buf_add_text(&to, "old", NULL), 0); /* the leak check sees that it is freed */
+    const char *memory = from.ptr;
+    buf_move(&to, &from);
+    assert_true(slice_is(buf_slice(&to), "content") && to.ptr == memory && to.max == 1000);
+    assert_true(from.ptr == NULL && from.len == 0 && from.cap == 0);
+    buf_free(&to);
+    buf_free(&from);
 }
 
 static void buf_gives_back_what_it_may_not_keep(void **state)
@@ -320,12 +409,13 @@ static void each_byte_is_escaped_right_at_each_place(void **state)
             memset(input, c % 2 == 0 ? 'a' : 0xe9, sizeof input);
             input[at] = (char)c;
             size_t expected_len = reference_escape_all(expected, input, sizeof input), taken;
-            assert_int_equal(escape_json(output, sizeof output, input, sizeof input, &taken),
+            assert_int_equal(utf8_escape_json(output, sizeof output, input, sizeof input, &taken),
                              expected_len);
             assert_int_equal(taken, sizeof input);
             assert_memory_equal(output, expected, expected_len);
             bool plain = c >= 0x20 && c != '"' && c != '\\';
-            assert_int_equal(escape_plain_prefix(input, sizeof input), plain ? sizeof input : at);
+            assert_int_equal(utf8_escape_plain_prefix(input, sizeof input),
+                             plain ? sizeof input : at);
         }
     }
 }
@@ -337,7 +427,7 @@ static size_t escape_through_window(char *to, slice input, slice window)
     while (input.len > 0) {
         size_t taken;
         char *place = (char *)(uintptr_t)window.ptr;
-        size_t count = escape_json(place, window.len, input.ptr, input.len, &taken);
+        size_t count = utf8_escape_json(place, window.len, input.ptr, input.len, &taken);
         assert_true(taken > 0 && count > 0 && count <= window.len);
         char next[ESCAPE_MAX_BYTES];
         if (taken < input.len) /* what did not fit whole is what was left out */
@@ -372,15 +462,15 @@ static void escaping_without_room_takes_nothing(void **state)
     (void)state;
     char output[ESCAPE_MAX_BYTES];
     size_t taken = 99;
-    assert_int_equal(escape_json(output, 0, "abc", 3, &taken), 0);
+    assert_int_equal(utf8_escape_json(output, 0, "abc", 3, &taken), 0);
     assert_int_equal(taken, 0);
-    assert_int_equal(escape_json(output, 5, "\x01", 1, &taken), 0);
+    assert_int_equal(utf8_escape_json(output, 5, "\x01", 1, &taken), 0);
     assert_int_equal(taken, 0);
-    assert_int_equal(escape_json(output, 2, "\n", 1, &taken), 2);
+    assert_int_equal(utf8_escape_json(output, 2, "\n", 1, &taken), 2);
     assert_int_equal(taken, 1);
-    assert_int_equal(escape_json(output, sizeof output, NULL, 0, &taken), 0);
+    assert_int_equal(utf8_escape_json(output, sizeof output, NULL, 0, &taken), 0);
     assert_int_equal(taken, 0);
-    assert_int_equal(escape_plain_prefix(NULL, 0), 0);
+    assert_int_equal(utf8_escape_plain_prefix(NULL, 0), 0);
 }
 
 /* RFC 3629, section 4, row by row: the first byte's range and each following byte's. */
@@ -458,18 +548,103 @@ static void utf8_counts_every_code_point(void **state)
     assert_int_equal(valid, 0x100000);
 }
 
+static void utf8_is_cut_between_characters(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z"; /* 1, 2, 3, 4, 1 bytes */
+    static const size_t heads[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11 };
+    static const size_t tails[] = { 0, 1, 1, 1, 1, 5, 5, 5, 8, 8, 10, 11, 11 };
+    slice all = SLICE_LITERAL("a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z");
+    for (size_t max = 0; max < sizeof heads / sizeof heads[0]; max++) {
+        assert_int_equal(utf8_head(all, max).len, heads[max]);
+        assert_ptr_equal(utf8_head(all, max).ptr, all.ptr);
+        assert_int_equal(utf8_tail(all, max).len, tails[max]);
+        if (max < all.len)
+            assert_int_equal(utf8_whole((slice){ text, max }).len, heads[max]);
+    }
+    assert_int_equal(utf8_whole((slice){ 0 }).len, 0);
+    assert_int_equal(utf8_head(SLICE_LITERAL("\x80\x80\x80\x80\x80"), 4).len, 4);
+    assert_int_equal(utf8_tail(SLICE_LITERAL("\x80\x80\x80\x80\x80\x80"), 5).len, 2);
+}
+
+static void slices_know_their_end(void **state)
+{
+    (void)state;
+    assert_true(
+        slice_ends_nocase(SLICE_LITERAL("application/PROBLEM+json"), SLICE_LITERAL("+JSON")));
+    assert_true(slice_ends_nocase(SLICE_LITERAL("x"), SLICE_LITERAL("")));
+    assert_false(slice_ends_nocase(SLICE_LITERAL("json"), SLICE_LITERAL("+json")));
+    assert_false(slice_ends_nocase(SLICE_LITERAL("a+jsonx"), SLICE_LITERAL("+json")));
+}
+
+static void files_are_read_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_base.XXXXXX";
+    struct buf out;
+    struct err err = { 0 };
+    int fd = mkstemp(path);
+    static char bytes[100000];
+    memset(bytes, 'x', sizeof bytes);
+    assert_true(fd >= 0);
+    assert_int_equal(io_write_all(fd, (slice){ bytes, sizeof bytes }), 0);
+    close(fd);
+    buf_init(&out, 1 << 20, "file");
+    assert_int_equal(io_read_file(path, 0, &out, &err), 0);
+    assert_int_equal(out.len, sizeof bytes);
+    assert_memory_equal(out.ptr, bytes, sizeof bytes);
+    buf_free(&out);
+    buf_init(&out, 1000, "file");
+    assert_int_equal(io_read_file(path, 0, &out, &err), ERR_LIMIT);
+    buf_free(&out);
+    unlink(path);
+    assert_int_equal(io_read_file(path, 0, &out, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, path));
+    assert_int_equal(io_write_all(-1, SLICE_LITERAL("x")), -1);
+}
+
+/* --- text ------------------------------------------------------------------------------- */
+
+static void texts_end_where_their_array_does(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 12; size++) {
+        char *array = malloc(size); /* of that size to the byte, for the sanitizer */
+        assert_non_null(array);
+        struct text text = text_over(array, size);
+        assert_int_equal(text_add(&text, "%s", "abcde"), size > 5);
+        assert_int_equal(text_add(&text, "%d", 67), size > 7);
+        assert_int_equal(text.is_cut, size <= 7);
+        assert_int_equal(text.len, size > 7 ? 7 : size - 1);
+        assert_memory_equal(array, "abcde67", text.len);
+        assert_int_equal(array[text.len], 0);
+        text_truncate(&text, 100);
+        assert_int_equal(text.len, size > 7 ? 7 : size - 1);
+        text_truncate(&text, 0);
+        assert_string_equal(array, "");
+        free(array);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_compare),
+        cmocka_unit_test(dates_are_those_of_libc),
         cmocka_unit_test(err_texts_read_from_the_outside_in),
         cmocka_unit_test(err_may_be_null),
         cmocka_unit_test(err_cuts_long_texts),
         cmocka_unit_test(err_texts_stay_on_their_line),
         cmocka_unit_test(buf_grows_up_to_its_maximum),
         cmocka_unit_test(buf_appends_all_or_nothing),
+        cmocka_unit_test(buf_appends_slices_up_to_one_that_does_not_fit),
+        cmocka_unit_test(buf_error_sticks_until_it_is_cleared),
+        cmocka_unit_test(utf8_is_cut_between_characters),
+        cmocka_unit_test(slices_know_their_end),
+        cmocka_unit_test(files_are_read_whole_or_not_at_all),
         cmocka_unit_test(buf_without_room_takes_nothing),
         cmocka_unit_test(buf_gives_back_what_it_may_not_keep),
+        cmocka_unit_test(buf_moves_with_its_memory),
         cmocka_unit_test(buf_reports_missing_memory),
         cmocka_unit_test(arena_pieces_are_aligned_and_apart),
         cmocka_unit_test(arena_stops_at_its_maximum),
@@ -480,6 +655,7 @@ int main(void)
         cmocka_unit_test(escaping_without_room_takes_nothing),
         cmocka_unit_test(utf8_is_what_rfc_3629_says),
         cmocka_unit_test(utf8_counts_every_code_point),
+        cmocka_unit_test(texts_end_where_their_array_does),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* codec/elf: a small library made by hand, and what is refused of it. */
+/* codec/elf: a small library made by hand, and the damage that is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define PAGE 0x1000u
 
-/* A file of two pages; its memory is laid out alike, so that one picture serves for both. */
+/* A file of two pages. Its memory has the same layout, so one picture serves for both. */
 struct picture {
     Elf64_Ehdr ehdr;
     Elf64_Phdr parts[5];
@@ -125,7 +125,7 @@ static void done(slice memory)
         guard_free(memory);
 }
 
-/* --- what is found ------------------------------------------------------------------------ */
+/* --- what is found -------------------------------------------------------------------------- */
 
 static void finds_everything(void **state)
 {
@@ -223,11 +223,11 @@ static const struct refused {
     uint64_t value;
     const char *text;
 } refused[] = {
-    { AT(ehdr.e_ident[0]), 1, 0, "no ELF file" },
+    { AT(ehdr.e_ident[0]), 1, 0, "not an ELF file" },
     { AT(ehdr.e_ident[EI_CLASS]), 1, ELFCLASS32, "not 64-bit" },
     { AT(ehdr.e_ident[EI_DATA]), 1, ELFDATA2MSB, "not little-endian" },
     { AT(ehdr.e_machine), 2, EM_386, "another processor" },
-    { AT(ehdr.e_type), 2, ET_EXEC, "no shared library" },
+    { AT(ehdr.e_type), 2, ET_EXEC, "not a shared library" },
     { AT(ehdr.e_version), 4, 7, "unknown ELF version" },
     { AT(ehdr.e_phentsize), 2, 32, "32 bytes each" },
     { AT(ehdr.e_phnum), 2, 0, "no program headers" },
@@ -249,7 +249,7 @@ static const struct refused {
     { AT(parts[3].p_vaddr), 8, 9 * PAGE, "TLS image lies outside" },
     { AT(parts[1].p_flags), 4, PF_W, "TLS image lies outside its readable" },
     { AT(parts[3].p_align), 8, 12, "TLS is aligned" },
-    { AT(parts[3].p_align), 8, 128, "more than 64" },
+    { AT(parts[3].p_align), 8, 8192, "more than 4096" },
     { AT(parts[4].p_memsz), 8, 9 * PAGE, "read-only relocations lie outside" },
     { AT(dynamic[0].d_un), 8, 48, "outside its names" },
     { AT(dynamic[1].d_un), 8, UINT64_MAX, "outside its names" },
@@ -292,7 +292,7 @@ static void refuses_what_does_not_fit(void **state)
     }
 }
 
-/* Bytes of whole pages that do not begin at one end within one, whose rest would be zeroed. */
+/* A segment that ends within a page, whose rest would have to be zeroed but is not writable. */
 static void refuses_what_cannot_be_zeroed(void **state)
 {
     (void)state;
@@ -319,7 +319,7 @@ static void refuses_every_cut(void **state)
     }
 }
 
-/* --- relative relocations as bits ------------------------------------------------------------ */
+/* --- relative relocations as bits ----------------------------------------------------------- */
 
 static void bits_of_relative_relocations(void **state)
 {

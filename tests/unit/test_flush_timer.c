@@ -1,4 +1,4 @@
-/* codec/pace.h: what goes out when, told as the order of what comes and what goes. */
+/* codec/flush_timer.h: which pieces go out when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,26 +8,26 @@
 
 #include <cmocka.h>
 
-#include "codec/pace.h"
+#include "codec/flush_timer.h"
 
 /*
- * Pieces that come at these times, in ms, the last one followed by -1; each message takes way_ms.
- * Writes "time:pieces " for each message that goes out.
+ * Pieces arrive at these times, in ms; -1 ends the list; each message takes way_ms. Writes
+ * "time:pieces " for each message that goes out.
  */
 static void run(int64_t interval_ms, int64_t way_ms, const int64_t *comes, char *went)
 {
-    struct pace pace = { .interval_ms = interval_ms };
+    struct flush_timer timer = { .interval_ms = interval_ms };
     int waiting = 0;
     went[0] = '\0';
     for (int64_t now_ms = 1000; now_ms < 3000; now_ms++) {
         for (; *comes >= 0 && *comes + 1000 == now_ms; comes++, waiting++)
-            pace_came(&pace, now_ms, way_ms);
-        if (!pace_is_due(&pace, now_ms))
+            flush_timer_arrived(&timer, now_ms, way_ms);
+        if (!flush_timer_is_due(&timer, now_ms))
             continue;
         sprintf(went + strlen(went), "%d:%d ", (int)(now_ms - 1000), waiting);
         waiting = 0;
-        pace_went(&pace, now_ms);
-        assert_false(pace_is_due(&pace, now_ms));
+        flush_timer_flushed(&timer, now_ms);
+        assert_false(flush_timer_is_due(&timer, now_ms));
     }
     assert_int_equal(waiting, 0);
 }
@@ -48,7 +48,7 @@ static void the_first_goes_at_once(void **state)
     check(100, 1000, COMES(7, 7, 7), "7:3 ");
 }
 
-/* 20 of the 100 ms are the lead, so all are there within 100 ms of their coming. */
+/* The lead is 20 of the 100 ms, so that each is delivered within 100 ms of its arrival. */
 static void others_wait_from_their_own_coming(void **state)
 {
     (void)state;
@@ -71,7 +71,7 @@ static void a_slow_way_is_allowed_for(void **state)
     check(100, 20, COMES(0, 10), "0:1 90:1 ");
     check(100, 35, COMES(0, 10), "0:1 75:1 ");
     check(100, 50, COMES(0, 10), "0:1 60:1 ");
-    check(100, 5000, COMES(0, 10), "0:1 60:1 "); /* half of it is still gathered */
+    check(100, 5000, COMES(0, 10), "0:1 60:1 "); /* the lead is at most half of the interval */
 }
 
 static void without_an_interval_nothing_waits(void **state)
@@ -81,7 +81,7 @@ static void without_an_interval_nothing_waits(void **state)
     check(1, 0, COMES(0, 1, 2), "0:1 1:1 2:1 ");
 }
 
-/* A thousand pieces, one each ms: none is there later than the interval, and messages are few. */
+/* A thousand pieces, one a millisecond: none is late, and messages are few. */
 static void none_is_late(void **state)
 {
     (void)state;
@@ -95,7 +95,8 @@ static void none_is_late(void **state)
         run(50, way_ms, comes, went);
         for (const char *rest = went; sscanf(rest, "%d:%d", &at, &count) == 2;
              rest = strchr(rest, ' ') + 1) {
-            assert_true(at + way_ms - before <= 50); /* the oldest is number `before`, of that ms */
+            assert_true(at + way_ms - before <=
+                        50); /* the oldest piece is number `before`, which arrived at that ms */
             before += count;
             messages++;
         }
@@ -114,5 +115,5 @@ int main(void)
         cmocka_unit_test(without_an_interval_nothing_waits),
         cmocka_unit_test(none_is_late),
     };
-    return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("flush_timer", tests, NULL, NULL);
 }

@@ -1,23 +1,27 @@
 /*
- * gpu/cuda and job/gpu_*: what is made of a driver's answers. The driver is a table of functions of
- * this file's; tests/blackbox/test_gpu.py has a whole one.
+ * The room gpu: what it makes of a driver's answers. The driver is a table of functions of this
+ * file; tests/blackbox/test_gpu.py has a complete one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "codec/json.h"
-#include "job/gpu_inside.h"
+#include "gpu/gpu_private.h"
+#include "json_same.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- the driver -------------------------------------------------------------------------------- */
+/* --- the driver ----------------------------------------------------------------------------- */
 
 static const char *failing; /* the call that returns 999; NULL: none */
 static const char *device_name;
@@ -121,7 +125,7 @@ static int make_driver(void **state)
     return 0;
 }
 
-/* --- errors ------------------------------------------------------------------------------------ */
+/* --- errors --------------------------------------------------------------------------------- */
 
 static void errors_have_the_drivers_words(void **state)
 {
@@ -157,7 +161,7 @@ static void only_some_errors_are_for_good(void **state)
             fail_msg("%d is for good", sticky[i]);
 }
 
-/* --- devices ----------------------------------------------------------------------------------- */
+/* --- devices -------------------------------------------------------------------------------- */
 
 static void a_device_is_described(void **state)
 {
@@ -225,7 +229,7 @@ static void a_call_that_fails_is_named(void **state)
     }
 }
 
-/* --- --gpu-info -------------------------------------------------------------------------------- */
+/* --- --gpu-info ----------------------------------------------------------------------------- */
 
 static void the_file_tells_the_drivers_version(void **state)
 {
@@ -253,7 +257,7 @@ static void assert_report(const struct gpu_report *report, const char *expected)
     buf_init(&out, LIMIT_MIB, "test");
     assert_int_equal(gpu_report_json(report, &out, &err), 0);
     assert_int_equal(json_check(buf_slice(&out), NULL, &err), 0);
-    if (!json_equal(buf_slice(&out), slice_from(expected)))
+    if (!json_same(buf_slice(&out), slice_from(expected)))
         fail_msg("%.*s\nis not\n%s", SLICE_ARG(buf_slice(&out)), expected);
     buf_free(&out);
 }
@@ -312,7 +316,7 @@ static void a_report_that_does_not_fit_is_an_error(void **state)
     }
 }
 
-/* --- the fitness check's computation ------------------------------------------------------------ */
+/* --- the fitness check's computation -------------------------------------------------------- */
 
 static void right_results_are_told_from_wrong_ones(void **state)
 {
@@ -320,14 +324,61 @@ static void right_results_are_told_from_wrong_ones(void **state)
     static const uint32_t right[] = { 3519870697u, 2165703038u, 811535379u, 3752335016u };
     uint32_t results[COUNT(right)];
     (void)state;
-    assert_true(gpu_results_right(right, COUNT(right), 3));
-    assert_false(gpu_results_right(right, COUNT(right), 2));
-    assert_true(gpu_results_right((const uint32_t[]){ 0, 1, 2 }, 3, 0));
+    assert_true(gpu_results_match(right, COUNT(right), 3));
+    assert_false(gpu_results_match(right, COUNT(right), 2));
+    assert_true(gpu_results_match((const uint32_t[]){ 0, 1, 2 }, 3, 0));
     for (size_t i = 0; i < COUNT(right); i++) {
         memcpy(results, right, sizeof right);
         results[i] ^= 1u << 31;
-        assert_false(gpu_results_right(results, COUNT(right), 3));
+        assert_false(gpu_results_match(results, COUNT(right), 3));
     }
+}
+
+/* --- whether a GPU is to be expected -------------------------------------------------------- */
+
+/* Device nodes are files here: only that they exist counts. */
+static void make_path(const char *root, const char *path, bool is_folder)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s/%s", root, path);
+    FILE *file = is_folder ? NULL : fopen(full, "w");
+    if (is_folder ? mkdir(full, 0700) != 0 : file == NULL || fclose(file) != 0)
+        fail_msg("cannot make %s", full);
+}
+
+static void remove_path(const char *root, const char *path)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s/%s", root, path);
+    assert_int_equal(remove(full), 0);
+}
+
+static void device_nodes_without_the_kernels_driver_are_stale(void **state)
+{
+    static const char *const nodes[] = { "dev/nvidiactl", "dev/nvidia0" };
+    char root[] = "/tmp/gpu-root-XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(root));
+    make_path(root, "dev", true);
+    make_path(root, "proc", true);
+    make_path(root, "proc/driver", true);
+    assert_false(gpu_has_kernel_driver(root));
+    for (size_t i = 0; i < COUNT(nodes); i++) {
+        make_path(root, nodes[i], false);
+        assert_false(gpu_has_kernel_driver(root));
+        make_path(root, "proc/driver/nvidia", true);
+        assert_true(gpu_has_kernel_driver(root));
+        remove_path(root, nodes[i]);
+        assert_false(gpu_has_kernel_driver(root)); /* the machine's driver, a container without */
+        remove_path(root, "proc/driver/nvidia");
+    }
+    make_path(root, "dev/dxg", false);
+    assert_true(gpu_has_kernel_driver(root));
+    remove_path(root, "dev/dxg");
+    remove_path(root, "proc/driver");
+    remove_path(root, "proc");
+    remove_path(root, "dev");
+    assert_int_equal(rmdir(root), 0);
 }
 
 int main(void)
@@ -344,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup(a_report_of_two_devices, make_driver),
         cmocka_unit_test_setup(a_report_that_does_not_fit_is_an_error, make_driver),
         cmocka_unit_test(right_results_are_told_from_wrong_ones),
+        cmocka_unit_test(device_nodes_without_the_kernels_driver_are_stale),
     };
     return cmocka_run_group_tests_name("gpu", tests, NULL, NULL);
 }

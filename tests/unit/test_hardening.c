@@ -1,6 +1,6 @@
 /*
- * What the build promises of the memory of a running binary, asked of the kernel: the one thing here
- * that is about the link, not about a module.
+ * What the build promises of the memory of a running binary, asked of the kernel: the one thing
+ * here that is about the link, not about a module.
  */
 #include <inttypes.h>
 #include <setjmp.h>

@@ -363,10 +363,10 @@ static void refusals_quote_what_was_refused(void **state)
         { "HTTP/1.1 7 a\xe9z", "status line: \"HTTP/1.1 7 a\"" },
         { "0123456789012345678901234567890123456789X",
           "\"0123456789012345678901234567890123456789\"" },
-        { H11 "Some Words\r\n\r\n", "no \"name: value\": \"Some Words\"" },
+        { H11 "Some Words\r\n\r\n", "not \"name: value\": \"Some Words\"" },
         { H11 " A: b\r\n\r\n", "starts with white space" },
         { H11 "A: b\r\n\tc\r\n\r\n", "starts with white space" },
-        { H11 "Content-Length: 1,1\r\n\r\n", "Content-Length is no length: \"1,1\"" },
+        { H11 "Content-Length: 1,1\r\n\r\n", "Content-Length is not a length: \"1,1\"" },
         { H11 "Transfer-Encoding: br\r\n\r\n", "not \"chunked\": \"br\"" },
         { H11 "A: b\x1b[0m", "control character 0x1b" },
     };
@@ -600,23 +600,43 @@ static void requests_are_written(void **state)
     struct buf out;
     struct err err = { 0 };
     buf_init(&out, 1000, "request");
-    assert_int_equal(http1_put_request(&out, "GET", SLICE_LITERAL("/a?b=$c#{}\\"),
-                                       SLICE_LITERAL("[::1]:8080"), &err),
-                     0);
-    assert_int_equal(
-        http1_put_field(&out, slice_from("Authorization"), SLICE_LITERAL("key\t\xe9 1"), &err), 0);
-    assert_int_equal(http1_put_field(&out, slice_from("X-Empty"), (slice){ NULL, 0 }, &err), 0);
-    assert_int_equal(http1_put_end(&out, &err), 0);
+    struct http1_writer head = { .out = &out };
+    http1_put_request(&head, "GET", SLICE_LITERAL("/a?b=$c#{}\\"), SLICE_LITERAL("[::1]:8080"));
+    http1_put_field(&head, slice_from("Authorization"), SLICE_LITERAL("key\t\xe9 1"));
+    http1_put_field(&head, slice_from("X-Empty"), (slice){ NULL, 0 });
+    http1_put_length(&head, UINT64_MAX);
+    assert_int_equal(http1_put_end(&head, &err), 0);
     assert_true(slice_is(buf_slice(&out), "GET /a?b=$c#{}\\ HTTP/1.1\r\nHost: [::1]:8080\r\n"
-                                          "Authorization: key\t\xe9 1\r\nX-Empty: \r\n\r\n"));
+                                          "Authorization: key\t\xe9 1\r\nX-Empty: \r\n"
+                                          "Content-Length: 18446744073709551615\r\n\r\n"));
     buf_free(&out);
+}
+
+static int write_request(const char *method, slice target, slice host)
+{
+    struct buf out;
+    buf_init(&out, 1000, "request");
+    struct http1_writer head = { .out = &out };
+    http1_put_request(&head, method, target, host);
+    int rc = http1_put_end(&head, NULL);
+    buf_free(&out);
+    return rc;
+}
+
+static int write_field(slice name, slice value)
+{
+    struct buf out;
+    buf_init(&out, 1000, "request");
+    struct http1_writer head = { .out = &out };
+    http1_put_field(&head, name, value);
+    int rc = http1_put_end(&head, NULL);
+    buf_free(&out);
+    return rc;
 }
 
 static void nothing_breaks_out_of_a_request(void **state)
 {
     (void)state;
-    struct buf out;
-    buf_init(&out, 1000, "request");
     for (int c = 0; c < 256; c++) {
         char text[] = { 'a', (char)c, 'b', '\0' };
         slice piece = { text, 3 }, plain = SLICE_LITERAL("/");
@@ -624,40 +644,54 @@ static void nothing_breaks_out_of_a_request(void **state)
         bool in_value = c == '\t' || (c >= ' ' && c != 0x7f);
         bool token = is_token_char(c) || c == 0; /* a NUL ends a name given as a C string */
         int expected = visible ? 0 : ERR_INPUT;
-        assert_int_equal(http1_put_request(&out, "GET", piece, plain, NULL), expected);
-        assert_int_equal(http1_put_request(&out, "GET", plain, piece, NULL), expected);
-        assert_int_equal(http1_put_request(&out, text, plain, plain, NULL), token ? 0 : ERR_INPUT);
-        assert_int_equal(http1_put_field(&out, slice_from(text), plain, NULL),
-                         token ? 0 : ERR_INPUT);
-        assert_int_equal(http1_put_field(&out, slice_from("a"), piece, NULL),
-                         in_value ? 0 : ERR_INPUT);
-        buf_reset(&out, SIZE_MAX);
+        assert_int_equal(write_request("GET", piece, plain), expected);
+        assert_int_equal(write_request("GET", plain, piece), expected);
+        assert_int_equal(write_request(text, plain, plain), token ? 0 : ERR_INPUT);
+        assert_int_equal(write_field(slice_from(text), plain), token ? 0 : ERR_INPUT);
+        assert_int_equal(write_field(slice_from("a"), piece), in_value ? 0 : ERR_INPUT);
     }
     slice none = SLICE_LITERAL(""), plain = SLICE_LITERAL("/");
-    assert_int_equal(http1_put_request(&out, "GET", none, plain, NULL), ERR_INPUT);
-    assert_int_equal(http1_put_request(&out, "GET", plain, none, NULL), ERR_INPUT);
-    assert_int_equal(http1_put_request(&out, "", plain, plain, NULL), ERR_INPUT);
-    assert_int_equal(http1_put_field(&out, slice_from(""), plain, NULL), ERR_INPUT);
-    assert_int_equal(out.len, 0);
+    assert_int_equal(write_request("GET", none, plain), ERR_INPUT);
+    assert_int_equal(write_request("GET", plain, none), ERR_INPUT);
+    assert_int_equal(write_request("", plain, plain), ERR_INPUT);
+    assert_int_equal(write_field(none, plain), ERR_INPUT);
+}
+
+/* Whatever comes after it: a head with an error in it must not be sent. */
+static void the_first_error_of_a_head_sticks(void **state)
+{
+    (void)state;
+    struct buf out;
+    struct err err = { 0 };
+    slice plain = SLICE_LITERAL("/");
+    buf_init(&out, 1000, "request");
+    struct http1_writer head = { .out = &out };
+    http1_put_request(&head, "GET", plain, plain);
+    size_t len = out.len;
+    http1_put_field(&head, slice_from("Good"), slice_from("bad\r\nInjected: 1"));
+    http1_put_field(&head, slice_from("bad name"), plain);
+    http1_put_request(&head, "", plain, plain);
+    http1_put_status(&head, 1000);
+    http1_put_length(&head, 1);
+    assert_int_equal(http1_put_end(&head, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "field Good"));
+    assert_int_equal(out.len, len);
     buf_free(&out);
 }
 
-static void a_request_without_room_leaves_nothing_half(void **state)
+static void a_head_without_room_is_an_error(void **state)
 {
     (void)state;
     static const char whole[] = "PUT /t HTTP/1.1\r\nHost: h\r\nName: value\r\n\r\n";
     for (size_t room = 0; room < sizeof whole; room++) {
         struct buf out;
         buf_init(&out, room, "request");
-        slice target = SLICE_LITERAL("/t"), host = SLICE_LITERAL("h");
-        int rc = http1_put_request(&out, "PUT", target, host, NULL);
-        assert_int_equal(out.len, rc == 0 ? 26 : 0);
-        size_t before = out.len;
-        rc = http1_put_field(&out, slice_from("Name"), SLICE_LITERAL("value"), NULL);
-        assert_int_equal(out.len, rc == 0 ? before + 13 : before);
-        rc = http1_put_end(&out, NULL);
-        if (room == sizeof whole - 1)
-            assert_true(rc == 0 && slice_is(buf_slice(&out), whole));
+        struct http1_writer head = { .out = &out };
+        http1_put_request(&head, "PUT", SLICE_LITERAL("/t"), SLICE_LITERAL("h"));
+        http1_put_field(&head, slice_from("Name"), SLICE_LITERAL("value"));
+        bool fits = room == sizeof whole - 1;
+        assert_int_equal(http1_put_end(&head, NULL), fits ? 0 : ERR_LIMIT);
+        assert_true(!fits || slice_is(buf_slice(&out), whole));
         buf_free(&out);
     }
 }
@@ -680,7 +714,8 @@ int main(void)
         cmocka_unit_test(dates_are_counted_right),
         cmocka_unit_test(requests_are_written),
         cmocka_unit_test(nothing_breaks_out_of_a_request),
-        cmocka_unit_test(a_request_without_room_leaves_nothing_half),
+        cmocka_unit_test(the_first_error_of_a_head_sticks),
+        cmocka_unit_test(a_head_without_room_is_an_error),
     };
     return cmocka_run_group_tests_name("http1", tests, NULL, NULL);
 }

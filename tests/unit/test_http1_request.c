@@ -242,21 +242,214 @@ static void too_many_fields_are_refused(void **state)
     assert_int_equal(parse(head, len + 8, &request, NULL), ERR_LIMIT);
 }
 
+static void pages_of_other_origins_are_told_apart(void **state)
+{
+    static const struct {
+        const char *fields;
+        bool same;
+    } cases[] = {
+        { "", true },
+        { "Origin: http://a:80\r\n", true },
+        { "Origin: https://a:80\r\n", true },
+        { "Origin: http://a\r\n", false },
+        { "Origin: http://b:80\r\n", false },
+        { "Origin: null\r\n", false },
+        { "Origin: \r\n", false },
+        { "Origin: http://b:80\r\nSec-Fetch-Site: same-origin\r\n", false },
+        { "Sec-Fetch-Site: same-origin\r\n", true },
+        { "Sec-Fetch-Site: none\r\n", true },
+        { "Sec-Fetch-Site: same-site\r\n", false },
+        { "Sec-Fetch-Site: cross-site\r\n", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char head[200];
+        struct http1_request request;
+        int len = snprintf(head, sizeof head, "POST / HTTP/1.1\r\nHost: a:80\r\n%s\r\n",
+                           cases[i].fields);
+        assert_int_equal(http1_parse_request(head, (size_t)len, &request, NULL), len);
+        assert_int_equal(http1_request_is_same_origin(&request), cases[i].same);
+    }
+}
+
+static void read_with(struct http1_request *request, const char *line, const char *fields)
+{
+    static char head[400]; /* the request's slices lie in it */
+    int len = snprintf(head, sizeof head, "%s\r\n%s\r\n", line, fields);
+    assert_int_equal(http1_parse_request(head, (size_t)len, request, NULL), len);
+}
+
+static void pages_of_this_machine_are_told_apart(void **state)
+{
+    static const struct {
+        const char *origin;
+        bool local;
+    } cases[] = {
+        { "http://localhost:3000", true },
+        { "https://app.localhost", true },
+        { "http://127.0.0.1:1", true },
+        { "http://127.9.9.9", true },
+        { "http://[::1]:8080", true },
+        { "http://10.0.0.1", false },
+        { "http://localhost.example", false },
+        { "http://notlocalhost", false },
+        { "http://[::2]", false },
+        { "http://127.0.0.1.example", false },
+        { "http://127.1", false },
+        { "null", false },
+        { "localhost", false },
+        { "file://localhost", false },
+        { "", false },
+    };
+    struct http1_request request;
+    char fields[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(fields, sizeof fields, "Host: a\r\nOrigin: %s\r\n", cases[i].origin);
+        read_with(&request, "POST / HTTP/1.1", fields);
+        assert_int_equal(http1_request_is_local_origin(&request), cases[i].local);
+    }
+    read_with(&request, "POST / HTTP/1.1", "Host: localhost\r\n");
+    assert_false(http1_request_is_local_origin(&request));
+}
+
+static void images_of_pages_of_this_machine_are_told_apart(void **state)
+{
+    static const struct {
+        const char *fields;
+        bool local;
+    } cases[] = {
+        { "Host: localhost:8000\r\nSec-Fetch-Site: same-site\r\n", true },
+        { "Host: app.localhost:8000\r\nSec-Fetch-Site: same-site\r\n", true },
+        { "Host: 127.0.0.1:8000\r\nSec-Fetch-Site: same-site\r\n", true },
+        { "Host: [::1]:8000\r\nSec-Fetch-Site: same-site\r\n", true },
+        { "Host: box\r\nSec-Fetch-Site: same-site\r\n", true },
+        { "Host: worker.example\r\nSec-Fetch-Site: same-site\r\n", false },
+        { "Host: localhost.example\r\nSec-Fetch-Site: same-site\r\n", false },
+        { "Host: localhost:8000\r\nSec-Fetch-Site: cross-site\r\n", false },
+        { "Host: localhost:8000\r\nSec-Fetch-Site: same-site\r\nOrigin: null\r\n", false },
+        { "Host: localhost:8000\r\nSec-Fetch-Site: same-site\r\nOrigin: http://evil.example\r\n",
+          false },
+    };
+    struct http1_request request;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        read_with(&request, "GET /image HTTP/1.1", cases[i].fields);
+        assert_int_equal(http1_request_is_local_origin(&request), cases[i].local);
+    }
+}
+
+static void own_names_are_told_apart(void **state)
+{
+    static const struct {
+        const char *host;
+        bool own;
+    } cases[] = {
+        { "localhost:8000", true },
+        { "LOCALHOST", true },
+        { "localhost.", true },
+        { "a.b.LocalHost:1", true },
+        { "box", true },
+        { "", true },
+        { "127.0.0.1:80", true },
+        { "192.168.1.5", true },
+        { "[::1]:8000", true },
+        { "[::ffff:127.0.0.1]:80", true },
+        { "my.example:80", true },
+        { "MY.Example.", true },
+        { "evil.example", false },
+        { "evil.example:8000", false },
+        { "evil.example.", false },
+        { "localhost.evil.example", false },
+        { "127.0.0.1.example", false },
+        { "xmy.example", false },
+        { "evillocalhost.com", false },
+        { "my.example.com", false },
+        { "127.1", false },
+        { "[::1].evil.example", false },
+        { "[::1]", true },
+    };
+    struct http1_request request;
+    char fields[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(fields, sizeof fields, "Host: %s\r\n", cases[i].host);
+        read_with(&request, "POST / HTTP/1.1", fields);
+        assert_int_equal(http1_request_has_own_name(&request, SLICE_LITERAL("my.example")),
+                         cases[i].own);
+    }
+    read_with(&request, "POST / HTTP/1.0", "");
+    assert_true(http1_request_has_own_name(&request, (slice){ 0 }));
+}
+
+static void navigations_are_told_apart(void **state)
+{
+    struct http1_request request;
+    (void)state;
+    read_with(&request, "GET / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+    assert_true(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n");
+    assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n");
+    assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "POST / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+    assert_false(http1_request_is_navigation(&request));
+}
+
+/* --- who asks ----------------------------------------------------------------------------- */
+
+static const struct {
+    const char *field, *token; /* NULL: there is none */
+} bearers[] = {
+    { "Authorization: Bearer abc\r\n", "abc" },
+    { "authorization: bEARER \t a b  \r\n", "a b" },
+    { "Authorization: Bearer \r\n", NULL },
+    { "Authorization: Bearer\r\n", NULL },
+    { "Authorization: Basic Bearer abc\r\n", NULL },
+    { "Authorization: abc\r\n", NULL },
+    { "", NULL },
+};
+
+static void bearer_tokens_are_read(void **state)
+{
+    struct http1_request request;
+    (void)state;
+    for (size_t i = 0; i < COUNT(bearers); i++) {
+        char fields[128];
+        slice token;
+        snprintf(fields, sizeof fields, "Host: a\r\n%s", bearers[i].field);
+        read_with(&request, "GET / HTTP/1.1", fields);
+        assert_int_equal(http1_request_bearer(&request, &token), bearers[i].token != NULL);
+        if (bearers[i].token != NULL)
+            assert_true(slice_is(token, bearers[i].token));
+    }
+}
+
 /* --- writing ---------------------------------------------------------------------------- */
+
+static int write_status(struct buf *out, int status)
+{
+    struct http1_writer head = { .out = out };
+    http1_put_status(&head, status);
+    return http1_put_end(&head, NULL);
+}
 
 static void status_lines_are_written(void **state)
 {
     struct buf out;
-    struct err err = { 0 };
     (void)state;
     buf_init(&out, 1000, "head");
-    assert_int_equal(http1_put_status(&out, 200, &err), 0);
-    assert_int_equal(http1_put_status(&out, 404, &err), 0);
-    assert_int_equal(http1_put_status(&out, 299, &err), 0);
-    assert_true(slice_is(buf_slice(&out), "HTTP/1.1 200 OK\r\nHTTP/1.1 404 Not Found\r\n"
-                                          "HTTP/1.1 299 \r\n"));
-    assert_int_equal(http1_put_status(&out, 99, &err), ERR_INPUT);
-    assert_int_equal(http1_put_status(&out, 600, &err), ERR_INPUT);
+    assert_int_equal(write_status(&out, 200), 0);
+    assert_int_equal(write_status(&out, 404), 0);
+    assert_int_equal(write_status(&out, 299), 0);
+    assert_true(slice_is(buf_slice(&out), "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n"
+                                          "HTTP/1.1 299 \r\n\r\n"));
+    assert_int_equal(write_status(&out, 99), ERR_INPUT);
+    assert_int_equal(write_status(&out, 600), ERR_INPUT);
     assert_string_equal(http1_reason(503), "Service Unavailable");
     assert_string_equal(http1_reason(299), "");
     buf_free(&out);
@@ -265,9 +458,18 @@ static void status_lines_are_written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_heads_are_read),         cmocka_unit_test(targets_are_taken_apart),
-        cmocka_unit_test(bad_heads_are_refused),       cmocka_unit_test(large_heads_are_refused),
-        cmocka_unit_test(too_many_fields_are_refused), cmocka_unit_test(status_lines_are_written),
+        cmocka_unit_test(good_heads_are_read),
+        cmocka_unit_test(targets_are_taken_apart),
+        cmocka_unit_test(bad_heads_are_refused),
+        cmocka_unit_test(large_heads_are_refused),
+        cmocka_unit_test(too_many_fields_are_refused),
+        cmocka_unit_test(status_lines_are_written),
+        cmocka_unit_test(pages_of_other_origins_are_told_apart),
+        cmocka_unit_test(pages_of_this_machine_are_told_apart),
+        cmocka_unit_test(images_of_pages_of_this_machine_are_told_apart),
+        cmocka_unit_test(own_names_are_told_apart),
+        cmocka_unit_test(navigations_are_told_apart),
+        cmocka_unit_test(bearer_tokens_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

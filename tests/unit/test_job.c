@@ -41,7 +41,8 @@ static const struct reading {
     { "{\"id\": \"a\", \"input\": 1}", "a" },
     { " [ ] ", "" },
     { "[{\"id\":\"a\",\"input\":{}},{\"id\":\"b\",\"input\":null}]", "a b" },
-    { "[{\"id\":\"a\",\"input\":1}, 7, null, \"x\", [], {}, {\"input\":1}, {\"id\":\"b\",\"input\":2}]",
+    { "[{\"id\":\"a\",\"input\":1}, 7, null, \"x\", [], {}, {\"input\":1}, "
+      "{\"id\":\"b\",\"input\":2}]",
       "a b" },
     { "{\"id\": 12345678901234567890, \"input\": 1}", "12345678901234567890" },
     { "{\"id\": 1e3, \"input\": 1}", "1e3" },
@@ -159,12 +160,19 @@ static struct job_waiter *waiter(void)
     return &unused;
 }
 
+/* Returns the number of queued jobs for which no slot waits. */
+static size_t add(struct job_table *table, struct job *jobs)
+{
+    static struct log_repeat repeat;
+    return job_table_add(table, jobs, &repeat).unserved;
+}
+
 static void assert_ids(struct job_table *table, const char *expected)
 {
     struct buf ids;
-    struct err err;
+    size_t first = 0;
     buf_init(&ids, 1000, "ids");
-    assert_int_equal(job_table_ids(table, &ids, &err), 0);
+    assert_int_equal(job_table_ids(table, 8192, &first, &ids), 0);
     assert_true(slice_is(buf_slice(&ids), expected));
     buf_free(&ids);
 }
@@ -181,7 +189,7 @@ static void *slot_that_waits(void *argument)
     struct job *job;
     while ((job = job_table_next(slot->table, &slot->waiter)) != NULL) {
         slot->done++;
-        job_table_settle(slot->table, job);
+        job_table_remove(slot->table, job);
     }
     return NULL;
 }
@@ -203,7 +211,7 @@ static void waiting_slots_get_each_job_once(void **state)
     }
     for (int i = 0; i < ROUNDS; i++) {
         assert_true(job_table_wait_room(&table, SLOTS - 1, DEADLINE_NEVER, &room));
-        job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+        add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
         assert_true(job_table_wait_room(&table, 1, DEADLINE_NEVER, &room)); /* both are done */
     }
     job_table_end(&table);
@@ -222,7 +230,7 @@ static void jobs_are_held_until_settled(void **state)
     job_table_init(&table);
     assert_false(job_table_is_busy(&table));
     assert_int_equal(room_of(&table, 3), 3);
-    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+    add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
     assert_true(job_table_is_busy(&table));
     assert_int_equal(room_of(&table, 3), 1);
     assert_int_equal(room_of(&table, 2), 0);
@@ -231,10 +239,10 @@ static void jobs_are_held_until_settled(void **state)
     assert_true(slice_is(a->id, "a"));
     assert_true(slice_is(b->id, "b"));
     assert_ids(&table, "b,a");
-    job_table_settle(&table, a);
+    job_table_remove(&table, a);
     assert_ids(&table, "b");
     assert_false(job_table_wait_empty(&table, clock_now_ms() - 1));
-    job_table_settle(&table, b);
+    job_table_remove(&table, b);
     assert_false(job_table_wait_empty(&table, clock_now_ms() - 1)); /* more may come */
     job_table_end(&table);
     assert_true(job_table_wait_empty(&table, DEADLINE_NEVER));
@@ -247,16 +255,16 @@ static void an_id_runs_once_at_a_time(void **state)
     (void)state;
     log_init(LOG_NOTSET, false);
     job_table_init(&table);
-    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"a\",\"input\":2}]"));
-    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":3}"));
+    add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"a\",\"input\":2}]"));
+    add(&table, read_all("{\"id\":\"a\",\"input\":3}"));
     assert_ids(&table, "a");
     struct job *first = job_table_next(&table, waiter());
     assert_true(slice_is(first->input, "1"));
-    job_table_settle(&table, first);
-    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":4}"));
+    job_table_remove(&table, first);
+    add(&table, read_all("{\"id\":\"a\",\"input\":4}"));
     struct job *again = job_table_next(&table, waiter());
     assert_true(slice_is(again->input, "4"));
-    job_table_settle(&table, again);
+    job_table_remove(&table, again);
 }
 
 static void only_the_named_job_is_stopped(void **state)
@@ -264,14 +272,80 @@ static void only_the_named_job_is_stopped(void **state)
     struct job_table table;
     (void)state;
     job_table_init(&table);
-    job_table_add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
-    assert_false(job_table_stop(&table, slice_from("c")));
-    assert_true(job_table_stop(&table, slice_from("b")));
+    add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":2}]"));
+    assert_int_equal(job_table_stop(&table, slice_from("c")), JOB_NOT_HELD);
+    assert_int_equal(job_table_stop(&table, slice_from("b")), JOB_STOPPED_NOW);
     struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter());
     assert_false(flag_is_raised(&a->stop));
     assert_true(flag_is_raised(&b->stop));
-    job_table_settle(&table, a);
-    job_table_settle(&table, b);
+    job_table_remove(&table, a);
+    job_table_remove(&table, b);
+}
+
+static void a_client_may_choose_an_id_twice(void **state)
+{
+    struct job_table table;
+    struct job *first = read_all("{\"id\":\"a\",\"input\":1}");
+    struct job *second = read_all("{\"id\":\"a\",\"input\":2}");
+    (void)state;
+    job_table_init(&table);
+    first->client_chose_id = second->client_chose_id = true;
+    assert_int_equal(add(&table, first), 1); /* no slot waits */
+    assert_int_equal(add(&table, second), 2);
+    assert_ids(&table, "a,a");
+    assert_ptr_equal(job_table_next(&table, waiter()), first);
+    assert_ptr_equal(job_table_next(&table, waiter()), second);
+    job_table_remove(&table, first);
+    job_table_remove(&table, second);
+    assert_false(job_table_is_busy(&table));
+}
+
+static void only_jobs_that_ran_too_long_time_out(void **state)
+{
+    struct job_table table;
+    (void)state;
+    job_table_init(&table);
+    add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":1},"
+                         "{\"id\":\"queued\",\"input\":1}]"));
+    struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter());
+    a->begun_ms = 1000;
+    b->begun_ms = 2000;
+    assert_int_equal(job_table_stop_begun_before(&table, 999), 0);
+    assert_int_equal(job_table_stop_begun_before(&table, 1000), 1);
+    assert_int_equal(job_table_stop_begun_before(&table, 1999), 0); /* not again */
+    assert_int_equal(atomic_load(&a->why), JOB_TIMED_OUT);
+    assert_false(job_is_stopped(a)); /* its client gets an error */
+    assert_false(flag_is_raised(&b->stop));
+    assert_int_equal(job_table_stop_begun_before(&table, INT64_MAX), 1);
+    struct job *queued = job_table_next(&table, waiter());
+    assert_false(flag_is_raised(&queued->stop));
+    job_table_remove(&table, a);
+    job_table_remove(&table, b);
+    job_table_remove(&table, queued);
+}
+
+/* The first reason counts, but a timeout gives way to one that makes a result pointless. */
+static void abandoned_jobs_keep_an_earlier_reason(void **state)
+{
+    struct job_table table;
+    (void)state;
+    job_table_init(&table);
+    add(&table, read_all("[{\"id\":\"a\",\"input\":1},{\"id\":\"b\",\"input\":1},"
+                         "{\"id\":\"c\",\"input\":1}]"));
+    struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter()),
+               *c = job_table_next(&table, waiter());
+    assert_int_equal(job_table_stop(&table, a->id), JOB_STOPPED_NOW);
+    job_stop(b, JOB_TIMED_OUT);
+    job_table_abandon(&table);
+    assert_int_equal(atomic_load(&a->why), JOB_STOPPED);
+    assert_int_equal(atomic_load(&b->why), JOB_ABANDONED);
+    assert_int_equal(atomic_load(&c->why), JOB_ABANDONED);
+    assert_true(flag_is_raised(&c->stop));
+    assert_true(job_wait_stopped(c, DEADLINE_NEVER));
+    assert_true(job_is_stopped(a) && !job_is_stopped(c));
+    job_table_remove(&table, a);
+    job_table_remove(&table, b);
+    job_table_remove(&table, c);
 }
 
 static void a_closed_table_runs_what_it_holds(void **state)
@@ -279,17 +353,17 @@ static void a_closed_table_runs_what_it_holds(void **state)
     struct job_table table;
     (void)state;
     job_table_init(&table);
-    job_table_add(&table, read_all("{\"id\":\"a\",\"input\":1}"));
+    add(&table, read_all("{\"id\":\"a\",\"input\":1}"));
     job_table_close(&table);
     size_t room;
     assert_false(job_table_wait_room(&table, 5, DEADLINE_NEVER, &room));
     /* What was read just before the end is run too. */
-    job_table_add(&table, read_all("{\"id\":\"late\",\"input\":1}"));
+    add(&table, read_all("{\"id\":\"late\",\"input\":1}"));
     job_table_end(&table);
     struct job *a = job_table_next(&table, waiter()), *late = job_table_next(&table, waiter());
     assert_true(slice_is(late->id, "late"));
-    job_table_settle(&table, a);
-    job_table_settle(&table, late);
+    job_table_remove(&table, a);
+    job_table_remove(&table, late);
     assert_null(job_table_next(&table, waiter()));
 }
 
@@ -304,6 +378,9 @@ int main(void)
         cmocka_unit_test(waiting_slots_get_each_job_once),
         cmocka_unit_test(an_id_runs_once_at_a_time),
         cmocka_unit_test(only_the_named_job_is_stopped),
+        cmocka_unit_test(a_client_may_choose_an_id_twice),
+        cmocka_unit_test(only_jobs_that_ran_too_long_time_out),
+        cmocka_unit_test(abandoned_jobs_keep_an_earlier_reason),
         cmocka_unit_test(a_closed_table_runs_what_it_holds),
     };
     return cmocka_run_group_tests_name("job", tests, NULL, NULL);

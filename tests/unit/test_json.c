@@ -1,4 +1,4 @@
-/* codec/json: the validator. Reading is in test_json_read.c, writing in test_json_write.c. */
+/* json: the validator. Reading is in test_json_read.c, writing in test_json_write.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "codec/json.h"
 #include "guard.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

@@ -1,4 +1,4 @@
-/* codec/json: walking, strings, numbers, equality and tokens over checked text. */
+/* json: walking, strings, numbers, equality and tokens over checked text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
-#include "codec/json.h"
 #include "guard.h"
+#include "json_same.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -73,6 +74,17 @@ static void test_walk(void **state)
                             : json_next_member(text, &pos, &name, &value));
         guard_free(text);
     }
+}
+
+static void test_count_members(void **state)
+{
+    (void)state;
+    assert_int_equal(json_count_members(slice_from("{}")), 0);
+    assert_int_equal(json_count_members(slice_from("{\"a\": 1}")), 1);
+    assert_int_equal(
+        json_count_members(slice_from("{\"a\": {\"b\": [2]}, \"a\": [1, 2], \"c\": null}")), 3);
+    assert_int_equal(json_count_members(slice_from("[1, 2]")), 0);
+    assert_int_equal(json_count_members(slice_from("")), 0);
 }
 
 static void test_type_and_trim(void **state)
@@ -160,7 +172,7 @@ static void test_walks_end_on_any_bytes(void **state)
             assert_true(++steps <= 2 * text.len);
         (void)json_member(text, "a", &value);
         (void)json_string(text, &arena, &string, NULL);
-        (void)json_equal(text, SLICE_LITERAL("{\"a\":[1]}"));
+        (void)json_same(text, SLICE_LITERAL("{\"a\":[1]}"));
         guard_free(text);
     }
     arena_free(&arena);
@@ -337,6 +349,25 @@ static void test_doc_lookup(void **state)
     arena_free(&arena);
 }
 
+/* A document that is one value: nothing follows it, whatever its kind. */
+static void test_doc_alone(void **state)
+{
+    (void)state;
+    static const char *const documents[] = { "null", "true", "-1.5e3", "\"a\"", "[]", "{}", "[1]" };
+    struct arena arena;
+    arena_init(&arena, 1 << 12);
+    for (size_t i = 0; i < COUNT(documents); i++) {
+        struct json_info info;
+        struct json_doc doc;
+        slice text = checked(documents[i], &info);
+        assert_int_equal(json_doc_init(&doc, text, &info, &arena, NULL), 0);
+        assert_int_equal(json_doc_next(&doc, 0), JSON_NONE);
+        assert_int_equal(json_doc_name(&doc, 0).len, 0);
+        guard_free(text);
+    }
+    arena_free(&arena);
+}
+
 static void test_doc_errors(void **state)
 {
     (void)state;
@@ -392,7 +423,7 @@ static void test_doc_deepest(void **state)
     slice guarded = checked(text, &info);
     assert_int_equal(json_doc_init(&doc, guarded, &info, &arena, NULL), 0);
     compare(&doc, 0, guarded);
-    assert_true(json_equal(guarded, (slice){ text, len }));
+    assert_true(json_same(guarded, (slice){ text, len }));
     guard_free(guarded);
     arena_free(&arena);
 }
@@ -400,11 +431,12 @@ static void test_doc_deepest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walk),       cmocka_unit_test(test_type_and_trim),
-        cmocka_unit_test(test_member),     cmocka_unit_test(test_walks_end_on_any_bytes),
-        cmocka_unit_test(test_string),     cmocka_unit_test(test_string_errors),
-        cmocka_unit_test(test_doc),        cmocka_unit_test(test_doc_lookup),
-        cmocka_unit_test(test_doc_errors), cmocka_unit_test(test_doc_deepest),
+        cmocka_unit_test(test_walk),        cmocka_unit_test(test_type_and_trim),
+        cmocka_unit_test(test_member),      cmocka_unit_test(test_walks_end_on_any_bytes),
+        cmocka_unit_test(test_string),      cmocka_unit_test(test_string_errors),
+        cmocka_unit_test(test_doc),         cmocka_unit_test(test_doc_lookup),
+        cmocka_unit_test(test_doc_alone),   cmocka_unit_test(test_doc_errors),
+        cmocka_unit_test(test_doc_deepest), cmocka_unit_test(test_count_members),
     };
     return cmocka_run_group_tests_name("json_read", tests, NULL, NULL);
 }

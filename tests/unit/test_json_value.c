@@ -1,4 +1,4 @@
-/* codec/json: numbers and equality. */
+/* json: numbers and equality. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -10,8 +10,9 @@
 
 #include <cmocka.h>
 
-#include "codec/json.h"
 #include "guard.h"
+#include "json_same.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -325,14 +326,14 @@ static void test_equal(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(equal); i++) {
         slice a = guard_text(equal[i].a), b = guard_text(equal[i].b);
-        if (!json_equal(a, b) || !json_equal(b, a) || !json_equal(a, a))
+        if (!json_same(a, b) || !json_same(b, a) || !json_same(a, a))
             fail_msg("%s and %s are equal", equal[i].a, equal[i].b);
         guard_free(a);
         guard_free(b);
     }
     for (size_t i = 0; i < COUNT(unequal); i++) {
         slice a = guard_text(unequal[i].a), b = guard_text(unequal[i].b);
-        if (json_equal(a, b) || json_equal(b, a))
+        if (json_same(a, b) || json_same(b, a))
             fail_msg("%s and %s are not equal", unequal[i].a, unequal[i].b);
         guard_free(a);
         guard_free(b);
@@ -360,13 +361,13 @@ static void test_equal_large(void **state)
     static char a[MEMBERS * 20], b[MEMBERS * 20];
     slice left = { a, make_object(a, MEMBERS, 1, MEMBERS) };
     slice right = { b, make_object(b, MEMBERS, 1234, MEMBERS) };
-    assert_true(json_equal(left, right));
+    assert_true(json_same(left, right));
     right.len = make_object(b, MEMBERS, 1234, 1500);
-    assert_false(json_equal(left, right));
+    assert_false(json_same(left, right));
     right.len = make_object(b, MEMBERS, 1, 3000);
-    assert_false(json_equal(left, right));
+    assert_false(json_same(left, right));
     right.len = make_object(b, MEMBERS, 1, MEMBERS);
-    assert_true(json_equal(left, right));
+    assert_true(json_same(left, right));
 }
 
 /* Names that come again far behind: only their last values count, whichever side has them twice. */
@@ -389,15 +390,15 @@ static void test_equal_duplicates(void **state)
                                         i == odd ? -1 : i);
         once[once_len++] = '}';
         b.len = once_len;
-        assert_int_equal(json_equal(a, b), odd >= NAMES);
-        assert_int_equal(json_equal(b, a), odd >= NAMES);
+        assert_int_equal(json_same(a, b), odd >= NAMES);
+        assert_int_equal(json_same(b, a), odd >= NAMES);
     }
     /* the same names in the same order, the overridden values different */
     memcpy(other, twice, len);
     *(strstr(other, "-1") + 1) = '7';
-    assert_true(json_equal(a, (slice){ other, len }));
+    assert_true(json_same(a, (slice){ other, len }));
     other[len - 2]++;
-    assert_false(json_equal(a, (slice){ other, len }));
+    assert_false(json_same(a, (slice){ other, len }));
 }
 
 /* Members in another order at every level: comparing a level twice would take for ever. */
@@ -412,11 +413,40 @@ static void test_equal_deep(void **state)
         memcpy(b, wrapped, strlen(wrapped) + 1);
     }
     assert_int_equal(json_check(slice_from(b), NULL, NULL), 0);
-    assert_true(json_equal(slice_from(a), slice_from(b)));
+    assert_true(json_same(slice_from(a), slice_from(b)));
     char *innermost = strstr(a, ":1,");
     assert_non_null(innermost);
     innermost[1] = '2';
-    assert_false(json_equal(slice_from(a), slice_from(b)));
+    assert_false(json_same(slice_from(a), slice_from(b)));
+}
+
+/* What cannot be compared is an error, never "not equal". */
+static void test_equal_errors(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct err err = { 0 };
+    char deep[2 * (JSON_DOC_DEPTH_MAX + 1) + 1] = { 0 };
+    const slice object = SLICE_LITERAL("{\"a\":1}"), other = SLICE_LITERAL("{\"\\u0061\":1}");
+    bool same = true;
+    arena_init(&arena, 1 << 20);
+    memset(deep, '[', JSON_DOC_DEPTH_MAX + 1);
+    memset(deep + JSON_DOC_DEPTH_MAX + 1, ']', JSON_DOC_DEPTH_MAX + 1);
+    assert_int_equal(json_equal(slice_from(deep), object, &arena, &same, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "129 deep"));
+    assert_false(same);
+    assert_int_equal(json_equal(object, slice_from(deep), &arena, &same, &err), ERR_LIMIT);
+    assert_int_equal(json_equal(SLICE_LITERAL("{oops"), object, &arena, &same, &err), ERR_INPUT);
+    assert_int_equal(json_equal(object, SLICE_LITERAL(""), &arena, &same, &err), ERR_INPUT);
+    arena_free(&arena);
+    /* Two documents of 3 tokens, two lists of one member, and a name that is decoded. */
+    for (size_t room = 0; room <= 400; room++) {
+        arena_init(&arena, room);
+        int rc = json_equal(object, other, &arena, &same, &err);
+        assert_int_equal(rc, same ? 0 : ERR_MEMORY);
+        assert_true(same || room < 400);
+        arena_free(&arena);
+    }
 }
 
 int main(void)
@@ -430,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_equal_large),
         cmocka_unit_test(test_equal_duplicates),
         cmocka_unit_test(test_equal_deep),
+        cmocka_unit_test(test_equal_errors),
     };
     return cmocka_run_group_tests_name("json_value", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* gpu/libc_table: sorted, complete for the drivers known, and found name by name. */
+/* loader/libc_table: sorted, complete for the known drivers, and searched correctly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "gpu/libc_table.h"
+#include "loader/libc_table.h"
 
-/* What libcuda, -ml, -ptxjitcompiler and -nvvm of the branches 470 to 555 import or look up. */
+/* What the libraries that libc_names.def lists import, or look up. */
 static const char *const wanted[] = {
 #include "driver_names.inc"
 };
@@ -40,7 +40,7 @@ static void names_of_known_drivers_are_there(void **state)
             fail_msg("no %s", wanted[i]);
 }
 
-/* On glibc (the sanitizers' build) the table has names alone. */
+/* On glibc (the sanitizers' build) the table only has names. */
 static void every_name_has_an_address(void **state)
 {
     (void)state;

@@ -77,6 +77,12 @@ static void a_line_over_the_maximum_is_an_error(void **state)
     feed(&lines, long_line, MAX_BYTES);
     assert_int_equal(lines_room(&lines, &room, &err), ERR_LIMIT);
     assert_non_null(strstr(err.text, "the test's line is larger than the limit of 10000 bytes"));
+    /* The reader may take what is there as a line, and go on. */
+    slice line;
+    assert_true(lines_rest(&lines, &line));
+    assert_int_equal(line.len, MAX_BYTES);
+    feed(&lines, "c\n", 2);
+    assert_next(&lines, "c");
     lines_clear(&lines, 0);
     assert_null(lines.buf.ptr);
     feed(&lines, "b\n", 2);

@@ -1,4 +1,4 @@
-/* gpu/loader_find: where a library is looked for, and what is said where there is none. */
+/* loader/find: where a library is searched for, and the error if it is not found. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "gpu/loader.h"
-#include "gpu/loader_lib.h"
+#include "loader/loader.h"
+#include "loader/loader_private.h"
 
 static char folder[] = "/tmp/loader-find-XXXXXX";
 
@@ -60,6 +60,18 @@ static void finds(const char *name, const char *where, const char *want)
     assert_string_equal(path, in_folder(want));
 }
 
+/* This test's own C library, for one, is in one of the usual folders. */
+static void the_systems_folders_are_searched(void **state)
+{
+    char path[LOADER_PATH_BYTES] = "";
+    struct err err = { 0 };
+    (void)state;
+    if (loader_find("libc.so.6", NULL, path, sizeof path, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(access(path, R_OK), 0);
+    assert_string_equal(strrchr(path, '/'), "/libc.so.6");
+}
+
 static void fails(const char *name, const char *where, const char *text)
 {
     char path[LOADER_PATH_BYTES];
@@ -95,13 +107,38 @@ static void the_environments_folders_come_first(void **state)
 {
     char list[256];
     (void)state;
-    snprintf(list, sizeof list, "/no/such/place::%s:/usr/lib", folder);
+    snprintf(list, sizeof list, "/no/such/place/with/a/longer/name::%s:/usr/lib", folder);
     setenv("LD_LIBRARY_PATH", list, 1);
     finds("libtwo.so.1", NULL, "libtwo.so.535.261");
     finds("libone.so.1", "", "libone.so.1");
-    fails("libnone.so.1", NULL, "nor in LD_LIBRARY_PATH: /no/such/place::");
+    fails("libnone.so.1", NULL, "nor in LD_LIBRARY_PATH: /no/such/place/");
     unsetenv("LD_LIBRARY_PATH");
     fails("libnone.so.1", NULL, "no libnone.so.1 in /usr/lib64, ");
+}
+
+static void write_head(const char *name, unsigned char class)
+{
+    unsigned char head[EI_NIDENT + 4] = { 0x7f, 'E', 'L', 'F', class, ELFDATA2LSB, EV_CURRENT };
+    head[EI_NIDENT] = ET_DYN;
+    head[EI_NIDENT + 2] = LOADER_MACHINE;
+    int fd = open(in_folder(name), O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, head, sizeof head), sizeof head);
+    close(fd);
+}
+
+/* As where LD_LIBRARY_PATH names the folder of 32-bit libraries first. */
+static void a_32_bit_library_does_not_end_the_search(void **state)
+{
+    (void)state;
+    write_head("libtwo.so.535.261", ELFCLASS32);
+    finds("libtwo.so.1", folder, "libtwo.so.535.99.1");
+    write_head("libtwo.so.535.261", ELFCLASS64);
+    finds("libtwo.so.1", folder, "libtwo.so.535.261");
+    write_head("libone.so.1", ELFCLASS32);
+    fails("libone.so.1", folder, "no libone.so.1 in the folder"); /* .9.1 is no driver's version */
+    fails("libone.so.1", NULL, "/lib, /etc/ld.so.cache");
+    write_head("libone.so.1", ELFCLASS64);
 }
 
 static void a_path_that_does_not_fit_is_an_error(void **state)
@@ -133,7 +170,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_explicit_place_is_the_only_one),
         cmocka_unit_test(the_highest_version_stands_for_a_missing_link),
+        cmocka_unit_test(the_systems_folders_are_searched),
         cmocka_unit_test(the_environments_folders_come_first),
+        cmocka_unit_test(a_32_bit_library_does_not_end_the_search),
         cmocka_unit_test(a_path_that_does_not_fit_is_an_error),
         cmocka_unit_test(glibcs_own_libraries_are_known),
     };

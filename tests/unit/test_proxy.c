@@ -1,13 +1,14 @@
-/* net/proxy: which requests go through which proxy. */
+/* codec/proxy: which requests go through which proxy. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "net/proxy.h"
+#include "codec/proxy.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -29,12 +30,110 @@ static const struct exemption {
     { "b.example, a.example", "http://a.example/", false },
     { "b.example,,  ,", "http://a.example/", true },
     { "10.0.0.1", "http://10.0.0.1:8080/", false },
-    { "0.0.1", "http://10.0.0.1/", true },
     { "[::1]", "http://[::1]/", false },
     { "::1", "http://[::1]/", false },
+    { "10.0.0.0/8", "http://10.1.2.3/", false },
+    { "10.0.0.0/8", "http://11.1.2.3/", true },
+    { "10.0.0.0/8", "http://10.example/", true },
+    { "10.9.9.9/8", "http://10.1.2.3/", false },
+    { "10.0.0.0/9", "http://10.128.0.0/", true },
+    { "0.0.0.0/0", "http://10.128.0.0/", false },
+    { "0.0.0.0/0", "http://[::1]/", true },
+    { "10.0.0.0/8", "http://[::ffff:10.0.0.1]/", false },
+    { "127.0.0.0/8", "http://127.1/", false },
+    { "127.0.0.0/8", "http://2130706433/", false },
+    { "fd00::/8", "http://[fdab::1]/", false },
+    { "fd00::/8", "http://[fe80::1]/", true },
+    { "0:0::1", "http://[::1]/", false },
+    { "[0:0::1]", "http://[::1]/", false },
+    { "a.example:80", "http://a.example/", false },
+    { "a.example:80", "http://b.a.example:80/", false },
+    { "a.example:81", "http://a.example/", true },
+    { ".example:81", "http://a.example:81/", false },
+    { "10.0.0.1:81", "http://10.0.0.1:81/", false },
+    { "10.0.0.1:81", "http://10.0.0.1/", true },
+    { "[::1]:81", "http://[::1]:81/", false },
+    { "[::1]:81", "http://[::1]/", true },
+    { "*.example", "http://a.example/", false },
+    { "*.example", "http://b.a.EXAMPLE/", false },
+    { "*.example", "http://example/", true },
+    { "*.example:8080", "http://a.example:8080/", false },
+    { "*.ample", "http://a.example/", true },
+    { "a.example.", "http://a.example/", false },
+    { "a.example", "http://a.example./", false },
+    { "my_host", "http://my_host/", false },
+    { "localhost,10.0.0.0/8\t,[fd00::1]:1", "http://10.1.1.1/", false },
+    /* What proxy_check refuses exempts nothing. */
+    { "10.0.0.0/33", "http://10.0.0.0/", true },
+    { "0.0.1", "http://10.0.0.1/", true },
+};
+#define REFUSED 2 /* at the end of the table */
+
+static const char *const mistakes[] = {
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/-1",
+    "10.0.0.0/8:80",
+    "10.0.0/8",
+    "10.0.0",
+    "10.",
+    "10.*",
+    "256.0.0.1",
+    "::1/129",
+    "[::1",
+    "[]",
+    "[10.0.0.1]",
+    "[::1]80",
+    "[::1]:",
+    "[::1]/128x",
+    "a:0",
+    "a:65536",
+    "a:",
+    "a:b",
+    ":80",
+    ".",
+    "*.",
+    "**",
+    "ex*mple",
+    "a..",
+    "..a",
+    "http://a",
+    "a/8",
+    "<local>",
+    "fe80::1%lo",
+    "\xc3\xbc.de",
+    "a;b",
+    "a:80:90",
+    "example.org/24",
 };
 
-static void no_proxy_exempts_names_and_domains(void **state)
+static void entries_that_are_not_understood_are_refused_by_name(void **state)
+{
+    char list[64];
+    (void)state;
+    for (size_t i = 0; i < COUNT(mistakes); i++) {
+        struct err err = { 0 };
+        snprintf(list, sizeof list, "localhost, %s ,b.example", mistakes[i]);
+        const struct proxy_config config = { .no_proxy = list };
+        if (proxy_check(&config, &err) != ERR_CONFIG)
+            fail_msg("NO_PROXY %s is not refused", mistakes[i]);
+        assert_non_null(strstr(err.text, "NO_PROXY"));
+        assert_non_null(strstr(err.text, mistakes[i]));
+    }
+}
+
+static void entries_that_are_understood_are_not_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(exemptions) - REFUSED; i++) {
+        struct err err = { 0 };
+        const struct proxy_config config = { .no_proxy = exemptions[i].no_proxy };
+        if (proxy_check(&config, &err) != 0)
+            fail_msg("%s: %s", exemptions[i].no_proxy, err.text);
+    }
+}
+
+static void no_proxy_exempts_what_it_names(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(exemptions); i++) {
@@ -110,7 +209,9 @@ static void credentials_are_decoded_and_encoded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_proxy_exempts_names_and_domains),
+        cmocka_unit_test(no_proxy_exempts_what_it_names),
+        cmocka_unit_test(entries_that_are_not_understood_are_refused_by_name),
+        cmocka_unit_test(entries_that_are_understood_are_not_refused),
         cmocka_unit_test(each_scheme_has_its_own_proxy),
         cmocka_unit_test(unusable_proxies_are_told_by_variable),
         cmocka_unit_test(credentials_are_decoded_and_encoded),

@@ -15,9 +15,11 @@
 
 #include <cmocka.h>
 
+#include "api/scratch.h"
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
-#include "base/tree.h"
-#include "job/scratch.h"
+#include "base/remove_tree.h"
 
 static char place[200];
 
@@ -33,7 +35,7 @@ static int tear_down(void **state)
 {
     struct err err;
     (void)state;
-    return chdir("/tmp") != 0 || tree_remove(AT_FDCWD, place + strlen("/tmp/"), &err) != 0;
+    return chdir("/tmp") != 0 || remove_tree(AT_FDCWD, place + strlen("/tmp/"), &err) != 0;
 }
 
 static bool exists(const char *path)
@@ -62,7 +64,7 @@ static void test_all_kinds(void **state)
     assert_int_equal(symlink("../kept", "gone/link"), 0);
     assert_int_equal(symlink("nowhere", "gone/dangling"), 0);
     assert_int_equal(mkfifo("gone/pipe", 0600), 0);
-    assert_int_equal(tree_remove(AT_FDCWD, "gone", &err), 0);
+    assert_int_equal(remove_tree(AT_FDCWD, "gone", &err), 0);
     assert_false(exists("gone"));
     assert_true(exists("kept/file"));
 }
@@ -74,9 +76,9 @@ static void test_link_in_its_place(void **state)
     assert_int_equal(mkdir("target", 0700), 0);
     touch("target/file");
     assert_int_equal(symlink("target", "link"), 0);
-    assert_int_equal(tree_remove(AT_FDCWD, "link", &err), ERR_INPUT);
+    assert_int_equal(remove_tree(AT_FDCWD, "link", &err), ERR_INPUT);
     assert_true(exists("target/file") && exists("link"));
-    assert_int_equal(tree_remove(AT_FDCWD, "nothing", &err), 0);
+    assert_int_equal(remove_tree(AT_FDCWD, "nothing", &err), 0);
 }
 
 static void test_deep_and_wide(void **state)
@@ -95,7 +97,7 @@ static void test_deep_and_wide(void **state)
         touch(name);
     }
     assert_int_equal(chdir(place), 0);
-    assert_int_equal(tree_remove(AT_FDCWD, "deep", &err), 0);
+    assert_int_equal(remove_tree(AT_FDCWD, "deep", &err), 0);
     assert_false(exists("deep"));
 }
 
@@ -114,6 +116,146 @@ static void test_scratch(void **state)
     touch(path);
     scratch_remove(scratch);
     assert_false(exists(path));
+}
+
+/* Begins a job and ends it: `path` is its folder, which was empty. */
+static void use_inner(struct scratch *outer, bool writes, char path[4200])
+{
+    struct scratch *inner;
+    struct err err;
+    char file[4300];
+    assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
+    snprintf(path, 4200, "%s", scratch_path(inner));
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    scratch_remove(inner); /* it is another folder now: not kept */
+    assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
+    snprintf(path, 4200, "%s", scratch_path(inner));
+    snprintf(file, sizeof file, "%s/file", path);
+    if (writes)
+        touch(file);
+    scratch_remove(inner);
+    assert_false(exists(file));
+}
+
+/* The same without a look of its own, which would change the folder. */
+static void hold_inner(struct scratch *outer, char path[4200])
+{
+    struct scratch *inner;
+    struct err err;
+    assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
+    snprintf(path, 4200, "%s", scratch_path(inner));
+    scratch_remove(inner);
+}
+
+/* A folder serves job after job; its path changes once a job has used it. */
+static void test_inner_folders(void **state)
+{
+    struct scratch *outer;
+    struct err err;
+    char first[4200], next[4200], file[4300];
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    use_inner(outer, true, first);
+    hold_inner(outer, next);
+    assert_string_not_equal(next, first);
+    assert_false(exists(first));
+    /* Until long after its status is trusted, and a job more. */
+    deadline_ms deadline = clock_deadline(5 * LIMIT_SCRATCH_SETTLE_MS);
+    while (clock_left_ms(deadline) > 0)
+        hold_inner(outer, first);
+    assert_string_equal(first, next);
+    snprintf(file, sizeof file, "%s/late", first);
+    touch(file); /* by somebody who outlived that job */
+    use_inner(outer, false, next);
+    assert_false(exists(file));
+    hold_inner(outer, first);
+    assert_string_equal(first, next);
+    scratch_remove(outer);
+    assert_false(exists(first));
+}
+
+/* Between two programs: what one has left goes, the folders of jobs stay. */
+static void test_clean(void **state)
+{
+    struct scratch *outer, *job;
+    struct err err;
+    char left[4300], similar[4300];
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    assert_int_equal(scratch_new_in(outer, &job, &err), 0);
+    snprintf(left, sizeof left, "%s/left", scratch_path(outer));
+    snprintf(similar, sizeof similar, "%s/jobs", scratch_path(outer));
+    assert_int_equal(mkdir(left, 0700), 0);
+    touch(similar);
+    scratch_clean(outer);
+    assert_false(exists(left));
+    assert_false(exists(similar));
+    assert_true(exists(scratch_path(job)));
+    scratch_remove(job);
+    scratch_remove(outer);
+}
+
+static void opens(const struct scratch *scratch, const char *path, const char *name, uint64_t bytes)
+{
+    char found[SCRATCH_NAME_BYTES];
+    uint64_t size = 0;
+    struct err err = { 0 };
+    int fd = scratch_open_file(scratch, slice_from(path), found, &size, &err);
+    if (fd < 0)
+        fail_msg("%s: %s", path, err.text);
+    close(fd);
+    assert_string_equal(found, name);
+    assert_int_equal(size, bytes);
+}
+
+static void refuses(const struct scratch *scratch, const char *path, const char *why)
+{
+    char found[SCRATCH_NAME_BYTES];
+    uint64_t size;
+    struct err err = { 0 };
+    assert_int_equal(scratch_open_file(scratch, slice_from(path), found, &size, &err), ERR_INPUT);
+    size_t shown = strlen(path) < 100 ? strlen(path) : 100;
+    if (strstr(err.text, why) == NULL || strncmp(err.text, path, shown) != 0)
+        fail_msg("%s: %s", path, err.text);
+}
+
+/* A program names files of its job: those in the folder, and none that a link leads to. */
+static void test_open_file(void **state)
+{
+    struct scratch *scratch;
+    struct err err;
+    char path[4300], file[4400], long_name[SCRATCH_NAME_BYTES + 8];
+    (void)state;
+    assert_int_equal(scratch_new(&scratch, &err), 0);
+    assert_int_equal(fchdir(scratch_fd(scratch)), 0);
+    assert_int_equal(mkdir("sub", 0700), 0);
+    int fd = open("sub/file", O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(write(fd, "12345", 5), 5);
+    close(fd);
+    assert_int_equal(symlink("sub", "link") | symlink("file", "sub/other"), 0);
+    snprintf(path, sizeof path, "%s", scratch_path(scratch));
+    snprintf(file, sizeof file, "%s/sub/file", path);
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    opens(scratch, "sub/file", "sub/file", 5);
+    opens(scratch, ".//sub/./file", "sub/file", 5);
+    opens(scratch, file, "sub/file", 5);
+    refuses(scratch, "link/file", "link, which is not followed");
+    refuses(scratch, "sub/other", "link, which is not followed");
+    refuses(scratch, "sub/file/x", "link, which is not followed, or a file");
+    refuses(scratch, "sub/../sub/file", "\"..\" is not allowed");
+    refuses(scratch, "sub", "not a regular file");
+    refuses(scratch, "none", "No such file");
+    refuses(scratch, path, "not in the job's folder");
+    refuses(scratch, "/etc/passwd", "not in the job's folder");
+    path[strlen(path) - 1]++;
+    strcat(path, "/sub/file");
+    refuses(scratch, path, "not in the job's folder");
+    refuses(scratch, "./", "names no file");
+    refuses(scratch, long_name, "longer than 1023 bytes");
+    assert_int_equal(chdir(place), 0);
+    scratch_remove(scratch);
 }
 
 /* A worker that was killed leaves its folder; the next one removes that, and nothing else. */
@@ -216,6 +358,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked_leftover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_clean, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_open_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_place, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("tree", tests, NULL, NULL);

@@ -8,21 +8,22 @@
 
 #include <cmocka.h>
 
-#include "base/version.h"
-#include "codec/json.h"
+#include "base/limits.h"
 #include "job/result.h"
+#include "json_same.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* The body in one piece, NUL-terminated, until the next call. */
 static const char *body_of(const struct result *result)
 {
-    static char body[65536];
+    static char body[131072];
     size_t len = 0;
     for (size_t i = 0; i < result->count; i++) {
-        assert_true(len + result->parts[i].len < sizeof body);
-        memcpy(body + len, result->parts[i].ptr, result->parts[i].len);
-        len += result->parts[i].len;
+        assert_true(len + result->pieces[i].len < sizeof body);
+        memcpy(body + len, result->pieces[i].ptr, result->pieces[i].len);
+        len += result->pieces[i].len;
     }
     assert_int_equal(len, result->bytes);
     assert_int_equal(json_check((slice){ body, len }, NULL, NULL), 0);
@@ -33,7 +34,7 @@ static const char *body_of(const struct result *result)
 static void assert_body(const struct result *result, const char *expected)
 {
     const char *body = body_of(result);
-    if (!json_equal(slice_from(body), slice_from(expected)))
+    if (!json_same(slice_from(body), slice_from(expected)))
         fail_msg("body %s, expected %s", body, expected);
 }
 
@@ -108,7 +109,7 @@ static void output_is_not_copied(void **state)
     (void)state;
     result_init(&result, 60000);
     assert_int_equal(result_seal_output(&result, slice_from(output), false, &err), 0);
-    assert_ptr_equal(result.parts[1].ptr, output);
+    assert_ptr_equal(result.pieces[1].ptr, output);
     result_free(&result);
 }
 
@@ -133,6 +134,7 @@ static const struct config config = {
     .pod_hostname = { "pod-host", 8 },
     .worker_id = { "pod-1", 5 },
     .has_pod_id = true,
+    .contract_version = { "1.12.0", 6 },
 };
 
 static void failure_is_a_string_that_holds_an_object(void **state)
@@ -140,8 +142,9 @@ static void failure_is_a_string_that_holds_an_object(void **state)
     struct result result;
     struct arena arena;
     slice error, text, inner, value;
-    const struct failure failure = { "HandlerError", slice_from("a \"quoted\"\nmessage"),
-                                     slice_from("x.c:1 in f") };
+    const struct failure failure = { .type = "HandlerError",
+                                     .message = slice_from("a \"quoted\"\nmessage"),
+                                     .traceback = slice_from("x.c:1 in f") };
     (void)state;
     arena_init(&arena, 65536);
     result_init(&result, 60000);
@@ -157,7 +160,7 @@ static void failure_is_a_string_that_holds_an_object(void **state)
         { "error_traceback", "x.c:1 in f" },
         { "hostname", "pod-host" },
         { "worker_id", "pod-1" },
-        { "runpod_version", WORKER_VERSION },
+        { "runpod_version", "1.12.0" },
     };
     for (size_t i = 0; i < COUNT(expected); i++) {
         assert_true(json_member(inner, expected[i][0], &value));
@@ -175,11 +178,56 @@ static void failure_takes_any_bytes_and_any_length(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)(i * 7);
-    const struct failure failure = { "HandlerError", { bytes, sizeof bytes }, { bytes, 256 } };
+    const struct failure failure = { .type = "HandlerError",
+                                     .message = { bytes, sizeof bytes },
+                                     .traceback = { bytes, 256 },
+                                     .logs = { bytes, sizeof bytes } };
     result_init(&result, 1000000);
     result_seal_failure(&result, &failure, &config, true);
     assert_true(result.stop_pod);
     body_of(&result);
+    result_free(&result);
+}
+
+static slice member_of(slice object, const char *name, struct arena *arena)
+{
+    slice value, text = { 0 };
+    if (json_member(object, name, &value))
+        assert_int_equal(json_string(value, arena, &text, NULL), 0);
+    return text;
+}
+
+static void failed_start_has_the_form_of_change_570(void **state)
+{
+    static char bytes[3 * LIMIT_CAPTURE_BYTES];
+    struct result result;
+    struct arena arena;
+    slice error, inner, name, value;
+    (void)state;
+    memset(bytes, '\n', sizeof bytes); /* each is escaped twice */
+    const struct failure failure = { .type = "StartError",
+                                     .message = slice_from("no model"),
+                                     .logs = { bytes, sizeof bytes },
+                                     .hook = "setup" };
+    arena_init(&arena, 1000000);
+    result_init(&result, 1000000);
+    result_seal_failure(&result, &failure, &config, false);
+    assert_true(json_member(slice_from(body_of(&result)), "error", &error));
+    assert_int_equal(json_string(error, &arena, &inner, NULL), 0);
+    static const char *const names[] = { "event",         "error_type",
+                                         "error_message", "error_traceback",
+                                         "worker_id",     "runpod_version",
+                                         "hook",          "logs" };
+    size_t pos = 0;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        assert_true(json_next_member(inner, &pos, &name, &value));
+        assert_true(slice_is(name, names[i]));
+    }
+    assert_false(json_next_member(inner, &pos, &name, &value));
+    assert_true(slice_is(member_of(inner, "event", &arena), "prestart_failed"));
+    assert_true(slice_is(member_of(inner, "hook", &arena), "setup"));
+    assert_int_equal(member_of(inner, "logs", &arena).len, LIMIT_CAPTURE_BYTES);
+    arena_free(&arena);
     result_free(&result);
 }
 
@@ -218,6 +266,7 @@ int main(void)
         cmocka_unit_test(limit_counts_the_whole_body),
         cmocka_unit_test(failure_is_a_string_that_holds_an_object),
         cmocka_unit_test(failure_takes_any_bytes_and_any_length),
+        cmocka_unit_test(failed_start_has_the_form_of_change_570),
         cmocka_unit_test(no_memory_still_leaves_an_error),
         cmocka_unit_test(results_can_be_sealed_one_after_the_other),
     };

@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
+#include "api/s3.h"
 #include "codec/sigv4.h"
 #include "codec/xml.h"
 #include "guard.h"
-#include "job/s3.h"
 #include "net/digest.h"
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

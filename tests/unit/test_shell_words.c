@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "codec/words.h"
+#include "codec/shell_words.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -44,14 +44,14 @@ static const struct cutting {
     { "end\\", NULL },
 };
 
-/* All words of a line in brackets; the last return value of words_next. */
+/* All words of a line in brackets; the last return value of shell_words_next. */
 static int cut(slice line, char *words, size_t size, struct err *err)
 {
     char *to = malloc(line.len + 1); /* exactly what is asked for: a byte too many is noticed */
     slice word;
     int rc;
     words[0] = '\0';
-    while ((rc = words_next(&line, to, &word, err)) > 0) {
+    while ((rc = shell_words_next(&line, to, &word, err)) > 0) {
         size_t used = strlen(words);
         assert_int_equal(to[word.len], '\0');
         snprintf(words + used, size - used, "[%s]", word.ptr);

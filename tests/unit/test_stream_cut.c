@@ -1,4 +1,4 @@
-/* codec/borders.h: where a stream may be cut, whatever pieces it comes in. */
+/* codec/stream_cut.h: where a stream may be cut, however it arrives. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,19 +9,19 @@
 
 #include <cmocka.h>
 
-#include "codec/borders.h"
+#include "codec/stream_cut.h"
 #include "guard.h"
 
-/* The borders of a text that comes in pieces of `size` bytes, as "3 7 ", nothing cut off meanwhile. */
-static void find_all(enum border_kind kind, const char *text, size_t size, char *found)
+/* The cuts of a text that arrives in pieces of `size` bytes, as "3 7 ". */
+static void find_all(enum stream_cut_kind kind, const char *text, size_t size, char *found)
 {
-    struct borders borders = { .kind = kind };
+    struct stream_cut cut = { .kind = kind };
     size_t len = strlen(text), last = 0;
     found[0] = '\0';
     for (size_t seen = 0; seen < len;) {
         size_t next = seen + size < len ? seen + size : len;
         slice guarded = guard_copy(text, next);
-        size_t border = borders_find(&borders, guarded, seen);
+        size_t border = stream_cut_find(&cut, guarded, seen);
         assert_true(border <= next);
         if (border > last)
             sprintf(found + strlen(found), "%zu ", last = border);
@@ -30,7 +30,8 @@ static void find_all(enum border_kind kind, const char *text, size_t size, char 
     }
 }
 
-static void check(enum border_kind kind, const char *text, const char *bytewise, const char *whole)
+static void check(enum stream_cut_kind kind, const char *text, const char *bytewise,
+                  const char *whole)
 {
     char found[256];
     find_all(kind, text, 1, found);
@@ -42,16 +43,16 @@ static void check(enum border_kind kind, const char *text, const char *bytewise,
 static void test_events(void **state)
 {
     (void)state;
-    check(BORDER_EVENT, "data: 1\n\ndata: 2\n\n", "9 18 ", "18 ");
-    check(BORDER_EVENT, "data: 1\r\n\r\ndata: 2", "11 ", "11 ");
-    check(BORDER_EVENT, "a\r\rb\r\r", "3 ", "3 "); /* after the last CR a line feed may come */
-    check(BORDER_EVENT, "a\n\r\nb\r\n\n", "4 8 ", "8 ");
-    check(BORDER_EVENT, "a\nb\nc\n", "", "");
-    check(BORDER_EVENT, "\n\n", "1 2 ", "2 ");
-    check(BORDER_EVENT, "", "", "");
+    check(STREAM_CUT_EVENT, "data: 1\n\ndata: 2\n\n", "9 18 ", "18 ");
+    check(STREAM_CUT_EVENT, "data: 1\r\n\r\ndata: 2", "11 ", "11 ");
+    check(STREAM_CUT_EVENT, "a\r\rb\r\r", "3 ", "3 "); /* a line feed may follow the last CR */
+    check(STREAM_CUT_EVENT, "a\n\r\nb\r\n\n", "4 8 ", "8 ");
+    check(STREAM_CUT_EVENT, "a\nb\nc\n", "", "");
+    check(STREAM_CUT_EVENT, "\n\n", "1 2 ", "2 ");
+    check(STREAM_CUT_EVENT, "", "", "");
 }
 
-/* A CR that ends a blank line: a border, unless a line feed comes. */
+/* A CR that ends a blank line is a border, unless a line feed follows. */
 static void test_ends_that_may_be_borders(void **state)
 {
     (void)state;
@@ -63,26 +64,26 @@ static void test_ends_that_may_be_borders(void **state)
         { "a\r\n\r\n", false }, { "a\r", false },    { "a\n\n", false }, { "a\r\rb", false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct borders borders = { .kind = BORDER_EVENT };
-        borders_find(&borders, (slice){ cases[i].text, strlen(cases[i].text) }, 0);
-        assert_int_equal(borders_may_end(&borders), cases[i].may_end);
+        struct stream_cut cut = { .kind = STREAM_CUT_EVENT };
+        stream_cut_find(&cut, (slice){ cases[i].text, strlen(cases[i].text) }, 0);
+        assert_int_equal(stream_cut_may_end(&cut), cases[i].may_end);
     }
 }
 
 static void test_lines(void **state)
 {
     (void)state;
-    check(BORDER_LINE, "{}\n{}\n{", "3 6 ", "6 ");
-    check(BORDER_LINE, "{}", "", "");
+    check(STREAM_CUT_LINE, "{}\n{}\n{", "3 6 ", "6 ");
+    check(STREAM_CUT_LINE, "{}", "", "");
 }
 
 static void test_characters(void **state)
 {
     (void)state;
-    check(BORDER_CHARACTER, "a\xc5\xbe", "1 3 ", "3 ");
-    check(BORDER_CHARACTER, "\xf0\x9f\xa6\x8a", "4 ", "4 ");
-    check(BORDER_CHARACTER, "a\xf0\x9f\xa6", "1 ", "1 ");
-    check(BORDER_CHARACTER, "\x80\x80\x80\x80", "1 2 3 4 ", "4 "); /* no UTF-8: anywhere */
+    check(STREAM_CUT_CHARACTER, "a\xc5\xbe", "1 3 ", "3 ");
+    check(STREAM_CUT_CHARACTER, "\xf0\x9f\xa6\x8a", "4 ", "4 ");
+    check(STREAM_CUT_CHARACTER, "a\xf0\x9f\xa6", "1 ", "1 ");
+    check(STREAM_CUT_CHARACTER, "\x80\x80\x80\x80", "1 2 3 4 ", "4 "); /* not UTF-8: anywhere */
 }
 
 int main(void)

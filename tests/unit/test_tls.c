@@ -1,4 +1,5 @@
 /* net/tls: the whole of it, against BearSSL's server in memory. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "net/tcp.h"
 #include "net/tls.h"
 #include "tls_server.h"
 
@@ -267,6 +270,59 @@ static void a_half_read_record_is_not_idle(void **state)
     assert_read_fails(ERR_TIMEOUT, "timed out");
     assert_false(client->ops->usable(client));
     close_connection();
+}
+
+/* As a stream is read that pauses. */
+static void a_read_that_timed_out_may_be_repeated(void **state)
+{
+    (void)state;
+    open_connection(NULL);
+    assert_read_fails(ERR_TIMEOUT, "timed out");
+    tls_server_send(&server, "one", 3);
+    size_t whole = server.outgoing.len;
+    server.outgoing.len -= 4; /* half of the record, then the rest */
+    assert_read_fails(ERR_TIMEOUT, "timed out");
+    server.outgoing.len = whole;
+    assert_read("one");
+    server.fail_at = server.calls + 1;
+    assert_read_fails(ERR_CANCELLED, "made to fail");
+    tls_server_send(&server, "two", 3);
+    assert_read("two");
+    assert_write("still");
+    assert_received("still");
+    close_connection();
+}
+
+static void *flood(void *fd)
+{
+    tls_server_flood(&server, *(const int *)fd);
+    return NULL;
+}
+
+/* They are valid, carry nothing, and never end: the deadline is looked at between them. */
+static void endless_empty_records_outlast_no_deadline(void **state)
+{
+    (void)state;
+    int ends[2];
+    char byte;
+    pthread_t thread;
+    struct transport *under;
+    const struct wake *no_wake = NULL;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    tls_server_init(&server, &leaf, &middle, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, flood, &ends[1]), 0);
+    assert_int_equal(tcp_adopt(&under, ends[0], &no_wake, &err), 0);
+    assert_int_equal(tls_connect(&client, context, under, SLICE_LITERAL("a.test"), 443,
+                                 clock_deadline(60000), &err),
+                     0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(client->ops->read(client, &byte, 1, clock_deadline(100), &err),
+                         ERR_TIMEOUT);
+    client->ops->close(client);
+    client = NULL;
+    pthread_join(thread, NULL);
+    close(ends[1]);
+    tls_server_free(&server);
 }
 
 static void after_a_failed_write_nothing_more_is_sent(void **state)
@@ -564,6 +620,8 @@ int main(void)
         WITH_CONTEXT(half_a_record_is_a_cut),
         WITH_CONTEXT(a_stream_is_usable_only_where_nothing_waits),
         WITH_CONTEXT(a_half_read_record_is_not_idle),
+        WITH_CONTEXT(a_read_that_timed_out_may_be_repeated),
+        WITH_CONTEXT(endless_empty_records_outlast_no_deadline),
         WITH_CONTEXT(after_a_failed_write_nothing_more_is_sent),
         WITH_CONTEXT(a_damaged_record_is_refused),
         WITH_CONTEXT(the_second_handshake_resumes),

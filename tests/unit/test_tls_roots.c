@@ -20,51 +20,48 @@ static struct certificate_key key;
 
 /* --- the blob ----------------------------------------------------------------------------- */
 
-#define RSA_ANCHOR \
-    "\x00\x03"     \
-    "abc"          \
-    "\x01"         \
-    "\x00\x04"     \
-    "nnnn"         \
-    "\x03"         \
+#define RSA_ANCHOR     \
+    "\x01\x02\x03\x04" \
+    "\x01"             \
+    "\x00\x04"         \
+    "nnnn"             \
+    "\x03"             \
     "eee"
-#define EC_ANCHOR \
-    "\x00\x02"    \
-    "de"          \
-    "\x02"        \
-    "\x17"        \
-    "\x00\x05"    \
+#define EC_ANCHOR      \
+    "\xff\xfe\xfd\xfc" \
+    "\x02"             \
+    "\x17"             \
+    "\x00\x05"         \
     "point"
 
 static void anchors_are_read_in_order(void **state)
 {
     (void)state;
-    static const char bytes[] = RSA_ANCHOR EC_ANCHOR "\x00\x00\x82\x18\x00\x01p";
-    slice copy = guard_copy(bytes, sizeof bytes - 1), blob = copy;
-    br_x509_trust_anchor anchor;
+    static const char bytes[] = RSA_ANCHOR EC_ANCHOR "\0\0\0\0\x02\x18\x00\x01p";
+    slice copy = guard_copy(bytes, sizeof bytes - 1);
+    struct tls_roots roots = { copy, false };
+    struct tls_anchor anchor;
 
-    assert_true(tls_roots_next(&blob, &anchor));
-    assert_int_equal(anchor.flags, BR_X509_TA_CA);
-    assert_int_equal(anchor.dn.len, 3);
-    assert_memory_equal(anchor.dn.data, "abc", 3);
-    assert_int_equal(anchor.pkey.key_type, BR_KEYTYPE_RSA);
-    assert_int_equal(anchor.pkey.key.rsa.nlen, 4);
-    assert_memory_equal(anchor.pkey.key.rsa.n, "nnnn", 4);
-    assert_int_equal(anchor.pkey.key.rsa.elen, 3);
-    assert_memory_equal(anchor.pkey.key.rsa.e, "eee", 3);
+    assert_true(tls_roots_next(&roots, &anchor));
+    assert_false(anchor.from_a_file);
+    assert_int_equal(anchor.name_digest, 0x01020304);
+    assert_int_equal(anchor.key.key_type, BR_KEYTYPE_RSA);
+    assert_int_equal(anchor.key.key.rsa.nlen, 4);
+    assert_memory_equal(anchor.key.key.rsa.n, "nnnn", 4);
+    assert_int_equal(anchor.key.key.rsa.elen, 3);
+    assert_memory_equal(anchor.key.key.rsa.e, "eee", 3);
 
-    assert_true(tls_roots_next(&blob, &anchor));
-    assert_int_equal(anchor.flags, BR_X509_TA_CA);
-    assert_int_equal(anchor.pkey.key_type, BR_KEYTYPE_EC);
-    assert_int_equal(anchor.pkey.key.ec.curve, BR_EC_secp256r1);
-    assert_int_equal(anchor.pkey.key.ec.qlen, 5);
-    assert_memory_equal(anchor.pkey.key.ec.q, "point", 5);
+    assert_true(tls_roots_next(&roots, &anchor));
+    assert_int_equal(anchor.name_digest, 0xfffefdfc);
+    assert_int_equal(anchor.key.key_type, BR_KEYTYPE_EC);
+    assert_int_equal(anchor.key.key.ec.curve, BR_EC_secp256r1);
+    assert_int_equal(anchor.key.key.ec.qlen, 5);
+    assert_memory_equal(anchor.key.key.ec.q, "point", 5);
 
-    assert_true(tls_roots_next(&blob, &anchor)); /* pinned: no CA */
-    assert_int_equal(anchor.flags, 0);
-    assert_int_equal(anchor.dn.len, 0);
-    assert_int_equal(anchor.pkey.key.ec.curve, BR_EC_secp384r1);
-    assert_false(tls_roots_next(&blob, &anchor));
+    assert_true(tls_roots_next(&roots, &anchor));
+    assert_int_equal(anchor.name_digest, 0);
+    assert_int_equal(anchor.key.key.ec.curve, BR_EC_secp384r1);
+    assert_false(tls_roots_next(&roots, &anchor));
     guard_free(copy);
 }
 
@@ -74,10 +71,11 @@ static void cut_anchors_are_none(void **state)
     static const slice anchors[] = { SLICE_LITERAL(RSA_ANCHOR), SLICE_LITERAL(EC_ANCHOR) };
     for (size_t i = 0; i < COUNT(anchors); i++) {
         for (size_t len = 0; len < anchors[i].len; len++) {
-            slice copy = guard_copy(anchors[i].ptr, len), blob = copy;
-            br_x509_trust_anchor anchor;
-            assert_false(tls_roots_next(&blob, &anchor));
-            assert_ptr_equal(blob.ptr, copy.ptr);
+            slice copy = guard_copy(anchors[i].ptr, len);
+            struct tls_roots roots = { copy, false };
+            struct tls_anchor anchor;
+            assert_false(tls_roots_next(&roots, &anchor));
+            assert_ptr_equal(roots.blob.ptr, copy.ptr);
             guard_free(copy);
         }
     }
@@ -87,28 +85,25 @@ static void unknown_kinds_of_key_are_none(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 256; kind++) {
-        char bytes[] = "\x00\x00?\x00\x00\x00\x00\x00\x00";
-        bytes[2] = (char)kind;
-        slice blob = { bytes, sizeof bytes };
-        br_x509_trust_anchor anchor;
-        int known = kind & ~TLS_ROOTS_PINNED;
-        assert_int_equal(tls_roots_next(&blob, &anchor), known == 1 || known == 2);
+        char bytes[] = "\0\0\0\0?\0\0\0\0\0\0";
+        bytes[4] = (char)kind;
+        struct tls_roots roots = { { bytes, sizeof bytes }, false };
+        struct tls_anchor anchor;
+        assert_int_equal(tls_roots_next(&roots, &anchor), kind == 1 || kind == 2);
     }
 }
 
 static void every_built_in_root_is_whole(void **state)
 {
     (void)state;
-    slice blob = { (const char *)tls_roots_blob, tls_roots_blob_len };
-    br_x509_trust_anchor anchor;
+    struct tls_roots roots = { { (const char *)tls_roots_blob, tls_roots_blob_len }, false };
+    struct tls_anchor anchor;
     unsigned count = 0;
-    for (; tls_roots_next(&blob, &anchor); count++) {
-        assert_int_equal(anchor.flags, BR_X509_TA_CA);
-        assert_true(anchor.dn.len > 2 && anchor.dn.data[0] == 0x30);
-        if (anchor.pkey.key_type == BR_KEYTYPE_RSA)
-            assert_true(anchor.pkey.key.rsa.nlen >= 256 && anchor.pkey.key.rsa.elen > 0);
+    for (; tls_roots_next(&roots, &anchor); count++) {
+        if (anchor.key.key_type == BR_KEYTYPE_RSA)
+            assert_true(anchor.key.key.rsa.nlen >= 256 && anchor.key.key.rsa.elen > 0);
     }
-    assert_int_equal(blob.len, 0);
+    assert_int_equal(roots.blob.len, 0);
     assert_int_equal(count, tls_roots_count);
 }
 
@@ -137,11 +132,11 @@ static int load(const char *text, size_t len, struct buf *blob, struct err *err)
         buf_free(blob);
         return rc;
     }
-    slice rest = buf_slice(blob);
-    br_x509_trust_anchor anchor;
+    struct tls_roots rest = { buf_slice(blob), true };
+    struct tls_anchor anchor;
     while (tls_roots_next(&rest, &anchor))
         rc++;
-    assert_int_equal(rest.len, 0);
+    assert_int_equal(rest.blob.len, 0);
     return rc;
 }
 
@@ -179,17 +174,16 @@ static void authorities_and_servers_are_told_apart(void **state)
     len = add_pem(text, len, "a key, say", true, "PRIVATE KEY", 0);
     assert_int_equal(load(text, len, &blob, &err), 2);
 
-    slice rest = buf_slice(&blob);
-    br_x509_trust_anchor anchor;
+    struct tls_roots rest = { buf_slice(&blob), true };
+    struct tls_anchor anchor;
     assert_true(tls_roots_next(&rest, &anchor));
-    assert_int_equal(anchor.flags, BR_X509_TA_CA);
-    assert_true(anchor.dn.len > 4);
-    assert_memory_equal(anchor.dn.data + anchor.dn.len - 4, "Root", 4);
-    assert_int_equal(anchor.pkey.key_type, BR_KEYTYPE_EC);
-    assert_int_equal(anchor.pkey.key.ec.qlen, sizeof key.point);
-    assert_memory_equal(anchor.pkey.key.ec.q, key.point, sizeof key.point);
+    assert_true(anchor.from_a_file && anchor.certificate.is_ca);
+    assert_true(slice_ends_nocase(anchor.certificate.subject, SLICE_LITERAL("Root")));
+    slice point = anchor.certificate.key_bits;
+    assert_int_equal(point.len, sizeof key.point);
+    assert_memory_equal(point.ptr, key.point, sizeof key.point);
     assert_true(tls_roots_next(&rest, &anchor));
-    assert_int_equal(anchor.flags, 0);
+    assert_false(anchor.certificate.is_ca);
     buf_free(&blob);
 }
 
@@ -207,6 +201,63 @@ static void lines_may_end_as_they_do_elsewhere(void **state)
         len--; /* no end of the last line */
     assert_int_equal(load(text, len, &blob, &err), 2);
     buf_free(&blob);
+}
+
+static void what_editors_add_does_no_harm(void **state)
+{
+    (void)state;
+    char plain[8192], text[16384] = "\xef\xbb\xbf";
+    struct buf blob;
+    struct err err;
+    size_t plain_len = add_pem(plain, 0, "Root", true, "CERTIFICATE", BR_PEM_LINE64), len = 3;
+    for (size_t i = 0; i < plain_len; i++) {
+        if (plain[i] == '\n')
+            len += (size_t)snprintf(text + len, sizeof text - len, " \t ");
+        text[len++] = plain[i];
+    }
+    assert_int_equal(load(text, len, &blob, &err), 1);
+    buf_free(&blob);
+}
+
+/* Appends OpenSSL's form, a certificate and its trust settings after it; returns the new length. */
+static size_t add_trusted(char *text, size_t len, slice settings)
+{
+    unsigned char bytes[CERTIFICATE_BYTES];
+    const struct certificate_spec spec = {
+        .issuer = "Root", .subject = "Root", .key = &key, .signer = &key, .ca = true
+    };
+    slice made = certificate_make(bytes, &spec);
+    memcpy(bytes + made.len, settings.ptr, settings.len);
+    return len +
+           br_pem_encode(text + len, bytes, made.len + settings.len, "TRUSTED CERTIFICATE", 0);
+}
+
+static void trust_settings_count(void **state)
+{
+    (void)state;
+#define SERVER_OID "\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01"
+#define MAIL_OID "\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x04"
+    static const struct {
+        slice settings;
+        int count;
+    } cases[] = {
+        { SLICE_LITERAL(""), 1 },
+        { SLICE_LITERAL("\x30\x00"), 1 },
+        { SLICE_LITERAL("\x30\x0c\x30\x0a" SERVER_OID), 1 },
+        { SLICE_LITERAL("\x30\x0c\x30\x0a" MAIL_OID), ERR_CONFIG },
+        { SLICE_LITERAL("\x30\x0c\xa0\x0a" SERVER_OID), ERR_CONFIG },
+        { SLICE_LITERAL("\x30\x0c\xa0\x0a" MAIL_OID), 1 },
+        { SLICE_LITERAL("\x04\x00"), ERR_CONFIG },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[8192];
+        struct buf blob;
+        struct err err;
+        size_t len = add_trusted(text, 0, cases[i].settings);
+        assert_int_equal(load(text, len, &blob, &err), cases[i].count);
+        if (cases[i].count > 0)
+            buf_free(&blob);
+    }
 }
 
 static void a_bundle_cut_off_anywhere_is_refused(void **state)
@@ -318,6 +369,8 @@ int main(void)
         cmocka_unit_test(every_built_in_root_is_whole),
         cmocka_unit_test(authorities_and_servers_are_told_apart),
         cmocka_unit_test(lines_may_end_as_they_do_elsewhere),
+        cmocka_unit_test(what_editors_add_does_no_harm),
+        cmocka_unit_test(trust_settings_count),
         cmocka_unit_test(a_bundle_cut_off_anywhere_is_refused),
         cmocka_unit_test(what_is_no_bundle_is_refused),
         cmocka_unit_test(a_broken_certificate_is_counted_in_the_error),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "job/rp_job.h"
 #include "worker.h"
 
@@ -66,7 +67,7 @@ static const rp_field flat[] = {
 
 struct bench {
     struct config config;
-    struct outlet outlet;
+    struct reply_channel reply_channel;
     struct rp_job job;
     struct result result;
     struct input in;
@@ -82,7 +83,7 @@ static int set_up(void **state)
     bench = (struct bench){ .config = { .result_max_bytes = 1000000 },
                             .fields = fields,
                             .count = sizeof fields / sizeof *fields };
-    rp_job_init(&bench.job, &bench.config, &bench.outlet);
+    rp_job_init(&bench.job, &bench.config, &bench.reply_channel);
     result_init(&bench.result, bench.config.result_max_bytes);
     *state = &bench;
     return 0;
@@ -202,13 +203,12 @@ static void test_errors(void **state)
         { "{" OK ", \"seed\": true}", "seed must be an integer, not true" },
         { "{" OK ", \"steps\": 500}", "steps must be from 1 to 150, not 500" },
         { "{" OK ", \"steps\": 12}", "steps must be a multiple of 5, not 12" },
-        { "{" OK ", \"steps\": 2147483648}",
-          "steps must be an integer of 32 bits, not 2147483648" },
+        { "{" OK ", \"steps\": 2147483648}", "steps must be a 32-bit integer, not 2147483648" },
         { "{" OK ", \"guidance\": 31}", "guidance must be at most 30.5, not 31" },
         { "{" OK ", \"guidance\": [1]}", "guidance must be a number, not [1]" },
         { "{" OK ", \"guidance\": 1e999}", "guidance must be a number, not 1e999" },
         { "{" OK ", \"strength\": 1e39}",
-          "strength must be a number of single precision, not 1e39" },
+          "strength must be within the range of a float, not 1e39" },
         { "{" OK ", \"safe\": 1}", "safe must be true or false, not 1" },
         { "{" OK ", \"size\": \"1x1\"}", "size must be one of 512x512, 1024x1024, not \"1x1\"" },
         { "{" OK ", \"size\": \"512x512\\u0000\"}",
@@ -272,6 +272,27 @@ static void test_too_many_errors(void **state)
     end(bench, job);
 }
 
+/* Every place at which the last error that fits can end, up to the end of the message's array. */
+static void test_errors_up_to_the_last_byte(void **state)
+{
+    struct bench *bench = *state;
+    bench->fields = flat;
+    bench->count = 2;
+    for (int tail = 1; tail <= 40; tail++) {
+        static char input[10000];
+        struct text text = TEXT_OVER(input);
+        text_add(&text, "{\"%.*s\": 1", tail, "tttttttttttttttttttttttttttttttttttttttt");
+        for (int i = 0; i < 80; i++)
+            text_add(&text, ", \"%040d\": 1", i);
+        text_add(&text, "}");
+        struct job *job = run(bench, input);
+        slice message = buf_slice(&bench->job.message);
+        assert_true(bench->result.is_error && message.len <= LIMIT_ERROR_BYTES);
+        assert_true(slice_ends_nocase(message, SLICE_LITERAL(" more")));
+        end(bench, job);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_errors_up_to_the_last_byte, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("validate", tests, NULL, NULL);
 }

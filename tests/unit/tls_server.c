@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define BUFFERED_MAX (64u << 20)
 
@@ -74,6 +76,17 @@ static int server_write(struct transport *self, const slice *parts, size_t count
     return 0;
 }
 
+static ptrdiff_t server_write_some(struct transport *self, const slice *parts, size_t count,
+                                   bool yields, deadline_ms deadline, struct err *err)
+{
+    size_t bytes = 0;
+    (void)yields;
+    for (size_t i = 0; i < count; i++)
+        bytes += parts[i].len;
+    int rc = server_write(self, parts, count, deadline, err);
+    return rc == 0 ? (ptrdiff_t)bytes : rc;
+}
+
 static ptrdiff_t server_read(struct transport *self, void *bytes, size_t size, deadline_ms deadline,
                              struct err *err)
 {
@@ -113,6 +126,7 @@ static void server_close(struct transport *self)
 static const struct transport_ops server_ops = {
     .read = server_read,
     .write = server_write,
+    .write_some = server_write_some,
     .usable = server_usable,
     .close = server_close,
 };
@@ -174,6 +188,39 @@ void tls_server_end(struct tls_server *server)
 void tls_server_send_raw(struct tls_server *server, const void *bytes, size_t count)
 {
     keep(&server->outgoing, bytes, count);
+}
+
+/* Writes what the engine has made. False once nobody reads it. */
+static bool pass_on(struct tls_server *server, int fd)
+{
+    size_t done = 0;
+    drain(server);
+    while (done < server->outgoing.len) {
+        ssize_t count = send(fd, server->outgoing.ptr + done, server->outgoing.len - done,
+                             MSG_NOSIGNAL);
+        if (count < 0)
+            return false;
+        done += (size_t)count;
+    }
+    buf_clear(&server->outgoing);
+    return true;
+}
+
+void tls_server_flood(struct tls_server *server, int fd)
+{
+    br_ssl_engine_context *engine = &server->server.eng;
+    char bytes[4096];
+    while ((br_ssl_engine_current_state(engine) & BR_SSL_SENDAPP) == 0) {
+        ssize_t count = read(fd, bytes, sizeof bytes);
+        if (count <= 0)
+            return;
+        take(server, (slice){ bytes, (size_t)count });
+        if (!pass_on(server, fd))
+            return;
+    }
+    do {
+        br_ssl_engine_flush(engine, 1);
+    } while (pass_on(server, fd));
 }
 
 bool tls_server_was_ended(const struct tls_server *server)

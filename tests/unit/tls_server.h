@@ -54,6 +54,12 @@ void tls_server_end(struct tls_server *server);
 /* Has raw bytes on their way to the client, whatever they are. */
 void tls_server_send_raw(struct tls_server *server, const void *bytes, size_t count);
 
+/*
+ * Talks over a connected socket instead, on a thread of its own: the handshake, and then records
+ * without a byte of data, as fast as they are taken, until the client has closed its end.
+ */
+void tls_server_flood(struct tls_server *server, int fd);
+
 /* True where the client has ended TLS by close_notify. */
 bool tls_server_was_ended(const struct tls_server *server);
 

@@ -1,0 +1,471 @@
+/* config/: options, environment and command line as a configuration, and the text of --help. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/command_line.h"
+#include "config/environment.h"
+#include "config/help.h"
+#include "config/options.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const struct option *by_variable(const char *name)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (strcmp(option_text(&options[i], OPTION_VARIABLE), name) == 0)
+            return &options[i];
+    fail_msg("no option %s", name);
+    return NULL;
+}
+
+/* --- one value ----------------------------------------------------------------------------- */
+
+static const struct value {
+    const char *variable;
+    const char *text;
+    int64_t expected; /* -1: refused */
+} values[] = {
+    { "RP_CONCURRENCY", "1", 1 },
+    { "RP_CONCURRENCY", "1000", 1000 },
+    { "RP_CONCURRENCY", "007", 7 },
+    { "RP_CONCURRENCY", "0", -1 },
+    { "RP_CONCURRENCY", "1001", -1 },
+    { "RP_CONCURRENCY", "", -1 },
+    { "RP_CONCURRENCY", "-1", -1 },
+    { "RP_CONCURRENCY", "+1", -1 },
+    { "RP_CONCURRENCY", "1.0", -1 },
+    { "RP_CONCURRENCY", " 1", -1 },
+    { "RP_CONCURRENCY", "1e2", -1 },
+    { "RP_CONCURRENCY", "18446744073709551617", -1 },
+    { "RP_RESULT_RETRY_S", "0", 0 },
+    { "RP_RESULT_RETRY_S", "86400", 86400000 },
+    { "RP_RESULT_RETRY_S", "86401", -1 },
+    { "RP_MAX_RESULT_MB", "20", 20000000 },
+    { "RP_KILL_GRACE", "0", 0 },
+    { "RP_KILL_GRACE", "0.125", 125 },
+    { "RP_KILL_GRACE", "0.1250000", 125 },
+    { "RP_KILL_GRACE", "2.5", 2500 },
+    { "RP_KILL_GRACE", "3600.000", 3600000 },
+    { "RP_KILL_GRACE", "3600.001", -1 },
+    { "RP_KILL_GRACE", "0.0001", -1 },
+    { "RP_KILL_GRACE", ".5", -1 },
+    { "RP_KILL_GRACE", "5.", 5000 },
+    { "RP_KILL_GRACE", "5s", -1 },
+    { "RP_KILL_GRACE", "-1", -1 },
+    { "RP_KILL_GRACE", "nan", -1 },
+    { "RP_KILL_GRACE", "", -1 },
+    { "RUNPOD_MIN_MEMORY_GB", "0.5", 500 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12.2", 12020 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12.10", 12100 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12", 12000 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12.", -1 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12.100", -1 },
+    { "RUNPOD_MIN_CUDA_VERSION", "12.2.1", -1 },
+    { "RUNPOD_MIN_CUDA_VERSION", "v12", -1 },
+    { "RUNPOD_MIN_CUDA_VERSION", "", -1 },
+};
+
+static void numbers_are_read_exactly_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(values); i++) {
+        const struct value *each = &values[i];
+        const struct option *option = by_variable(each->variable);
+        struct config config = { 0 };
+        struct err err = { 0 };
+        int64_t *at = (int64_t *)(void *)((char *)&config + option->offset);
+        *at = -2;
+        int rc = option_set(&config, option, each->variable, each->text, &err);
+        if (rc != (each->expected < 0 ? ERR_CONFIG : 0) ||
+            *at != (each->expected < 0 ? -2 : each->expected))
+            fail_msg("%s=%s: %d, %lld", each->variable, each->text, rc, (long long)*at);
+        if (rc != 0) {
+            assert_non_null(strstr(err.text, each->variable));
+            assert_non_null(strstr(err.text, "must be"));
+        }
+    }
+}
+
+static void switches_take_words(void **state)
+{
+    static const char *const on[] = { "1", "true", "TRUE", "yes", "on" };
+    static const char *const off[] = { "0", "false", "No", "off" };
+    static const char *const bad[] = { "", "2", "enable", "y", "1 " };
+    const struct option *option = by_variable("RP_STREAM");
+    struct config config = { 0 };
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < COUNT(on); i++) {
+        config.stream = false;
+        assert_int_equal(option_set(&config, option, "RP_STREAM", on[i], &err), 0);
+        assert_true(config.stream);
+    }
+    for (size_t i = 0; i < COUNT(off); i++) {
+        config.stream = true;
+        assert_int_equal(option_set(&config, option, "RP_STREAM", off[i], &err), 0);
+        assert_false(config.stream);
+    }
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_int_equal(option_set(&config, option, "RP_STREAM", bad[i], &err), ERR_CONFIG);
+}
+
+/* The table: what --help and the parsers take for granted. */
+static void options_are_consistent(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        bool is_number = option->kind == OPTION_NUMBER || option->kind == OPTION_DECIMAL;
+        const char *flag = option_text(option, OPTION_FLAG);
+        const char *variable = option_text(option, OPTION_VARIABLE);
+        assert_true(flag[0] != '\0' || variable[0] != '\0');
+        assert_true(flag[0] == '\0' || strncmp(flag, "--", 2) == 0);
+        assert_true(flag[0] == '\0' || option_text(option, OPTION_HELP)[0] != '\0');
+        assert_true(option->topic < TOPIC_COUNT);
+        if (flag[0] != '\0')
+            assert_true((option_text(option, OPTION_VALUE_NAME)[0] == '\0') ==
+                        (option->kind == OPTION_SWITCH || option->kind == OPTION_CHOICE));
+        if (is_number) {
+            assert_true(option->min <= option->max && option->unit >= 1);
+            assert_true(option->fallback >= option->min || option->fallback == 0 ||
+                        option->fallback == OPTION_NO_FALLBACK);
+            assert_true(option->fallback <= option->max);
+        }
+        for (size_t k = i + 1; k < option_count; k++) {
+            assert_true(flag[0] == '\0' ||
+                        strcmp(flag, option_text(&options[k], OPTION_FLAG)) != 0);
+            assert_true(variable[0] == '\0' ||
+                        strcmp(variable, option_text(&options[k], OPTION_VARIABLE)) != 0);
+        }
+    }
+}
+
+/* --- the environment ------------------------------------------------------------------------ */
+
+static int clear_environment(void **state)
+{
+    (void)state;
+    clearenv();
+    return 0;
+}
+
+static void defaults_come_from_the_table(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_int_equal(config.log_level, LOG_DEBUG);
+    assert_true(config.result_max_bytes == 20000000);
+    assert_true(config.result_retry_ms == 300000);
+    assert_true(config.shutdown_grace_ms < 0); /* no limit */
+    assert_true(config.ping_ms == 10000);
+    assert_true(config.concurrency == 0 && config.execution_timeout_ms == 0);
+    assert_true(config.fitness.min_memory_milli_gib == 4000);
+    assert_true(config.gpu.min_cuda_version == 11080);
+    assert_false(config.stream || config.log_json_lines || config.has_pod_id);
+    assert_int_equal(config.take_url.len, 0);
+    assert_null(config.handler.program);
+    assert_int_equal(config.worker_id.len, RANDOM_UUID_BYTES - 1);
+    assert_true(config_is_local(&config));
+}
+
+static void the_environment_sets_options(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    setenv("RUNPOD_POD_ID", "pod-1", 1);
+    setenv("RUNPOD_ENDPOINT_ID", "ep", 1);
+    setenv("RP_HANDLER", "", 1); /* empty counts as not set */
+    setenv("RP_CONCURRENCY", "4", 1);
+    setenv("https_proxy", "http://p:1", 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_true(slice_is(config.worker_id, "pod-1"));
+    assert_true(config.has_pod_id && config.log_json_lines);
+    assert_null(config.handler.program);
+    assert_true(config.concurrency == 4);
+    assert_string_equal(config.proxy.https_proxy, "http://p:1");
+    setenv("RP_CONCURRENCY", "many", 1);
+    assert_int_equal(config_from_environment(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "RP_CONCURRENCY"));
+}
+
+static void the_older_log_variable_yields_to_the_newer(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    setenv("RUNPOD_DEBUG_LEVEL", "WARN", 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_int_equal(config.log_level, LOG_WARN);
+    setenv("RUNPOD_LOG_LEVEL", "info", 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_int_equal(config.log_level, LOG_INFO);
+    unsetenv("RUNPOD_LOG_LEVEL");
+    setenv("RUNPOD_DEBUG_LEVEL", "LOUD", 1);
+    assert_int_equal(config_from_environment(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "RUNPOD_DEBUG_LEVEL"));
+}
+
+static const struct check {
+    const char *name, *value;
+    const char *error; /* NULL: it is fine */
+} checks[] = {
+    { "RUNPOD_WEBHOOK_GET_JOB", "ftp://x/", "RUNPOD_WEBHOOK_GET_JOB" },
+    { "RUNPOD_WEBHOOK_POST_OUTPUT", "not a url", "RUNPOD_WEBHOOK_POST_OUTPUT" },
+    { "RUNPOD_WEBHOOK_POST_OUTPUT", "", "RUNPOD_WEBHOOK_POST_OUTPUT" },
+    { "RUNPOD_WEBHOOK_POST_STREAM", "x:y", "RUNPOD_WEBHOOK_POST_STREAM" },
+    { "RUNPOD_WEBHOOK_PING", "http://", "RUNPOD_WEBHOOK_PING" },
+    { "RUNPOD_AI_API_KEY", "key\n", "byte 3" },
+    { "RUNPOD_AI_API_KEY", "k\x7f", "byte 1" },
+    { "RUNPOD_AI_API_KEY", "\x1fk", "byte 0" },
+    { "RUNPOD_AI_API_KEY", "Bearer k", NULL },
+    { "RUNPOD_AI_API_KEY", "k\xc3\xa4", NULL },
+    { "RUNPOD_REALTIME_PORT", "80", "RUNPOD_ENDPOINT_ID" },
+    { "HTTPS_PROXY", "socks5://p", "HTTPS_PROXY" },
+    { "RUNPOD_POD_ID", "any\nthing", NULL },
+};
+
+static void what_cannot_be_used_is_named(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(checks); i++) {
+        struct config config = { 0 };
+        struct err err = { 0 };
+        clearenv();
+        setenv("RUNPOD_WEBHOOK_GET_JOB", "https://h/job-take/$ID", 1);
+        setenv("RUNPOD_WEBHOOK_POST_OUTPUT", "https://h/job-done/$ID", 1);
+        setenv(checks[i].name, checks[i].value, 1);
+        assert_int_equal(config_from_environment(&config, &err), 0);
+        int rc = config_check(&config, &err);
+        assert_int_equal(rc, checks[i].error == NULL ? 0 : ERR_CONFIG);
+        if (checks[i].error != NULL && strstr(err.text, checks[i].error) == NULL)
+            fail_msg("%s=%s: %s", checks[i].name, checks[i].value, err.text);
+    }
+}
+
+static void a_local_test_needs_no_urls(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    setenv("RUNPOD_WEBHOOK_GET_JOB", "nonsense", 1);
+    setenv("RUNPOD_REALTIME_PORT", "8080", 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    config.test_input = SLICE_LITERAL("{\"input\": 1}");
+    assert_true(config_is_local(&config) && !config_is_realtime(&config));
+    assert_int_equal(config_check(&config, &err), 0);
+    config.test_input = (slice){ 0 };
+    assert_true(config_is_realtime(&config) && !config_is_local(&config));
+}
+
+/* --- the command line ------------------------------------------------------------------------ */
+
+static int parse(struct config *config, struct err *err, int argc, ...)
+{
+    static char *argv[16];
+    enum command_line_action action;
+    va_list words;
+    argv[0] = "worker";
+    va_start(words, argc);
+    for (int i = 1; i <= argc; i++)
+        argv[i] = va_arg(words, char *);
+    va_end(words);
+    argv[argc + 1] = NULL;
+    int rc = command_line_parse(argc + 1, argv, config, &action, err);
+    assert_int_equal(action, COMMAND_LINE_RUN);
+    return rc;
+}
+
+static void flags_override_the_environment(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    setenv("RP_CONCURRENCY", "4", 1);
+    setenv("RP_STREAM", "1", 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_int_equal(
+        parse(&config, &err, 4, "--concurrency=7", "--stream=0", "--handler", "/run me"), 0);
+    assert_true(config.concurrency == 7);
+    assert_false(config.stream);
+    assert_string_equal(config.handler.program, "/run me");
+    assert_int_equal(parse(&config, &err, 1, "--stream"), 0);
+    assert_true(config.stream);
+}
+
+/* A choice takes its word after '=' alone: the next argument is not its own. */
+static void a_choice_needs_no_word(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(parse(&config, &err, 2, "--audit", "json"), 0);
+    assert_string_equal(config.audit, "");
+    assert_string_equal(config.unknown_argument, "json");
+    assert_int_equal(parse(&config, &err, 1, "--audit=json"), 0);
+    assert_string_equal(config.audit, "json");
+    config = (struct config){ .absent_parts = PART_AUDIT };
+    assert_int_equal(parse(&config, &err, 1, "--audit"), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "rp_audit_part"));
+}
+
+static void unknown_arguments_are_left_to_the_program(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(parse(&config, &err, 4, "--model", "x", "--stream", "--streams"), 0);
+    assert_true(config.stream);
+    assert_string_equal(config.unknown_argument, "--model");
+    config = (struct config){ 0 };
+    assert_int_equal(parse(&config, &err, 3, "--", "--stream", "--rp_serve_api"), 0);
+    assert_false(config.stream);
+    assert_null(config.unknown_argument);
+}
+
+static void flags_that_cannot_be_used_are_named(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(parse(&config, &err, 1, "--concurrency"), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--concurrency needs a value: N"));
+    assert_int_equal(parse(&config, &err, 2, "--concurrency", "0"), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--concurrency"));
+    assert_int_equal(parse(&config, &err, 1, "--stream=maybe"), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--stream"));
+    assert_int_equal(parse(&config, &err, 2, "--rp_api_port", "80"), 0);
+    assert_int_equal(config.api.port, 80);
+    assert_int_equal(parse(&config, &err, 1, "--rp_api_port"), ERR_CONFIG);
+}
+
+static void an_empty_object_is_no_test_input(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(parse(&config, &err, 2, "--test_input", " { } "), 0);
+    assert_int_equal(config.test_input.len, 0);
+    assert_int_equal(parse(&config, &err, 2, "--test_input", "{\"input\": 1}"), 0);
+    assert_true(slice_is(config.test_input, "{\"input\": 1}"));
+    assert_int_equal(parse(&config, &err, 2, "--test_input", "{"), 0);
+    assert_true(slice_is(config.test_input, "{"));
+}
+
+/* --- help ----------------------------------------------------------------------------------- */
+
+static const char *help(const char *topic, struct buf *out)
+{
+    const struct config config = { 0 };
+    struct err err = { 0 };
+    buf_init(out, 1000000, "help");
+    assert_int_equal(help_put(out, &config, topic, &err), 0);
+    assert_int_equal(buf_add(out, "", 1, NULL), 0);
+    return out->ptr;
+}
+
+static void assert_screen(const char *text, size_t max_lines)
+{
+    size_t lines = 0;
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1, lines++)
+        if ((size_t)(end - text) > HELP_LINE_CHARS)
+            fail_msg("too long: %.*s", (int)(end - text), text);
+    assert_true(lines <= max_lines);
+}
+
+static void every_option_is_in_the_help_of_its_topic(void **state)
+{
+    static const char *const topics[] = {
+        [TOPIC_LOCAL] = "local",       [TOPIC_API] = "api",         [TOPIC_SERVE] = "serve",
+        [TOPIC_HANDLERS] = "handlers", [TOPIC_SERVERS] = "servers", [TOPIC_PLATFORM] = "platform",
+        [TOPIC_FILES] = "files",       [TOPIC_GPU] = "gpu",
+    };
+    struct buf overview, all;
+    (void)state;
+    assert_screen(help(NULL, &overview), 50);
+    assert_screen(help("all", &all), 1000);
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option *option = &options[i];
+        struct buf text;
+        const char *flag = option_text(option, OPTION_FLAG),
+                   *told = option_text(option, OPTION_HELP);
+        const char *variable = option_text(option, OPTION_VARIABLE);
+        if (told[0] == '\0')
+            continue;
+        const char *name = flag[0] != '\0' ? flag : variable;
+        assert_screen(help(topics[option->topic], &text), 50);
+        assert_non_null(strstr(text.ptr, name));
+        assert_non_null(strstr(text.ptr, told));
+        assert_non_null(strstr(all.ptr, told));
+        assert_non_null(strstr(text.ptr, variable));
+        assert_true((strstr(overview.ptr, told) != NULL) == option->common);
+        buf_free(&text);
+    }
+    for (size_t i = 0; i < COUNT(topics); i++)
+        assert_non_null(strstr(overview.ptr, topics[i]));
+    buf_free(&overview);
+    buf_free(&all);
+}
+
+static void help_tells_range_and_default(void **state)
+{
+    struct buf text;
+    (void)state;
+    help("all", &text);
+    assert_non_null(strstr(text.ptr, "(RP_KILL_GRACE; 0 to 3600 s; default 5)"));
+    assert_non_null(strstr(text.ptr, "(RP_STREAM_INTERVAL; 0 to 60000 ms; default 50)"));
+    assert_non_null(strstr(text.ptr, "(1 to 1000 MB; default 20)"));
+    assert_non_null(strstr(text.ptr, "(RUNPOD_LOG_LEVEL; default DEBUG)"));
+    assert_non_null(strstr(text.ptr, "(default 11.8)"));
+    assert_non_null(strstr(text.ptr, "(RP_CONCURRENCY; 1 to 1000)"));
+    buf_free(&text);
+}
+
+static void an_unknown_topic_names_the_topics(void **state)
+{
+    const struct config config = { 0 };
+    struct buf text;
+    struct err err = { 0 };
+    (void)state;
+    buf_init(&text, 1000000, "help");
+    assert_int_equal(help_put(&text, &config, "nonsense", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "nonsense"));
+    assert_non_null(
+        strstr(err.text, "local, api, serve, handlers, servers, platform, files, gpu or all"));
+    assert_int_equal(help_put(&text, &config, "", &err), ERR_CONFIG);
+    buf_free(&text);
+}
+
+#define IN_EMPTY_ENVIRONMENT(test) cmocka_unit_test_setup(test, clear_environment)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_read_exactly_or_refused),
+        cmocka_unit_test(switches_take_words),
+        cmocka_unit_test(options_are_consistent),
+        IN_EMPTY_ENVIRONMENT(defaults_come_from_the_table),
+        IN_EMPTY_ENVIRONMENT(the_environment_sets_options),
+        IN_EMPTY_ENVIRONMENT(the_older_log_variable_yields_to_the_newer),
+        IN_EMPTY_ENVIRONMENT(what_cannot_be_used_is_named),
+        IN_EMPTY_ENVIRONMENT(a_local_test_needs_no_urls),
+        IN_EMPTY_ENVIRONMENT(flags_override_the_environment),
+        cmocka_unit_test(a_choice_needs_no_word),
+        cmocka_unit_test(unknown_arguments_are_left_to_the_program),
+        cmocka_unit_test(flags_that_cannot_be_used_are_named),
+        cmocka_unit_test(an_empty_object_is_no_test_input),
+        cmocka_unit_test(every_option_is_in_the_help_of_its_topic),
+        cmocka_unit_test(help_tells_range_and_default),
+        cmocka_unit_test(an_unknown_topic_names_the_topics),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

@@ -1,0 +1,209 @@
+/* source/result_store: results kept in a folder, claimed once, and what becomes of them. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/io.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/remove_tree.h"
+#include "source/result_store.h"
+#include "json/json.h"
+
+static char dir[64];
+static struct stored_result stored;
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_init(LOG_NOTSET, false);
+    snprintf(dir, sizeof dir, "/tmp/result_store_XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    stored_result_init(&stored, LIMIT_MIB);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct err err;
+    int parent = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    (void)state;
+    stored_result_free(&stored);
+    remove_tree(parent, dir + strlen("/tmp/"), &err);
+    close(parent);
+    return 0;
+}
+
+/* The names in the folder that have this ending. */
+static size_t count_files(const char *ending)
+{
+    size_t count = 0;
+    DIR *entries = opendir(dir);
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        const char *dot = strrchr(entry->d_name, '.');
+        count += entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ending) == 0;
+    }
+    closedir(entries);
+    return count;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(io_write_all(fd, slice_from(text)), 0);
+    close(fd);
+}
+
+static int save(const char *id, bool is_stream)
+{
+    struct err err = { 0 };
+    const struct result result = {
+        .pieces = { SLICE_LITERAL("{\"output\": "), SLICE_LITERAL("[1, \"\xc3\xbc\"]"),
+                    SLICE_LITERAL("}") },
+        .count = 3,
+        .is_stream = is_stream,
+    };
+    return result_store_save(dir, slice_from(id), &result, &err);
+}
+
+static int claim(void)
+{
+    struct err err = { 0 };
+    return result_store_claim(dir, &stored, &err);
+}
+
+static void a_stored_result_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    assert_int_equal(save("job \"1\"\n", true), 0);
+    assert_int_equal(count_files(".result"), 1);
+    assert_int_equal(claim(), 1);
+    assert_true(slice_is(stored.id, "job \"1\"\n"));
+    assert_true(slice_is(stored.body, "{\"output\": [1, \"\xc3\xbc\"]}"));
+    assert_true(stored.is_stream);
+    assert_int_equal(count_files(".claim"), 1);
+    result_store_finish(&stored, STORED_DELIVERED);
+    assert_int_equal(count_files(".claim"), 0);
+    assert_int_equal(claim(), 0);
+}
+
+static void only_the_owner_may_read_it(void **state)
+{
+    struct stat info;
+    (void)state;
+    assert_int_equal(save("a", false), 0);
+    assert_int_equal(claim(), 1);
+    assert_false(stored.is_stream);
+    assert_int_equal(stat(stored.path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);
+}
+
+static void a_claimed_result_is_nobody_elses(void **state)
+{
+    (void)state;
+    assert_int_equal(save("a", false), 0);
+    assert_int_equal(claim(), 1);
+    assert_int_equal(claim(), 0);
+    result_store_finish(&stored, STORED_LATER);
+    assert_int_equal(count_files(".result"), 1);
+    assert_int_equal(claim(), 1);
+    result_store_finish(&stored, STORED_REFUSED);
+    assert_int_equal(count_files(".refused"), 1);
+    assert_int_equal(claim(), 0);
+}
+
+static void all_are_claimed_one_after_the_other(void **state)
+{
+    unsigned seen = 0;
+    (void)state;
+    assert_int_equal(save("1", false), 0);
+    assert_int_equal(save("2", false), 0);
+    assert_int_equal(save("4", false), 0);
+    while (claim() == 1) {
+        seen += (unsigned)(stored.id.ptr[0] - '0');
+        result_store_finish(&stored, STORED_DELIVERED);
+    }
+    assert_int_equal(seen, 7);
+}
+
+/* A file of somebody else's making, or damaged: set aside, and the others still come. */
+static void unusable_files_are_set_aside(void **state)
+{
+    (void)state;
+    write_file("a.result", "");
+    write_file("b.result", "{\"id\": \"x\", \"is_stream\": false, \"result\": ");
+    write_file("c.result", "[]");
+    write_file("d.result", "{\"id\": 7, \"is_stream\": false, \"result\": {}}");
+    write_file("e.result", "{\"id\": \"x\", \"result\": {}}");
+    write_file("f.part", "{");
+    write_file("readme.txt", "not ours");
+    write_file("g.result", "{\"id\": \"good\", \"is_stream\": false, \"result\": {}}");
+    assert_int_equal(claim(), 1);
+    assert_true(slice_is(stored.id, "good"));
+    assert_int_equal(count_files(".bad"), 5);
+    assert_int_equal(count_files(".part"), 1);
+    assert_int_equal(count_files(".txt"), 1);
+}
+
+static void a_link_is_not_followed(void **state)
+{
+    char path[128], target[128];
+    (void)state;
+    write_file("target", "{\"id\": \"x\", \"is_stream\": false, \"result\": {}}");
+    snprintf(path, sizeof path, "%s/a.result", dir);
+    snprintf(target, sizeof target, "%s/target", dir);
+    assert_int_equal(symlink(target, path), 0);
+    assert_int_equal(claim(), 0);
+    assert_int_equal(count_files(".bad"), 1);
+}
+
+static void a_result_over_the_limit_is_set_aside(void **state)
+{
+    (void)state;
+    stored.text.max = 20;
+    assert_int_equal(save("a", false), 0);
+    assert_int_equal(claim(), 0);
+    assert_int_equal(count_files(".bad"), 1);
+}
+
+static void a_missing_folder_is_an_error(void **state)
+{
+    struct err err = { 0 };
+    const struct result result = { .pieces = { SLICE_LITERAL("{}") }, .count = 1 };
+    (void)state;
+    assert_int_equal(result_store_claim("/nowhere/at/all", &stored, &err), ERR_RETRY);
+    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+    assert_int_equal(result_store_save("/nowhere/at/all", SLICE_LITERAL("a"), &result, &err),
+                     ERR_RETRY);
+    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(a_stored_result_comes_back_as_it_was),
+        IN_FOLDER(only_the_owner_may_read_it),
+        IN_FOLDER(a_claimed_result_is_nobody_elses),
+        IN_FOLDER(all_are_claimed_one_after_the_other),
+        IN_FOLDER(unusable_files_are_set_aside),
+        IN_FOLDER(a_link_is_not_followed),
+        IN_FOLDER(a_result_over_the_limit_is_set_aside),
+        IN_FOLDER(a_missing_folder_is_an_error),
+    };
+    return cmocka_run_group_tests_name("result_store", tests, NULL, NULL);
+}

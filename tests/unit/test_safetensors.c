@@ -1,0 +1,148 @@
+/* model/safetensors: files that are well, and everything that can be wrong with one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "guard.h"
+#include "model/safetensors.h"
+
+/* Length, header and `data` bytes of data, of which byte i is i, right before unreadable memory. */
+static slice make_file(const char *header, size_t data)
+{
+    static char text[4096];
+    size_t len = strlen(header);
+    memset(text, 0, 8);
+    text[0] = (char)(len & 0xff);
+    text[1] = (char)(len >> 8);
+    memcpy(text + 8, header, len);
+    for (size_t i = 0; i < data; i++)
+        text[8 + len + i] = (char)i;
+    return guard_copy(text, 8 + len + data);
+}
+
+static void refused(const char *header, size_t data, const char *words)
+{
+    struct safetensors file;
+    struct err err = { 0 };
+    slice bytes = make_file(header, data);
+    assert_int_equal(safetensors_open(&file, bytes, &err), ERR_INPUT);
+    if (strstr(err.text, words) == NULL)
+        fail_msg("\"%s\" instead of \"...%s...\"", err.text, words);
+    guard_free(bytes);
+}
+
+#define TENSOR(dtype, shape, offsets) \
+    "{\"a\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define TWO(first, second)                                            \
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":" first \
+    "},\"b\":{\"dtype\":\"F32\","                                     \
+    "\"shape\":[1],\"data_offsets\":" second "}}"
+
+static void test_bad_tensors(void **state)
+{
+    (void)state;
+    refused(TENSOR("F32", "[2]", "[0,4]"), 4, "tensor a: takes 4 bytes");
+    refused(TENSOR("F32", "[1]", "[0,8]"), 8, "another number");
+    refused(TENSOR("F32", "[1]", "[0,4]"), 3,
+            "tensor a: ends at byte 4 of the data, but the file "
+            "has only 3");
+    refused(TENSOR("F32", "[1]", "[4,0]"), 4, "ascending");
+    refused(TENSOR("F32", "[1]", "[0]"), 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "[0,4,8]"), 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "[-4,0]"), 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "[0,4.5]"), 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "[18446744073709551612,18446744073709551616]"), 4, "data_offsets");
+    refused(TENSOR("F32", "[-1]", "[0,4]"), 4, "-1, which is not a size");
+    refused(TENSOR("F32", "[\"1\"]", "[0,4]"), 4, "not a size");
+    refused(TENSOR("F32", "[4294967296,4294967296,4294967296]", "[0,0]"), 0, "exceeds 64 bits");
+    refused(TENSOR("F32", "[4611686018427387904]", "[0,0]"), 0, "another number");
+    refused(TENSOR("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]"), 4, "more than 8 dimensions");
+    refused(TENSOR("F32", "4", "[0,4]"), 4, "no \"shape\"");
+    refused(TENSOR("Q4", "[1]", "[0,4]"), 4, "the dtype \"Q4\", which is unknown");
+    refused("{\"a\":7}", 0, "not described by an object");
+    refused("{\"a\":{\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no \"dtype\"");
+}
+
+static void test_bad_places(void **state)
+{
+    (void)state;
+    refused(TWO("[0,4]", "[2,6]"), 8, "tensor b overlaps the one before it, at byte 2");
+    refused(TWO("[0,4]", "[0,4]"), 4, "overlaps");
+    refused(TWO("[0,4]", "[8,12]"), 12, "tensor b starts behind a gap, at byte 8");
+    refused(TWO("[4,8]", "[8,12]"), 12, "tensor a starts behind a gap");
+    refused(TWO("[0,4]", "[4,8]"), 9, "1 bytes at the end of the file belong to no tensor");
+    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+            "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+            8, "tensor a is there twice");
+}
+
+static void test_bad_headers(void **state)
+{
+    struct safetensors file;
+    struct err err = { 0 };
+    (void)state;
+    refused("[]", 0, "not a JSON object");
+    refused("{\"a\":", 0, "its header");
+    slice empty = guard_copy("", 0), brief = guard_copy("\1\0\0\0\0\0\0", 7);
+    slice cut = guard_copy("\3\0\0\0\0\0\0\0{}", 10);
+    slice huge = guard_copy("\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
+    assert_int_equal(safetensors_open(&file, empty, &err), ERR_INPUT);
+    assert_int_equal(safetensors_open(&file, brief, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "has 7 bytes"));
+    assert_int_equal(safetensors_open(&file, cut, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "3 bytes long, but the file ends after 2"));
+    assert_int_equal(safetensors_open(&file, huge, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "more than 100000000"));
+    guard_free(empty);
+    guard_free(brief);
+    guard_free(cut);
+    guard_free(huge);
+}
+
+static void test_good_file(void **state)
+{
+    static const char header[] =
+        "{\"__metadata__\":{\"format\":\"pt\"},"
+        "\"b\\u002fc\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[10,18]},"
+        "\"a\":{\"dtype\":\"BF16\",\"shape\":[5,1],\"data_offsets\":[0,10]},"
+        "\"none\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[10,10]}}  ";
+    static const uint64_t shape[] = { 5, 1 }, one[] = { 1 }, wrong[] = { 5, 2 }, none[] = { 0, 3 };
+    struct safetensors file;
+    struct tensor tensor;
+    struct err err = { 0 };
+    float values[5];
+    slice bytes = make_file(header, 18);
+    (void)state;
+    assert_int_equal(safetensors_open(&file, bytes, &err), 0);
+    assert_int_equal(file.count, 3);
+    assert_int_equal(safetensors_find(&file, "a", 2, shape, &tensor, &err), 0);
+    tensor_read(&tensor, 0, 5, values);
+    assert_memory_equal((char *)&values[2] + 2, "\4\5", 2); /* elements are bytes 4 and 5 of it */
+    assert_int_equal(safetensors_find(&file, "none", 2, none, &tensor, &err), 0);
+    assert_int_equal(tensor.size_bytes, 0);
+    assert_int_equal(safetensors_find(&file, "c", 1, one, &tensor, &err), ERR_INPUT);
+    assert_string_equal(err.text, "tensor c is missing");
+    assert_int_equal(safetensors_find(&file, "b/c", 1, one, &tensor, &err), ERR_INPUT);
+    assert_string_equal(err.text, "tensor b/c has the dtype I64; F32, F16 and BF16 can be used");
+    assert_int_equal(safetensors_find(&file, "a", 2, wrong, &tensor, &err), ERR_INPUT);
+    assert_string_equal(err.text, "tensor a has the shape [5, 1], but config.json asks for [5, 2]");
+    assert_int_equal(safetensors_find(&file, "a", 1, one, &tensor, &err), ERR_INPUT);
+    safetensors_close(&file);
+    guard_free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good_file),
+        cmocka_unit_test(test_bad_tensors),
+        cmocka_unit_test(test_bad_places),
+        cmocka_unit_test(test_bad_headers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
