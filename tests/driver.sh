@@ -2,9 +2,10 @@
 # The real driver's libraries for the tests:  tests/driver.sh FOLDER OFFLINE(0|1)
 #
 # Leaves libcuda, libnvidia-ptxjitcompiler, libnvidia-ml and libnvidia-nvvm of the distribution's
-# component non-free in FOLDER/lib (files and links), their version in FOLDER/version. Nothing of it may be committed or handed on.
-# They come through a private apt, whose signed lists say their digests: a point release replaces
-# them, so no digest is pinned here. Exit status 3 where they cannot be had, with the reason.
+# component non-free in FOLDER/lib (files and links), their version in FOLDER/version. Nothing of it
+# may be committed or handed on. They come through a private apt, whose signed lists say their
+# digests: a point release replaces them, so no digest is pinned here. Exit status 3 where they
+# cannot be had, with the reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,12 +1,13 @@
 /*
- * A library made for glibc that takes glibc's contracts for granted, one function for each: NULL where
- * it was kept, else what was seen. On glibc all of them are good, by which the checks are checked.
+ * A library built for glibc that relies on glibc's contracts. Each function checks one and returns
+ * NULL, or what was wrong. On glibc all of them must return NULL, which tests the checks.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <gnu/libc-version.h>
 #include <link.h>
@@ -31,7 +32,7 @@
             return #condition; \
     } while (0)
 
-/* --- mutexes ------------------------------------------------------------------------------------ */
+/* --- mutexes -------------------------------------------------------------------------------- */
 
 static pthread_mutex_t recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_mutex_t tried = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -43,7 +44,7 @@ CHECK(static_mutexes)
     struct timespec soon;
     clock_gettime(CLOCK_REALTIME, &soon);
     NEED(pthread_mutex_lock(&recursive) == 0);
-    NEED(pthread_mutex_trylock(&recursive) == 0); /* hangs or fails where the kind is not seen */
+    NEED(pthread_mutex_trylock(&recursive) == 0); /* hangs or fails if the kind is ignored */
     NEED(pthread_mutex_unlock(&recursive) == 0 && pthread_mutex_unlock(&recursive) == 0);
     NEED(pthread_mutex_unlock(&recursive) == EPERM);
     NEED(pthread_mutex_trylock(&tried) == 0 && pthread_mutex_lock(&tried) == 0);
@@ -89,7 +90,7 @@ CHECK(waits_by_clock)
     return NULL;
 }
 
-/* --- threads ------------------------------------------------------------------------------------ */
+/* --- threads -------------------------------------------------------------------------------- */
 
 static void *use_stack(void *argument)
 {
@@ -117,6 +118,63 @@ CHECK(stack_of_an_attribute)
     NEED(pthread_attr_init(&attr) == 0 && pthread_attr_getstacksize(&attr, &size) == 0);
     NEED(size >= (8 << 20));
     NEED(pthread_create(&thread, &attr, use_stack, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    return NULL;
+}
+
+static char cleaned[8];
+
+static void clean(void *letter)
+{
+    strcat(cleaned, letter);
+}
+
+/* Two things to clean up, the second one first; a third has been done by then. */
+static void *end_with_cleanup(void *result)
+{
+    pthread_cleanup_push(clean, "a");
+    pthread_cleanup_push(clean, "b");
+    pthread_cleanup_push(clean, "c");
+    pthread_cleanup_pop(1);
+    if (result != NULL)
+        pthread_exit(result);
+    for (;;)
+        pause();
+    pthread_cleanup_pop(0);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+CHECK(cleanup_at_a_threads_end)
+{
+    pthread_t thread;
+    void *result;
+    int token;
+    cleaned[0] = '\0';
+    NEED(pthread_create(&thread, NULL, end_with_cleanup, &token) == 0);
+    NEED(pthread_join(thread, &result) == 0 && result == &token);
+    NEED(strcmp(cleaned, "cba") == 0);
+    cleaned[0] = '\0';
+    NEED(pthread_create(&thread, NULL, end_with_cleanup, NULL) == 0);
+    NEED(pthread_cancel(thread) == 0);
+    NEED(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+    NEED(strcmp(cleaned, "cba") == 0);
+    return NULL;
+}
+
+CHECK(names_by_pattern)
+{
+    NEED(fnmatch("lib*.so.[0-9]", "libcuda.so.1", 0) == 0);
+    NEED(fnmatch("*", "a/b", FNM_PATHNAME) == FNM_NOMATCH);
+    return NULL;
+}
+
+CHECK(scheduler)
+{
+    struct sched_param param = { .sched_priority = 7 };
+    NEED(sched_getscheduler(0) == SCHED_OTHER);
+    NEED(sched_getparam(0, &param) == 0 && param.sched_priority == 0);
+    NEED(sched_setparam(0, &param) == 0 && sched_setscheduler(0, SCHED_BATCH, &param) == 0);
+    NEED(sched_getscheduler(0) == SCHED_BATCH);
     return NULL;
 }
 
@@ -179,7 +237,7 @@ CHECK(thread_destructors)
     return NULL;
 }
 
-/* --- texts, files, memory ------------------------------------------------------------------------- */
+/* --- texts, files, memory ------------------------------------------------------------------- */
 
 CHECK(strerror_r_returns_text)
 {
@@ -219,10 +277,69 @@ CHECK(kinds_of_files)
 CHECK(realloc_to_nothing)
 {
     void *block = malloc(100);
+    NEED(malloc_usable_size(block) >= 100 && malloc_usable_size(NULL) == 0);
     NEED(block != NULL);
     size_t (*volatile hide)(void) = NULL;
     volatile size_t none = hide == NULL ? 0 : 1;
     NEED(realloc(block, none) == NULL);
+    return NULL;
+}
+
+/* What the C library allocates and what the library does, each resized and freed by the other. */
+CHECK(memory_of_both)
+{
+    char *made = NULL, *line = malloc(2), *copy = strdup("copied");
+    size_t room = 2;
+    FILE *file = tmpfile();
+    NEED(file != NULL && line != NULL && copy != NULL);
+    NEED(fputs("one\ntwo\n", file) >= 0 && fseek(file, 0, SEEK_SET) == 0);
+    NEED(getline(&line, &room, file) == 4 && strcmp(line, "one\n") == 0);
+    NEED(getline(&line, &room, file) == 4 && strcmp(line, "two\n") == 0);
+    NEED((line = realloc(line, 10000)) != NULL && strcmp(line, "two\n") == 0);
+    NEED((copy = realloc(copy, 10000)) != NULL && strcmp(copy, "copied") == 0);
+    free(line);
+    free(copy);
+    NEED(asprintf(&made, "%d", 42) == 2 && strcmp(made, "42") == 0);
+    free(made);
+    NEED((made = realpath("/", NULL)) != NULL && strcmp(made, "/") == 0);
+    free(made);
+    return fclose(file) == 0 ? NULL : "fclose";
+}
+
+static volatile int allocating;
+
+/* The compiler leaves out a block that nobody sees. */
+static void allocate_one(void)
+{
+    void *volatile block = malloc(100);
+    free(block);
+}
+
+static void *allocate(void *argument)
+{
+    while (allocating)
+        allocate_one();
+    return argument;
+}
+
+/* A child gets the heap as no other thread is at work on it. */
+CHECK(memory_after_fork)
+{
+    pthread_t thread;
+    allocating = 1;
+    NEED(pthread_create(&thread, NULL, allocate, NULL) == 0);
+    for (int i = 0; i < 50; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            allocate_one();
+            _exit(0);
+        }
+        NEED(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    }
+    allocating = 0;
+    NEED(pthread_join(thread, NULL) == 0);
     return NULL;
 }
 
@@ -231,7 +348,7 @@ CHECK(realloc_to_nothing)
 extern void *old_memcpy(void *, const void *, size_t);
 __asm__(".symver old_memcpy, memcpy@GLIBC_2.2.5");
 #else
-#define old_memcpy memmove /* there are no callers that old */
+#define old_memcpy memmove /* no callers are that old */
 #endif
 
 CHECK(memcpy_of_old)
@@ -284,7 +401,7 @@ CHECK(names_that_musl_lacks)
     return NULL;
 }
 
-/* --- the dynamic linker's -------------------------------------------------------------------------- */
+/* --- the dynamic linker's ------------------------------------------------------------------- */
 
 #ifdef __x86_64__
 #define MALLOC_VERSION "GLIBC_2.2.5"

@@ -1,24 +1,28 @@
 /*
- * A libcuda.so.1 with devices, for machines without: built by the system's compiler for glibc, so
- * that the worker's loader has to load it as it does the real one. Device memory is the host's, each
- * stream is a thread of its own that works off what it is given, and the kernels of the tests are
- * known by name. It watches for what the real one would refuse: a call without a context on the
- * thread, addresses that are not allocated, a stack too small.
+ * A fake libcuda.so.1 that has devices, for machines without a GPU. The system's compiler builds it
+ * for glibc, so the worker's loader loads it as it does the real one. Device memory is host memory,
+ * each stream is a thread that works through its queue, and kernels are interpreted (ptx.h).
+ * It refuses what the real one would: a call without a context on the thread, addresses that are
+ * not allocated, a stack that is too small.
  *
- * What it does is told by variables:
- *   FAKE_CUDA_DEVICES=N      devices (1); 0: cuInit says that there is none
+ * Variables set what it does:
+ *   FAKE_CUDA_DEVICES=N      devices (1); 0: cuInit returns CUDA_ERROR_NO_DEVICE
  *   FAKE_CUDA_VERSION=N      12020 is 12.2
+ *   FAKE_CUDA_CAPABILITY=N   90 is 9.0
  *   FAKE_CUDA_MEMORY=N       bytes of each device (1 GiB)
  *   FAKE_CUDA_FAIL=CALL=R@N,...   the N-th CALL returns R (1 is the first; 0: all of them)
  *   FAKE_CUDA_STICKY=CALL=R@N     from the N-th CALL on, all that need a context return R
  *   FAKE_CUDA_HANG=CALL      never returns
- *   FAKE_CUDA_SLOW=CALL=MS   takes so long
- *   FAKE_CUDA_WRONG=1        kernels' results are off
- *   FAKE_CUDA_FORGETS=1      memory that is filled has a byte off
- *   FAKE_CUDA_POOLS=1        there is cuMemAllocAsync
+ *   FAKE_CUDA_CRASH=CALL     aborts the process
+ *   FAKE_CUDA_SLOW=CALL=MS   takes that long
+ *   FAKE_CUDA_WRONG=1        the first value that a launch stores in global memory is wrong
+ *   FAKE_CUDA_FORGETS=1      one byte of filled memory is wrong
+ *   FAKE_CUDA_POOLS=1        cuMemAllocAsync is supported
+ *   FAKE_CUDA_SLICE=1        each device is a slice of one (MIG)
  *   FAKE_CUDA_GETTER=0       cuGetProcAddress knows nothing
- *   FAKE_CUDA_TRACE=FILE     a line for each call; at the end what is still allocated
+ *   FAKE_CUDA_TRACE=FILE     gets a line for each call, and at the end what is still allocated
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +45,10 @@ static const struct {
     { 201, "CUDA_ERROR_INVALID_CONTEXT", "invalid device context" },
     { 214, "CUDA_ERROR_ECC_UNCORRECTABLE", "uncorrectable ECC error encountered" },
     { 218, "CUDA_ERROR_INVALID_PTX", "a PTX JIT compilation failed" },
+    { 221, "CUDA_ERROR_JIT_COMPILER_NOT_FOUND", "PTX JIT compiler library not found" },
     { 500, "CUDA_ERROR_NOT_FOUND", "named symbol not found" },
     { 700, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered" },
+    { 716, "CUDA_ERROR_MISALIGNED_ADDRESS", "misaligned address" },
     { 719, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure" },
     { 801, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported" },
     { 803, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
@@ -50,15 +56,7 @@ static const struct {
     { 999, "CUDA_ERROR_UNKNOWN", "unknown error" },
 };
 
-struct module {
-    char *text;
-};
-
-struct function {
-    char name[64];
-};
-
-/* --- the API ------------------------------------------------------------------------------------------ */
+/* --- the API -------------------------------------------------------------------------------- */
 
 EXPORT int cuInit(unsigned flags)
 {
@@ -113,7 +111,8 @@ EXPORT int cuDeviceGet(int *device, int index)
 EXPORT int cuDeviceGetName(char *name, int size, int device)
 {
     ENTER(1);
-    snprintf(name, (size_t)size, "Fake GPU %d", device);
+    const char *slice = number("FAKE_CUDA_SLICE", 0) != 0 ? " MIG 1g.10gb" : "";
+    snprintf(name, (size_t)size, "Fake GPU %d%s", device, slice);
     return SUCCESS;
 }
 
@@ -129,14 +128,34 @@ EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
     ENTER(1);
     (void)device;
-    switch (attribute) {
-    case 1: *value = 1024; return SUCCESS;
-    case 16: *value = 132; return SUCCESS;
-    case 75: *value = 9; return SUCCESS;
-    case 76: *value = 0; return SUCCESS;
-    case 115: *value = (int)number("FAKE_CUDA_POOLS", 0); return SUCCESS;
-    default: return INVALID_VALUE;
-    }
+    const struct {
+        int attribute, value;
+    } known[] = {
+        { 1, 1024 }, /* threads of a block, and along x, y, z */
+        { 2, 1024 },
+        { 3, 1024 },
+        { 4, 64 },
+        { 5, INT_MAX }, /* blocks of a grid along x, y, z */
+        { 6, 65535 },
+        { 7, 65535 },
+        { 8, 48 << 10 }, /* bytes of shared memory of a block */
+        { 10, 32 },      /* threads of a warp */
+        { 12, 65536 },   /* registers of a block */
+        { 16, 132 },     /* multiprocessors */
+        { 39, 2048 },    /* threads of a multiprocessor */
+        { 75, capability() / 10 },
+        { 76, capability() % 10 },
+        { 81, shared_bytes_optin() + 1024 }, /* of shared memory of a multiprocessor */
+        { 82, 65536 },                       /* registers of one */
+        { 97, shared_bytes_optin() },
+        { 115, (int)number("FAKE_CUDA_POOLS", 0) },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].attribute == attribute) {
+            *value = known[i].value;
+            return SUCCESS;
+        }
+    return INVALID_VALUE;
 }
 
 EXPORT int cuDeviceGetUuid(unsigned char *uuid, int device)
@@ -176,33 +195,55 @@ EXPORT int cuCtxSetCurrent(void *context)
 EXPORT int cuCtxSynchronize(void)
 {
     ENTER(2);
-    return SUCCESS;
+    drain_all();
+    return get_sticky();
+}
+
+/* The assembler's words, on standard error and into the log that the caller may have given. */
+static int refuse_image(const char *why, unsigned count, const int *names, void **values)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "ptxas application ptx input, %s\nptxas fatal   : Ptx assembly aborted due to errors",
+             why);
+    dprintf(2, "fake GPU: %s\n", text);
+    for (unsigned i = 0; i + 1 < count; i++)
+        if (names[i] == 5) /* the error log's buffer; its size comes next */
+            snprintf(values[i], (size_t)(uintptr_t)values[i + 1], "%s", text);
+    return INVALID_PTX;
 }
 
 EXPORT int cuModuleLoadDataEx(struct module **module, const void *image, unsigned count, int *names,
                               void **values)
 {
     ENTER(2);
-    const char *text = image;
-    if (strncmp(text, ".version ", 9) != 0)
+    char why[256];
+    const char *text = image, *target = strstr(text, ".target sm_");
+    if (strstr(text, ".version ") == NULL || strncmp(text,
+                                                     "\x7f"
+                                                     "ELF",
+                                                     4) == 0)
         return INVALID_IMAGE;
-    if (strstr(text, "nonsense") != NULL) {
-        for (unsigned i = 0; i < count; i++)
-            if (names[i] == 5) /* the error log's buffer; its size comes next */
-                snprintf(
-                    values[i], (size_t)(uintptr_t)values[i + 1],
-                    "ptxas application ptx input, line 9; fatal   : Parsing error near 'nonsense': syntax error\nptxas fatal   : Ptx assembly aborted due to errors");
-        return INVALID_PTX;
-    }
+    if (target != NULL && atoi(target + strlen(".target sm_")) > capability())
+        return refuse_image("line 2; fatal   : .target is of a later architecture than the device",
+                            count, names, values);
+    struct ptx_module *code = ptx_open(text, why, sizeof why);
+    if (code == NULL)
+        return refuse_image(why, count, names, values);
     *module = malloc(sizeof **module);
-    (*module)->text = strdup(text);
+    (*module)->code = code;
     return SUCCESS;
+}
+
+EXPORT int cuModuleLoadData(struct module **module, const void *image)
+{
+    return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
 }
 
 EXPORT int cuModuleUnload(struct module *module)
 {
     ENTER(2);
-    free(module->text);
+    ptx_close(module->code);
     free(module);
     return SUCCESS;
 }
@@ -210,12 +251,12 @@ EXPORT int cuModuleUnload(struct module *module)
 EXPORT int cuModuleGetFunction(struct function **function, struct module *module, const char *name)
 {
     ENTER(2);
-    char entry[96];
-    snprintf(entry, sizeof entry, ".entry %s(", name);
-    if (strstr(module->text, entry) == NULL || find_kernel(name) == NULL)
+    const struct ptx_kernel *kernel = ptx_find(module->code, name);
+    if (kernel == NULL)
         return NOT_FOUND;
     *function = calloc(1, sizeof **function);
-    snprintf((*function)->name, sizeof(*function)->name, "%s", name);
+    (*function)->kernel = kernel;
+    (*function)->shared_bytes_max = 48 << 10;
     return SUCCESS;
 }
 
@@ -235,22 +276,25 @@ EXPORT int cuMemAlloc_v2(uint64_t *address, size_t bytes)
     return allocate(address, bytes);
 }
 
+/* As the real one, after what may still use the memory. */
 EXPORT int cuMemFree_v2(uint64_t address)
 {
     ENTER(2);
+    drain_all();
     return release(address);
 }
 
 EXPORT int cuMemAllocAsync(uint64_t *address, size_t bytes, struct stream *stream)
 {
     ENTER(2);
-    (void)stream;
+    trace("allocate on stream %d", stream != NULL ? stream->number : 0);
     return number("FAKE_CUDA_POOLS", 0) ? allocate(address, bytes) : NOT_SUPPORTED;
 }
 
 EXPORT int cuMemFreeAsync(uint64_t address, struct stream *stream)
 {
     ENTER(2);
+    trace("free on stream %d", stream != NULL ? stream->number : 0);
     return give(stream, &(struct work){ .run = run_release, .to = address });
 }
 
@@ -327,7 +371,9 @@ EXPORT int cuStreamCreate(struct stream **stream, unsigned flags)
     ENTER(2);
     if (flags > 1)
         return INVALID_VALUE;
+    static int count;
     *stream = calloc(1, sizeof **stream);
+    (*stream)->number = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
     pthread_mutex_init(&(*stream)->lock, NULL);
     pthread_cond_init(&(*stream)->changed, NULL);
     (*stream)->end = &(*stream)->first;
@@ -365,10 +411,11 @@ EXPORT int cuEventRecord(struct event *event, struct stream *stream)
 {
     ENTER(2);
     event->at.tv_sec = 0;
+    event->is_recorded = 1;
     return give(stream, &(struct work){ .run = run_record, .event = event });
 }
 
-/* The tests' events are the last thing on their stream: waiting for those is the stream's matter. */
+/* The tests' events come last on their streams, so waiting for the stream suffices. */
 EXPORT int cuEventSynchronize(struct event *event)
 {
     ENTER(2);
@@ -397,19 +444,23 @@ EXPORT int cuLaunchKernel(struct function *function, unsigned gx, unsigned gy, u
                           struct stream *stream, void **arguments, void **extra)
 {
     ENTER(2);
-    (void)shared_bytes;
-    if (extra != NULL || bx * by * bz > 1024 || gx * gy * gz * bx * by * bz == 0)
+    const struct ptx_kernel *kernel = function->kernel;
+    if (extra != NULL || bx * by * bz > 1024 || bx * by * bz == 0 || gx == 0 || gy == 0 ||
+        gz == 0 || gy > 65535 || gz > 65535 || bz > 64 ||
+        shared_bytes + ptx_shared_bytes(kernel) > function->shared_bytes_max)
         return INVALID_VALUE;
-    struct work work = { .run = run_launch, .grid = { gx, gy, gz }, .block = { bx, by, bz } };
-    const struct kernel *kernel = find_kernel(function->name);
-    trace("launch %s %u,%u,%u %u,%u,%u", function->name, gx, gy, gz, bx, by, bz);
-    memcpy(work.kernel, function->name, sizeof work.kernel);
-    for (size_t i = 0; i < 8 && kernel->sizes[i] > 0; i++)
-        memcpy(&work.argument[i], arguments[i], kernel->sizes[i]);
-    return give(stream, &work);
+    struct work work = { .run = run_launch,
+                         .launch = { .kernel = kernel,
+                                     .grid = { gx, gy, gz },
+                                     .block = { bx, by, bz },
+                                     .shared_bytes = shared_bytes } };
+    trace("launch %s %u,%u,%u %u,%u,%u", ptx_name(kernel), gx, gy, gz, bx, by, bz);
+    ptx_pack(kernel, arguments, work.launch.params);
+    int result = give(stream, &work);
+    return stream == NULL ? SUCCESS : result; /* what it did is told by the next call */
 }
 
-/* --- cuGetProcAddress ------------------------------------------------------------------------------------ */
+/* --- cuGetProcAddress ----------------------------------------------------------------------- */
 
 #define CALL(name, symbol)   \
     {                        \
@@ -433,6 +484,7 @@ static const struct {
     CALL("cuDevicePrimaryCtxRelease", cuDevicePrimaryCtxRelease_v2),
     CALL("cuCtxSetCurrent", cuCtxSetCurrent),
     CALL("cuCtxSynchronize", cuCtxSynchronize),
+    CALL("cuModuleLoadData", cuModuleLoadData),
     CALL("cuModuleLoadDataEx", cuModuleLoadDataEx),
     CALL("cuModuleUnload", cuModuleUnload),
     CALL("cuModuleGetFunction", cuModuleGetFunction),

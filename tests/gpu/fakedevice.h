@@ -1,6 +1,7 @@
 /*
- * What the files of the fake driver share: fakedevice.c the API, fakedevice_told.c what the test has
- * told it, fakedevice_work.c memory, kernels and streams. See fakedevice.c.
+ * What the files of the fake driver share: the API (fakedevice.c), the settings that tests make
+ * (fakedevice_settings.c), and memory and streams (fakedevice_work.c). See fakedevice.c. What
+ * kernels compute: ptx.h.
  */
 #ifndef TESTS_GPU_FAKEDEVICE_H
 #define TESTS_GPU_FAKEDEVICE_H
@@ -9,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
+
+#include "ptx.h"
 
 #define DEVICES_MAX 8
 
@@ -28,29 +31,36 @@ enum {
     NOT_SUPPORTED = 801,
 };
 
-/* --- state ------------------------------------------------------------------------------------- */
+/* --- state ---------------------------------------------------------------------------------- */
 
-extern pthread_mutex_t fake_lock;      /* over the next two */
+extern pthread_mutex_t fake_lock;      /* guards the next two */
 extern size_t fake_used[DEVICES_MAX];  /* bytes allocated */
 extern int fake_retained[DEVICES_MAX]; /* how often the primary context is retained */
 extern int fake_initialized;
 extern __thread int fake_current; /* device + 1; 0: no context */
 
-/* --- what the test has told -------------------------------------------------------------------- */
+/* --- settings ----------------------------------------------------------------- */
 
 /* A variable's number. */
 long long number(const char *name, long long otherwise);
 
 int device_count(void);
 
+/* Of the devices: 90 is 9.0. */
+int capability(void);
+
+/* Bytes of shared memory that a block may have if it asks for them. */
+int shared_bytes_optin(void);
+
 /* A line in the file of FAKE_CUDA_TRACE. */
+void sleep_ms(long long ms);
 void trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* What every call that needs a context returns from now on, and what that is; 0: all is well. */
+/* Sets and returns the error that every call that needs a context returns from now on; 0: none. */
 void set_sticky(int result);
 int get_sticky(void);
 
-/* Every call begins here. needs: 0 nothing, 1 cuInit, 2 a context as well. */
+/* Every call begins here. needs: 0 nothing, 1 cuInit, 2 cuInit and a context. */
 int enter(const char *call, int needs);
 
 #define ENTER(needs)                          \
@@ -60,14 +70,15 @@ int enter(const char *call, int needs);
             return entered;                   \
     } while (0)
 
-/* --- memory, kernels, streams ------------------------------------------------------------------- */
+/* --- memory, streams ------------------------------------------------------------------------ */
 
 /* Device memory on the current device. Return a result of the API. */
 int allocate(uint64_t *address, size_t bytes);
 int release(uint64_t address);
 
 struct event {
-    struct timespec at;
+    struct timespec at; /* 0 seconds: it was recorded, and its stream has not come to it */
+    int is_recorded;
 };
 
 struct work {
@@ -77,30 +88,36 @@ struct work {
     size_t bytes;
     int value;
     struct event *event;
-    char kernel[64];
-    unsigned grid[3], block[3];
-    uint64_t argument[8];
+    struct ptx_launch launch;
     struct work *next;
+};
+
+/* What was asked of a stream while it was captured. */
+struct graph {
+    struct work *works;
+    size_t count;
 };
 
 struct stream {
     pthread_t thread;
+    int number;             /* counted from 1, for the trace; 0 is the default stream */
+    struct graph *captured; /* NULL while it is not */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct work *first, **end;
     int is_busy, is_ending;
 };
 
-struct kernel {
-    const char *name;
-    size_t sizes[8]; /* of the arguments */
-    void (*run)(const struct work *work);
+struct module {
+    struct ptx_module *code;
 };
 
-/* NULL where there is none of that name. */
-const struct kernel *find_kernel(const char *name);
+struct function {
+    const struct ptx_kernel *kernel;
+    size_t shared_bytes_max; /* dynamic and static, as cuFuncSetAttribute has set it */
+};
 
-/* What work is made of. */
+/* The kinds of work. */
 void run_launch(struct work *work);
 void run_write(struct work *work);
 void run_read(struct work *work);
@@ -109,11 +126,14 @@ void run_fill(struct work *work);
 void run_record(struct work *work);
 void run_release(struct work *work);
 
-/* On the stream, or here and now for the default one (NULL). Copies the work. */
+/* Queues a copy of the work on the stream, or does it at once for the default one (NULL). */
 int give(struct stream *stream, const struct work *what);
 
-/* Waits until the stream has nothing left; the sticky result. */
+/* Waits until the stream is empty; returns the sticky result. */
 int drain(struct stream *stream);
+
+/* Waits until all streams are empty. */
+void drain_all(void);
 
 /* A stream's thread; its argument is the stream. */
 void *stream_main(void *argument);

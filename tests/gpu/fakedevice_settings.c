@@ -1,6 +1,8 @@
-/* The fake driver: what the test has told it by variables, and how each call begins. */
+/* The fake driver: what its variables set, and how each call begins. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,22 @@ int device_count(void)
     return (int)number("FAKE_CUDA_DEVICES", 1);
 }
 
+int capability(void)
+{
+    return (int)number("FAKE_CUDA_CAPABILITY", 90);
+}
+
+int shared_bytes_optin(void)
+{
+    static const struct {
+        int capability, kib;
+    } most[] = { { 90, 227 }, { 89, 99 }, { 87, 163 }, { 86, 99 }, { 80, 163 }, { 75, 64 } };
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++)
+        if (capability() >= most[i].capability)
+            return most[i].kib << 10;
+    return 96 << 10;
+}
+
 void trace(const char *format, ...)
 {
     char line[256];
@@ -43,8 +61,8 @@ void trace(const char *format, ...)
     close(fd);
 }
 
-/* "CALL=R@N" in a list for this call: R, and *at is N. 0 where it is not there. */
-static int told(const char *variable, const char *call, int *at)
+/* The setting "CALL=R@N" of a call in a list: returns R and sets *at to N. 0 if it is not there. */
+static int setting(const char *variable, const char *call, int *at)
 {
     const char *list = getenv(variable);
     size_t len = strlen(call);
@@ -95,7 +113,7 @@ int get_sticky(void)
     return result;
 }
 
-/* A driver's stack is glibc's: it uses more of it than musl's threads have. */
+/* A driver relies on glibc's stacks and uses more than musl gives a thread. */
 static __attribute__((noinline)) void use_stack(void)
 {
     volatile char stack[4 << 20];
@@ -103,21 +121,53 @@ static __attribute__((noinline)) void use_stack(void)
         stack[i] = 1;
 }
 
+void sleep_ms(long long ms)
+{
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000L }, NULL);
+}
+
+/* A driver has something of each thread, which goes when the thread ends. */
+static pthread_key_t thread_key;
+
+static void end_thread(void *ms)
+{
+    trace("thread ends");
+    sleep_ms((long)(uintptr_t)ms);
+    trace("thread ended");
+}
+
+static void make_thread_key(void)
+{
+    pthread_key_create(&thread_key, end_thread);
+}
+
+static void begin_thread(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    long long ms = number("FAKE_CUDA_THREAD_MS", 0);
+    pthread_once(&once, make_thread_key);
+    if (ms > 0)
+        pthread_setspecific(thread_key, (void *)(uintptr_t)ms);
+}
+
 int enter(const char *call, int needs)
 {
     int at, result;
     trace("%s", call);
+    begin_thread();
     int count = count_call(call);
     use_stack();
-    if (told("FAKE_CUDA_HANG", call, &at))
+    if (setting("FAKE_CUDA_HANG", call, &at))
         for (;;)
-            pause();
-    int slow_ms = told("FAKE_CUDA_SLOW", call, &at);
+            sleep(1000);
+    if (setting("FAKE_CUDA_CRASH", call, &at))
+        abort();
+    int slow_ms = setting("FAKE_CUDA_SLOW", call, &at);
     if (slow_ms > 0)
-        nanosleep(&(struct timespec){ slow_ms / 1000, slow_ms % 1000 * 1000000L }, NULL);
-    if ((result = told("FAKE_CUDA_FAIL", call, &at)) != 0 && (at == 0 || at == count))
+        sleep_ms(slow_ms);
+    if ((result = setting("FAKE_CUDA_FAIL", call, &at)) != 0 && (at == 0 || at == count))
         return result;
-    if ((result = told("FAKE_CUDA_STICKY", call, &at)) != 0 && count >= at)
+    if ((result = setting("FAKE_CUDA_STICKY", call, &at)) != 0 && count >= at)
         set_sticky(result);
     if (needs >= 1 && !fake_initialized)
         return NOT_INITIALIZED;

@@ -1,4 +1,4 @@
-/* The fake driver: device memory, the kernels that it knows, and streams, each a thread. */
+/* The fake driver: device memory, and streams, each a thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +14,11 @@ struct block {
 };
 
 static struct block *blocks;
+static int pending; /* works that streams have been given and not done */
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------------------------- */
 
-/* The host's address of device memory; NULL, and the context is lost, where it is not allocated. */
+/* The host address of device memory; if it is not allocated, NULL, and the context is lost. */
 static void *reach(uint64_t address, size_t bytes)
 {
     unsigned char *memory = (unsigned char *)(uintptr_t)(address & ~TAG);
@@ -33,6 +34,21 @@ static void *reach(uint64_t address, size_t bytes)
     return found;
 }
 
+/* The allocation that an address lies in. */
+static bool find_range(uint64_t address, struct ptx_range *range)
+{
+    bool found = false;
+    pthread_mutex_lock(&fake_lock);
+    for (const struct block *block = blocks; block != NULL && !found; block = block->next) {
+        range->first = (uint64_t)(uintptr_t)block->memory | TAG;
+        range->end = range->first + block->bytes;
+        range->host = block->memory;
+        found = address >= range->first && address < range->end;
+    }
+    pthread_mutex_unlock(&fake_lock);
+    return found;
+}
+
 int allocate(uint64_t *address, size_t bytes)
 {
     int device = fake_current - 1, result = SUCCESS;
@@ -41,7 +57,7 @@ int allocate(uint64_t *address, size_t bytes)
     pthread_mutex_lock(&fake_lock);
     struct block *block = calloc(1, sizeof *block);
     if (fake_used[device] + bytes > (unsigned long long)number("FAKE_CUDA_MEMORY", 1 << 30) ||
-        (block->memory = malloc(bytes)) == NULL) {
+        (block->memory = aligned_alloc(256, (bytes + 255) / 256 * 256)) == NULL) {
         free(block);
         result = OUT_OF_MEMORY;
     } else {
@@ -79,99 +95,23 @@ int release(uint64_t address)
 __attribute__((destructor)) static void report(void)
 {
     size_t total = 0;
+    long long ms = number("FAKE_CUDA_END_MS", 0);
+    if (ms > 0)
+        trace("driver ends");
+    sleep_ms(ms);
     for (int i = 0; i < DEVICES_MAX; i++)
         total += fake_used[i];
     trace("end: %zu bytes allocated", total);
 }
 
-/* --- kernels --------------------------------------------------------------------------------------- */
-
-static float *floats(uint64_t address, size_t count)
-{
-    return reach(address, count * sizeof(float));
-}
-
-static void run_vector_add(const struct work *work)
-{
-    uint32_t count = (uint32_t)work->argument[3];
-    float *a = floats(work->argument[0], count), *b = floats(work->argument[1], count),
-          *sum = floats(work->argument[2], count);
-    if (a == NULL || b == NULL || sum == NULL)
-        return;
-    for (uint32_t i = 0; i < count && i < work->grid[0] * work->block[0]; i++)
-        sum[i] = a[i] + b[i];
-    if (number("FAKE_CUDA_WRONG", 0))
-        sum[count / 2] += 1;
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-static void run_matmul(const struct work *work)
-{
-    uint32_t n = (uint32_t)work->argument[3];
-    float *a = floats(work->argument[0], (size_t)n * n),
-          *b = floats(work->argument[1], (size_t)n * n),
-          *c = floats(work->argument[2], (size_t)n * n);
-    if (a == NULL || b == NULL || c == NULL)
-        return;
-    uint32_t rows = least(n, work->grid[1] * work->block[1]),
-             cols = least(n, work->grid[0] * work->block[0]);
-    /* Each element is summed in the order of k; along the rows, as memory lies. */
-    for (uint32_t row = 0; row < rows; row++) {
-        memset(c + (size_t)row * n, 0, cols * sizeof *c);
-        for (uint32_t k = 0; k < n; k++)
-            for (uint32_t col = 0; col < cols; col++)
-                c[(size_t)row * n + col] += a[(size_t)row * n + k] * b[(size_t)k * n + col];
-    }
-    if (number("FAKE_CUDA_WRONG", 0))
-        c[n - 1] = 1e9f;
-}
-
-static void run_check(const struct work *work)
-{
-    uint32_t count = work->grid[0] * work->block[0], steps = (uint32_t)work->argument[1];
-    uint32_t *out = reach(work->argument[0], count * sizeof *out);
-    for (uint32_t i = 0; out != NULL && i < count; i++) {
-        uint32_t x = i;
-        for (uint32_t step = 0; step < steps; step++)
-            x = x * 1664525u + 1013904223u;
-        out[i] = x;
-    }
-    if (out != NULL && number("FAKE_CUDA_WRONG", 0))
-        out[0]++;
-}
-
-/* Kernels of the tests' own handler: writes through any pointer it is given. */
-static void run_poke(const struct work *work)
-{
-    uint32_t *out = reach(work->argument[0], sizeof *out);
-    if (out != NULL)
-        *out = (uint32_t)work->argument[1];
-}
-
-static const struct kernel kernels[] = {
-    { "vector_add", { 8, 8, 8, 4 }, run_vector_add },
-    { "matmul", { 8, 8, 8, 4 }, run_matmul },
-    { "rp_check", { 8, 4 }, run_check },
-    { "poke", { 8, 4 }, run_poke },
-};
-
-const struct kernel *find_kernel(const char *name)
-{
-    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++)
-        if (strcmp(kernels[i].name, name) == 0)
-            return &kernels[i];
-    return NULL;
-}
-
-/* --- streams ----------------------------------------------------------------------------------------- */
+/* --- streams -------------------------------------------------------------------------------- */
 
 void run_launch(struct work *work)
 {
-    find_kernel(work->kernel)->run(work);
+    work->launch.is_wrong = number("FAKE_CUDA_WRONG", 0) != 0;
+    int result = ptx_run(&work->launch, find_range);
+    if (result != SUCCESS)
+        set_sticky(result);
 }
 
 void run_write(struct work *work)
@@ -232,6 +172,7 @@ void *stream_main(void *argument)
         pthread_mutex_unlock(&stream->lock);
         work->run(work);
         free(work);
+        __atomic_sub_fetch(&pending, 1, __ATOMIC_RELEASE);
         pthread_mutex_lock(&stream->lock);
         stream->is_busy = 0;
         pthread_cond_broadcast(&stream->changed);
@@ -242,6 +183,15 @@ void *stream_main(void *argument)
 
 int give(struct stream *stream, const struct work *what)
 {
+    if (stream != NULL && stream->captured != NULL) {
+        struct graph *graph = stream->captured;
+        struct work *works = realloc(graph->works, (graph->count + 1) * sizeof *works);
+        if (works == NULL)
+            return OUT_OF_MEMORY;
+        graph->works = works;
+        graph->works[graph->count++] = *what;
+        return SUCCESS;
+    }
     struct work *work = malloc(sizeof *work);
     *work = *what;
     work->next = NULL;
@@ -250,12 +200,19 @@ int give(struct stream *stream, const struct work *what)
         free(work);
         return get_sticky();
     }
+    __atomic_add_fetch(&pending, 1, __ATOMIC_RELAXED);
     pthread_mutex_lock(&stream->lock);
     *stream->end = work;
     stream->end = &work->next;
     pthread_cond_broadcast(&stream->changed);
     pthread_mutex_unlock(&stream->lock);
     return SUCCESS;
+}
+
+void drain_all(void)
+{
+    while (__atomic_load_n(&pending, __ATOMIC_ACQUIRE) != 0)
+        nanosleep(&(struct timespec){ 0, 100000 }, NULL);
 }
 
 int drain(struct stream *stream)

@@ -1,6 +1,6 @@
 /*
- * Says when its constructors, destructors and exit handlers run; built as two libraries, of which
- * one needs the other (NAME, NEXT: what it calls in that other).
+ * Prints when its constructors, destructors and exit handlers run. Built as two libraries, of which
+ * one needs the other (NAME is its own function, NEXT the one that it calls in the other).
  */
 #include <stdio.h>
 #include <stdlib.h>

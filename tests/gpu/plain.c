@@ -1,4 +1,4 @@
-/* A library with nothing that runs by itself: tests damage it in every way and load what is left. */
+/* A library with no code that runs when it is loaded: tests damage it and load the result. */
 static int number;
 static int *const addresses[] = { &number, &number };
 __attribute__((visibility("default"))) int *plain_address(int i);

@@ -1,16 +1,17 @@
 /*
- * Loads shared libraries and calls into them, for the tests. Built twice: static on musl with the
- * loader of src/gpu, and on glibc with dlopen (-DON_GLIBC), so that what both print can be compared.
+ * Loads shared libraries and calls into them, for the tests. Built twice, static on musl with the
+ * loader of src/loader and on glibc with dlopen (-DON_GLIBC), so that their output can be compared.
  *
  *   probe driver LIBCUDA [THREADS]            calls of the Driver API that need no device
  *   probe nvml LIBNVIDIA-ML                   the management library's start
- *   probe ptx LIBPTXJIT FILE.ptx sm_NN OUT [THREADS]   compiles PTX to a cubin, by each thread
+ *   probe ptx LIBPTXJIT FILE.ptx sm_NN OUT [THREADS]   compiles PTX to a cubin on each thread
  *   probe check LIBRARY NAME...               calls "const char *NAME(void)": NULL is good
- *   probe early LIBRARY NAME...               check, on a thread that was there before the library
- *   probe back LIBRARY                        a thread of the library calls back
+ *   probe early LIBRARY NAME...               check, on a thread older than the library
+ *   probe back LIBRARY                        has a thread of the library call back
  *   probe each LIBRARY...                     opens each in a process of its own
- *   probe time LIBRARY [NAME]                 loads, calls "int NAME(unsigned)" with 0, tells times and memory
- * Exit status 0, 1 with the reason on standard output, 2 for wrong arguments.
+ *   probe time LIBRARY [NAME]                 loads, calls "int NAME(unsigned)" with 0, and
+ *                                             prints times and memory
+ * Exit status 0; 1 with the reason on standard output; 2 for wrong arguments.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -20,78 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef ON_GLIBC
-#include <dlfcn.h>
-#else
-#include "base/log.h"
-#include "gpu/loader.h"
-#endif
+#include "opener.h"
 
 #define THREADS_MAX 64
 #define STACK_BYTES (8u << 20)
 
-static void die(const char *what)
-{
-    printf("%s\n", what);
-    exit(1);
-}
-
-#ifdef ON_GLIBC
-typedef void library;
-static library *try_open(const char *path)
-{
-    library *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (lib == NULL)
-        printf("%s\n", dlerror());
-    return lib;
-}
-static void *symbol(library *lib, const char *name)
-{
-    return dlsym(lib, name);
-}
-static void enter(void)
-{
-}
-#else
-typedef struct loader_lib library;
-static library *try_open(const char *path)
-{
-    struct err err;
-    library *lib = NULL;
-    if (loader_open(path, &lib, &err) != 0) {
-        printf("%d %s\n", err.code, err.text);
-        return NULL;
-    }
-    return lib;
-}
-static void *symbol(library *lib, const char *name)
-{
-    return loader_symbol(lib, name);
-}
-static void enter(void)
-{
-    loader_enter();
-}
-#endif
-
-static library *open_library(const char *path)
-{
-    library *lib = try_open(path);
-    if (lib == NULL)
-        exit(1);
-    return lib;
-}
-
-/* Puts a symbol's address into a function pointer of any type. */
-#define WANT(lib, name, function)            \
-    do {                                     \
-        void *at = symbol(lib, name);        \
-        if (at == NULL)                      \
-            die("no " name);                 \
-        memcpy(&(function), &at, sizeof at); \
-    } while (0)
-
-/* The same work on several threads, each with the stack that drivers expect. */
+/* Runs the same work on several threads, each with the stack that drivers expect. */
 static void on_threads(int count, void *(*run)(void *), void *argument)
 {
     pthread_t threads[THREADS_MAX];
@@ -111,7 +46,7 @@ static int thread_count(const char *text)
     return count < 0 || count > THREADS_MAX ? THREADS_MAX : count;
 }
 
-/* --- driver ------------------------------------------------------------------------------- */
+/* --- driver --------------------------------------------------------------------------------- */
 
 static struct driver {
     int (*init)(unsigned);
@@ -142,11 +77,11 @@ static void *call_driver(void *quiet)
     rc[7] = cuda.alloc(&memory, 4096);
     rc[8] = cuda.destroy(NULL);
     char line[512];
-    snprintf(
-        line, sizeof line,
-        "init %d version %d %d count %d device %d entry %d %s name %d %s context %d alloc %d destroy %d",
-        rc[0], rc[1], version, rc[2], rc[3], rc[4], address != NULL ? "found" : "none", rc[5], name,
-        rc[6], rc[7], rc[8]);
+    snprintf(line, sizeof line,
+             "init %d version %d %d count %d device %d entry %d %s name %d %s "
+             "context %d alloc %d destroy %d",
+             rc[0], rc[1], version, rc[2], rc[3], rc[4], address != NULL ? "found" : "none", rc[5],
+             name, rc[6], rc[7], rc[8]);
     if (quiet == NULL || strcmp(quiet, line) != 0)
         printf("%s\n", line);
     return quiet == NULL ? strdup(line) : NULL;
@@ -165,7 +100,7 @@ static int driver(const char *path, int threads)
     WANT(lib, "cuMemAlloc_v2", cuda.alloc);
     WANT(lib, "cuCtxDestroy_v2", cuda.destroy);
     char *first = call_driver(NULL);
-    on_threads(threads, call_driver, first); /* they print where they differ */
+    on_threads(threads, call_driver, first); /* a thread whose results differ prints them */
     free(first);
     return 0;
 }
@@ -292,7 +227,7 @@ static int ptx_check(const char *path, const char *source, const char *target, c
     return ptx.failed;
 }
 
-/* --- libraries of the tests' own --------------------------------------------------------------- */
+/* --- libraries of the tests' own ------------------------------------------------------------ */
 
 static int check(library *lib, char **names)
 {
@@ -341,7 +276,7 @@ static int check_on_early_thread(const char *path, char **names)
     return early.failed;
 }
 
-/* Code of this program, on a thread of the library: formats, allocates, and has room on the stack. */
+/* Code of this program on a thread of the library: formats, allocates and uses the stack. */
 static void called_back(int number)
 {
     volatile char space[1 << 20];
@@ -384,7 +319,7 @@ static int each(char **paths)
     return 0;
 }
 
-/* --- figures -------------------------------------------------------------------------------------- */
+/* --- figures -------------------------------------------------------------------------------- */
 
 static double now_ms(void)
 {
@@ -424,10 +359,10 @@ static int measure(const char *path, const char *name)
         rc = init(0);
         ready = loaded + now_ms() - from;
     }
-    printf(
-        "{\"load_ms\": %.3f, \"ready_ms\": %.3f, \"result\": %d, \"rss_before_kb\": %ld, \"rss_loaded_kb\": %ld, "
-        "\"rss_ready_kb\": %ld}\n",
-        loaded - start, ready - start, rc, before, after_load, resident_kb());
+    printf("{\"load_ms\": %.3f, \"ready_ms\": %.3f, \"result\": %d, "
+           "\"rss_before_kb\": %ld, \"rss_loaded_kb\": %ld, "
+           "\"rss_ready_kb\": %ld}\n",
+           loaded - start, ready - start, rc, before, after_load, resident_kb());
     return 0;
 }
 

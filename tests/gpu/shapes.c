@@ -1,6 +1,6 @@
 /*
- * Shapes of libraries that the real ones do not have all of: relative relocations as bits (RELR, where
- * the linker can), indirect functions, and names that nobody defines.
+ * Features that only some of the real libraries use: relative relocations as bits (RELR, if the
+ * linker supports it), indirect functions, and names that nobody defines.
  */
 #include <stddef.h>
 
@@ -34,7 +34,7 @@ CHECK(pointers)
 #ifdef WITH_INDIRECT
 static int (*choose(void))(void)
 {
-    return table[0] == NULL ? one : two; /* other relocations are done by now */
+    return table[0] == NULL ? one : two; /* other relocations have been done */
 }
 __attribute__((ifunc("choose"), visibility("default"))) int chosen(void);
 __attribute__((ifunc("choose"))) static int chosen_here(void);
@@ -45,6 +45,42 @@ CHECK(indirect)
     if (chosen() != 2 || chosen_here() != 2 || chosen_pointer() != 2)
         return "another function";
     return NULL;
+}
+
+/* Visible, so that the resolver reaches it through a symbolic relocation. */
+__attribute__((visibility("default"))) int number_to_choose = 2;
+
+static int (*choose_by_symbol(void))(void)
+{
+    return number_to_choose == 2 ? two : one;
+}
+__attribute__((ifunc("choose_by_symbol"), visibility("default"))) int chosen_by_symbol(void);
+int (*chosen_by_symbol_pointer)(void) = chosen_by_symbol;
+
+CHECK(indirect_by_symbol)
+{
+    return chosen_by_symbol() == 2 && chosen_by_symbol_pointer() == 2 ? NULL : "another function";
+}
+#endif
+
+/* Its relocation follows those that call the resolver: glibc crashes, this loader does not. */
+#ifdef WITH_RESOLVER_THAT_CALLS
+__attribute__((visibility("default"), noinline)) int called_by_resolver(void);
+int called_by_resolver(void)
+{
+    return 2;
+}
+
+static int (*choose_by_call(void))(void)
+{
+    return called_by_resolver() == 2 ? two : one;
+}
+__attribute__((ifunc("choose_by_call"), visibility("default"))) int chosen_by_call(void);
+int (*chosen_by_call_pointer)(void) = chosen_by_call;
+
+CHECK(indirect_by_call)
+{
+    return chosen_by_call() == 2 && chosen_by_call_pointer() == 2 ? NULL : "another function";
 }
 #endif
 

@@ -1,6 +1,6 @@
 /*
- * Thread-local variables, as the compiler is told to reach them: built once for each TLS model.
- * Each thread starts with the first values, one that was there before the library (probe early) too.
+ * Thread-local variables: built once for each TLS model that a compiler may use to reach them. Each
+ * thread starts with the initial values, also one that is older than the library (probe early).
  */
 #include <pthread.h>
 #include <stddef.h>
@@ -10,12 +10,18 @@ static _Thread_local int own = 22, zero;                              /* local d
 static _Thread_local const char *text = "text"; /* the image needs relocation */
 static _Thread_local _Alignas(64) char line[64];
 
+__attribute__((visibility("default"))) int *shared_address(void);
 __attribute__((visibility("default"))) const char *starts_afresh(void);
 __attribute__((visibility("default"))) const char *each_thread_has_its_own(void);
 
 __attribute__((noinline)) static int *own_address(void)
 {
     return &own;
+}
+
+int *shared_address(void)
+{
+    return &shared;
 }
 
 const char *starts_afresh(void)
