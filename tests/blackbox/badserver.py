@@ -5,7 +5,8 @@
 
 A page is a function of one Talk: the request and the raw means to answer it. It runs in the connection's own thread,
 may block, and the connection goes on with the next request when it returns (unless it closed it).
-/health and /v1/models are answered as a healthy server does; other paths are 404.
+/health and /v1/models are answered as a healthy server does; other paths are 404. A page in server.early instead runs
+as soon as the head is there, before the request's body is read.
 """
 
 import json
@@ -33,6 +34,7 @@ class Talk:
         self.gone = threading.Event()  # the worker closed while the request was being answered
         self.sent = b""  # what went out of the body, where a page keeps account of it
         self.done = False
+        self.rest = b""  # for an early page: what has come behind the head; what it leaves is the next request's
 
     @property
     def path(self):
@@ -100,7 +102,7 @@ class Talk:
 class BadServer:
     """`path`: a Unix socket instead of a port of 127.0.0.1; `tls`: an ssl.SSLContext."""
 
-    def __init__(self, witness, path=None, backlog=128, tls=None):
+    def __init__(self, witness, path=None, backlog=128, tls=None, port=0):
         self.witness = witness
         self.path = path
         self.tls = tls
@@ -109,13 +111,14 @@ class BadServer:
         self.connections = 0
         self.complaints = []  # requests against RFC 9112, pages that failed
         self.pages = {"/health": health, "/v1/models": models}
+        self.early = {}  # pages that answer without reading the body, and close the connection, or read it themselves
         self.stopped = False
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(str(path))
             self.listener.listen(backlog)
         else:
-            self.listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+            self.listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
             self.port = self.listener.getsockname()[1]
         self.links = set()
         self.accepting = threading.Thread(target=self._accept, daemon=True)
@@ -169,9 +172,10 @@ class BadServer:
             except (OSError, Gone):
                 break
             talk = Talk(self, link, number, head, body)
+            talk.rest = rest
             self.witness.tell(lambda talk=talk: self.requests.append(talk))
             try:
-                self.pages.get(talk.path, missing)(talk)
+                self.early.get(talk.path, self.pages.get(talk.path, missing))(talk)
             except Gone:
                 link.close()
                 self.witness.tell(talk.gone.set)
@@ -181,6 +185,7 @@ class BadServer:
                 self.complaints.append(f"the page of {talk.path} failed: {type(error).__name__}: {error}")
                 link.close()
             self.witness.tell(lambda talk=talk: setattr(talk, "done", True))
+            rest = talk.rest
         link.close()
 
     def _read(self, link, rest):
@@ -188,7 +193,10 @@ class BadServer:
             rest += self._some(link)
         head, _, rest = rest.partition(b"\r\n\r\n")
         head += b"\r\n\r\n"
-        length = body_length(split_head(head)[3])
+        _, target, _, fields, _ = split_head(head)
+        if target.partition("?")[0] in self.early:
+            return head, b"", rest
+        length = body_length(fields)
         while len(rest) < length:
             rest += self._some(link)
         return head, rest[:length], rest[length:]

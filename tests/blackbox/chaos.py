@@ -163,6 +163,9 @@ class ChaosPlatform(Platform):
             else:
                 self.failures[fate] += 1
                 await WAYS[fate](exchange, data)
+        except asyncio.CancelledError:
+            exchange.request.cut = True  # the worker went away while it was half sent
+            raise
         finally:
             self._account(exchange, jobs)
 

@@ -54,6 +54,16 @@ def is_alive(pid):
         return False
 
 
+def wait_gone(platform, *pids):
+    """Killed is not gone yet: the kernel takes a moment, and so does whoever reaps them."""
+    platform.wait_for(lambda: not any(map(is_alive, pids)) or None, f"the end of {pids}")
+
+
+def wait_reaped(platform, process):
+    """Until the worker has no zombie among its children."""
+    platform.wait_for(lambda: "Z" not in children_of(process.pid).values() or None, "no zombies")
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 

@@ -4,23 +4,39 @@ Binaries are looked for in build/ (or $WORKER_BUILD). Where a test fails, its re
 platform recorded and everything the worker printed.
 """
 
+import contextlib
+import json
 import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from certs import Authority
 from gpulib import public_folder
+from own_handlers import own
 from testplatform import Platform, is_progress, server_context
 from witness import Witness
-from workerproc import Worker, run_local
+from workerproc import SANITIZED, Worker, run_local
 
 LONG_POLL = pytest.StashKey()
+# About what ships and its real peers: not run again on workers of other builds (-m "not shipped").
+SHIPPED = (
+    "audit", "confine", "confine_log", "clients", "console", "docker", "http_docker", "gpu_docker", "model_docker", "kit", "readme", "http_real", "serve_real", "chaos",
+    "memory", "python_sdk", "release", "sbom",
+)
+# Fail rightly on a confined worker: a GPU's driver in the process, a handler that opens a model anywhere.
+UNCONFINED = ("gpu", "sentiment_gpu", "tokenizer")
+# What a linked handler opens by itself is in no --audit.
+UNLISTED = ("archives", "tokenizer")
 TEST_S = 180  # no test may stand still for longer; where every thread stood is then in its report
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long_poll: its worker is started before all tests")
+    config.addinivalue_line("markers", "shipped: about the image, the README, real peers; see SHIPPED")
+    config.addinivalue_line("markers", "unconfined: fails rightly under --confine; see UNCONFINED")
+    config.addinivalue_line("markers", "unlisted: its handler does what --audit does not list; see UNLISTED")
     config.addinivalue_line("markers", "smoke: the few tests that a cross-built worker runs under an emulator")
 
 
@@ -31,6 +47,19 @@ def pytest_runtest_makereport(item, call):
     witness = getattr(item, "witness", None)
     if report.failed and witness:
         report.sections.append(("record of the platform, log of the worker", witness.story()))
+
+
+@pytest.fixture
+def deaf_port():
+    """A port of the loopback whose queue of connections is full: the kernel drops what else would connect."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture
@@ -50,8 +79,13 @@ def _check_workers(witness):
     """True of every worker in every test."""
     for worker in witness.workers:
         status = worker.process.returncode
-        assert worker.killed or worker.crash_expected or status >= 0, f"the worker died of signal {-status}"
+        # Under a sanitizer a worker is ended by SIGTERM, maybe before it listens to signals.
+        cut_short = SANITIZED and status == -15
+        assert worker.killed or worker.crash_expected or cut_short or status >= 0, f"the worker died of signal {-status}"
         assert not worker.leftovers(), f"left behind: {worker.leftovers()}"
+        unlisted = worker.unlisted()
+        assert not unlisted, "not in --audit:\n" + "\n".join(unlisted)
+        assert not worker.would_be_refused(), "--confine=on would refuse:\n" + "\n".join(worker.would_be_refused())
         key = worker.env.get("RUNPOD_AI_API_KEY")
         assert not key or key.encode() not in worker.output, "the API key is in the log"
         assert not re.search(rb"Sanitizer|runtime error:", worker.output), "a sanitizer has something to say"
@@ -138,6 +172,24 @@ def local(tmp_path):
 
 
 @pytest.fixture
+def ask_handler(local, tmp_path):
+    """ask_handler(name, input, env={...}) -> what a handler of the tests' own makes of it: the output, or the error's message.
+    It may download from this machine. Its scratch folder is empty afterwards."""
+
+    def ask(name, job_input, env=None):
+        scratch, result = tmp_path / "scratch", tmp_path / "result.json"
+        allowed = {"RP_ALLOW_PRIVATE_DOWNLOADS": "1", "RP_SCRATCH_DIR": str(scratch)}
+        done = local("--test_input", json.dumps({"input": job_input}), "--test_result", str(result), handler=own(name),
+                     env={**allowed, **(env or {})})  # fmt: skip
+        assert result.exists() and result.stat().st_size > 0, done.stdout
+        assert not scratch.exists() or not list(scratch.iterdir()), "the scratch folder was left behind"
+        said = json.loads(result.read_text())
+        return said["output"] if "output" in said else json.loads(said["error"])["error_message"]
+
+    return ask
+
+
+@pytest.fixture
 def public_path():
     """A folder for programs that run as another user."""
     with public_folder() as name:
@@ -151,6 +203,10 @@ def pytest_collection_modifyitems(items):
     """It comes last, so that nobody waits for it."""
     items.sort(key=lambda item: item.get_closest_marker("long_poll") is not None)
     for item in items:
+        topic = item.path.stem.removeprefix("test_")
+        for mark, topics in (("shipped", SHIPPED), ("unconfined", UNCONFINED), ("unlisted", UNLISTED)):
+            if topic in topics:
+                item.add_marker(mark)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_S))
 

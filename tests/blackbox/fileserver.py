@@ -4,6 +4,8 @@ import http.server
 import socketserver
 import threading
 
+import pytest
+
 
 class FileServer:
     """Serves FileServer.pages: path -> function(request handler), or bytes."""
@@ -46,6 +48,13 @@ class FileServer:
 
     def paths(self):
         return [path for path, _ in self.requests]
+
+
+@pytest.fixture
+def server():
+    server = FileServer()
+    yield server
+    server.stop()
 
 
 def not_found(request):

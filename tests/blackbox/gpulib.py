@@ -16,6 +16,9 @@ from workerproc import BUILD, ROOT, RUNNER, binary
 
 GPU = ROOT / "build" / "gpu"
 DRIVER = ROOT / "build" / "driver"
+CUDA = ROOT / "build" / "cuda-venv"
+# On musl, for this machine; the last one by tests/mutate.py.
+STATIC_BUILDS = [(ROOT / name).resolve() for name in ("build", "build/coverage", "build/newer", "build/mutant")]
 NOBODY = 65534
 
 # The driver of the distribution is another one than the kernel's, and tests/gpu.sh is for the device.
@@ -89,7 +92,7 @@ def reachable(path):
 
 def for_this_machine():
     """Skips where the workers are of another build, which no library of this machine can be loaded into."""
-    if RUNNER or BUILD != (ROOT / "build").resolve():
+    if RUNNER or BUILD not in STATIC_BUILDS:
         pytest.skip("the libraries are for this machine's own worker")
 
 
@@ -123,6 +126,25 @@ def driver_folder():
     return reachable(DRIVER / "lib")
 
 
+@functools.lru_cache(maxsize=None)
+def cuda_libraries():
+    """{name: path} of CUDA's own libraries for x86-64 (tests/cuda-requirements.txt), fetched when first asked for."""
+    if platform.machine() != "x86_64":
+        pytest.skip("NO CUDA LIBRARIES TO TEST WITH: the pinned ones are for x86-64")
+    done = _script("cuda-lock", "venv.sh", CUDA, ROOT / "tests/cuda-requirements.txt", os.environ.get("OFFLINE", "0"))
+    if done.returncode == 3:
+        pytest.skip(f"NO CUDA LIBRARIES TO TEST WITH: {done.stdout.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stdout
+    return {path.name: path for path in CUDA.glob("lib/python3*/site-packages/nvidia/*/lib/lib*.so.*")}
+
+
+def static_program(name):
+    """The program of tests/gpu, static on musl, of the build that is tested."""
+    gpu_folder()
+    return reachable(BUILD / "gpu" / name)
+
+
 def probe(*args, glibc=False, **options):
     """A finished run of the probe."""
-    return run_unprivileged(gpu_folder() / ("probe-glibc" if glibc else "probe"), *args, **options)
+    program = gpu_folder() / "probe-glibc" if glibc else static_program("probe")
+    return run_unprivileged(program, *args, **options)

@@ -30,11 +30,12 @@ def server(witness):
 
 @pytest.fixture
 def serve(worker):
-    """serve(platform, server or URL, *flags) -> the worker in front of it."""
+    """serve(platform, server or URL, *flags) -> the worker in front of it; shape None: the default."""
 
-    def start(platform, target, *flags, **how):
+    def start(platform, target, *flags, shape="plain", **how):
         url = target if isinstance(target, str) else target.url
-        return worker(platform, "--handler-http", url, *flags, handler="worker", **how)
+        shape_flags = ["--answer-shape", shape] if shape else []
+        return worker(platform, "--handler-http", url, *shape_flags, *flags, handler="worker", **how)
 
     return start
 

@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,14 @@ def _is_fresh(out, source):
     return out.exists() and all(out.stat().st_mtime >= path.stat().st_mtime for path in inputs)
 
 
+def _internals(source):
+    """What a handler needs that reaches into src/: the worker's parts under their own names, before the kit's library."""
+    if not re.search(r'^#include "\w+/', source.read_text("utf-8"), re.M):
+        return []
+    parts = ROOT / "build" / os.uname().machine / "kit/worker.a"
+    return ["--", f"-I{ROOT}/src", "-isystem", f"{ROOT}/vendor/.src/bearssl/inc", str(parts)]
+
+
 @functools.lru_cache(maxsize=None)
 def own(name):
     """The path of the built handler, as a worker's name."""
@@ -30,7 +39,8 @@ def own(name):
     with open(out.parent / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_fresh(out, SOURCES / f"{name}.c"):
-            command = [str(ROOT / "build.sh"), "handler", str(SOURCES / f"{name}.c"), "-o", str(out)]
+            source = SOURCES / f"{name}.c"
+            command = [str(ROOT / "build.sh"), "handler", str(source), "-o", str(out), *_internals(source)]
             done = subprocess.run(
                 command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
             )

@@ -1,13 +1,13 @@
 """A small server that the worker starts itself:  ownserver.py PORT [option...]
 
     ready=FILE     /health is 503 until FILE is there
-    sick=FILE      /health is 503 as long as FILE is there, which is said on standard error once
+    sick=FILE      /health is 503 as long as FILE is there, which it reports on standard error once
     dies=STATUS    prints its last words and ends with STATUS at once, without listening
     starts=FILE    adds a line to FILE at each start
     lasts=SECONDS  goes on for so long after SIGTERM, then says good-bye
 
-POST /echo gives back the body and the process id; POST /exit {"status": N} ends the process in the middle of its answer;
-GET /stream sends events for ever.
+POST /echo gives back the body and the process id; POST /exit {"status": N} ends the process in the middle of its answer; POST /fail answers
+500; GET /stream sends events for ever.
 """
 
 import http.server
@@ -56,6 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print("these are my last words", flush=True)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
             os._exit(body["status"])
+        if self.path == "/fail":
+            return self.answer(500, {"error": "the engine is dead"})
         self.answer(200, {"body": body, "pid": os.getpid()})
 
     def log_message(self, *_):

@@ -81,7 +81,8 @@ int main(int argc, char **argv)
 {
     rp_config config = { .handler = work,
                          .setup = load,
-                         .refresh_worker = getenv("PROBE_REFRESH") != NULL };
+                         .refresh_worker = getenv("PROBE_REFRESH") != NULL,
+                         RP_ALL_PARTS };
     int status = rp_start(argc, argv, &config);
     wipe_the_stack();
     if (getenv("PROBE_STAYS") != NULL)

@@ -49,6 +49,16 @@ def make_jobs(count, write):
     return jobs, results, parts
 
 
+def wait_for_results(platform, goal):
+    """A job that was handed out and has no result after all that time is lost, not late: so it is named as that."""
+    try:
+        platform.wait_for(lambda: len(platform.done) >= goal, f"{goal} results", PATIENCE_S)
+    except AssertionError:
+        if platform.waiting:
+            raise
+        pytest.fail(f"handed out, and no result came in {PATIENCE_S} s: {sorted(platform.handed)}")
+
+
 def run_day(platform, start, jobs, disturb=None, every=100):
     """Two workers one after the other do all the jobs. `disturb(process, done)`, where there is one, is called after
     every so many results, to do harm: to kill children, for example."""
@@ -57,7 +67,7 @@ def run_day(platform, start, jobs, disturb=None, every=100):
     told = 0
     process = start()
     for goal in (*range(every, total, every), total):
-        platform.wait_for(lambda goal=goal: len(platform.done) >= goal, f"{goal} results", PATIENCE_S)
+        wait_for_results(platform, goal)
         if disturb is not None:
             disturb(process, goal)
         if told == 0 and goal >= total // 2:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import actions
-from children import PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program, sh  # noqa: F401
+from children import (PROGRAMS, actor, children_of, descriptors, do, failure, is_alive, pid_of, program, sh,  # noqa: F401
+                      wait_gone, wait_reaped)
+from starts import told
 
 CRASHES = {
     "exit": (do(("error", "the last word"), ("exit", 3)), "exited with status 3.*standard error:\nthe last word"),
@@ -36,7 +38,7 @@ def test_what_a_child_does_costs_its_own_job(name, actor, platform, tmp_path):
     assert error["error_type"] in ("HandlerCrashed", "ResultError")
     second = pid_of(platform)
     assert second != first and not is_alive(first)
-    assert not [state for state in children_of(process.pid).values() if state == "Z"]
+    wait_reaped(platform, process)
 
 
 def test_one_process_answers_job_after_job(actor, platform):
@@ -82,6 +84,93 @@ def test_an_answer_that_is_no_json_fails_at_once(actor, platform):
     assert pid_of(platform) == pid
 
 
+@pytest.mark.parametrize("before", ["loading... ", "\r 10%|#  | 1/10\r100%|###| 10/10", "\ufeff", "\x1b[0m"], ids=repr)
+def test_text_before_the_answer_hides_nothing(before, actor, platform):
+    actor()
+    assert platform.run(do(("raw", before + '{"output": "ok"}\n'))) == {"output": "ok"}
+
+
+@pytest.mark.parametrize("line", ['{"id": "x", "output": NaN}', '{"log": NaN}', 'loading... {"output": NaN}', '{"output": {'])
+def test_a_line_that_is_almost_a_message_fails_the_job_at_once(line, actor, platform):
+    actor()
+    assert "not valid JSON" in failure(platform.run(do(("raw", line + "\n"))))["error_message"]
+
+
+def test_colours_around_the_answer_hide_nothing(actor, platform):
+    """As `tput` switches them on and off."""
+    actor()
+    assert platform.run(do(("raw", 'done: \x1b[32m{"output": "ok"}\x1b(B\x1b[m\n'))) == {"output": "ok"}
+
+
+@pytest.mark.parametrize("value", [{"output": [1, None, "it's"]}, {"error": "bad"}], ids=repr)
+def test_what_python_prints_of_an_object_fails_the_job_at_once(value, actor, platform):
+    actor()
+    assert "not valid JSON" in failure(platform.run(do(("raw", f"{value}\n"))))["error_message"]
+
+
+def test_an_object_of_the_programs_own_is_text_however_it_is_printed(actor, platform):
+    actor()
+    acts = do(("raw", f"{ {'output': 1, 'status': 'ok'} }\n"), ("output", "ok"))
+    assert platform.run(acts) == {"output": "ok"}
+
+
+@pytest.mark.parametrize("printed", ['{\n  "result": 1\n}\n', '{"result": 1}\n', '{"output": 1}', ""], ids=repr)
+def test_after_ten_seconds_without_an_answer_one_warning_says_what_is_missing(printed, actor, platform):
+    process = actor(env={"RP_SHUTDOWN_GRACE_S": "0"})
+    job = platform.give(input=do(("raw", printed), ("sleep", 600)))
+    assert job in process.wait_log("WARN .*No answer for 10 s. What ends a job is one line")
+    process.terminate()
+    process.wait()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_that_closes_a_stream_while_it_is_idle_is_replaced(number, worker, platform, tmp_path):
+    """It waits for the gate, since one that has closed it with its answer is replaced at once, without a word."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    script = (f"read -r job; echo '{{\"output\": \"'$$'\"}}'; read -r go <{gate}; "
+              f"exec {number}{'<' if number == 0 else '>'}&-; exec sleep 600")
+    process = worker(platform, "--handler", sh(script), handler="worker")
+    first = platform.run(1)
+    gate.write_text("go\n")
+    process.wait_log("closed its standard (input|output) while it had no job")
+    assert platform.run(2) != first
+
+
+def test_after_a_crash_jobs_go_to_a_program_that_is_ready(worker, platform, tmp_path):
+    """Two slots. The program of one dies and its next one never gets ready: all jobs go to the other."""
+    gate = tmp_path / "gate"
+    script = (f"if [ -e {gate} ]; then exec sleep 600; fi; echo '{{\"ready\": true}}'; while read -r job; do "
+              f"case $job in *die*) : >{gate}; exit 3;; esac; echo '{{\"output\": \"'$$'\"}}'; done")
+    process = worker(platform, "--handler", sh(script), "--handler-ready", "line", "--concurrency", "2",
+                     "--execution-timeout", "5", handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
+    failure(platform.run("die"))
+    pids = {platform.run(number)["output"] for number in range(6)}
+    assert len(pids) == 1 and not process.ended
+
+
+def test_the_platform_s_limit_for_getting_ready_wins(actor, platform):
+    process = actor("--handler-ready", "line", "--handler-ready-timeout", "600", env={"RUNPOD_INIT_TIMEOUT": "0.1"})
+    assert process.wait() == 1
+    assert process.lines("was not ready within 0.1 s")
+
+
+@pytest.mark.parametrize("value", [None, "0", ""], ids=repr)
+def test_python_does_not_buffer_its_output(value, actor, platform):
+    actor(env={} if value is None else {"PYTHONUNBUFFERED": value})
+    env = platform.run(do(("about", "env")))["output"]
+    assert env["PYTHONUNBUFFERED"] == ("1" if value is None else value)
+
+
+def test_text_with_a_bad_byte_is_mended(worker, platform):
+    script = r"""while read -r job; do case $job in *binary*) printf '{"output": "\\377\\330\\377\\340\\377"}\\n';;
+                 *) printf '{"output": "caf\\351"}\\n';; esac; done""".replace("\\\\", "\\")
+    process = worker(platform, "--handler", sh(script), handler="worker")
+    assert platform.run("text") == {"output": "caf\ufffd"}
+    process.wait_log("WARN .*is not valid UTF-8")
+    assert "is binary" in failure(platform.run("binary"))["error_message"]
+
+
 def test_errors_are_told_with_what_comes_with_them(actor, platform):
     actor()
     error = failure(platform.run(do(("say", {"error": "no \"luck\"", "error_type": "Luck", "traceback": "line 7"}))))
@@ -96,7 +185,14 @@ def test_a_message_for_another_job_is_not_taken_for_the_answer(actor, platform):
     job = platform.give(id="j\u00e4", input=do(
         ("say", {"id": "other", "output": "wrong"}), ("raw", '{"id": "j\\u00e4", "output": "right"}\n')))
     assert platform.result(job) == {"output": "right"}
-    process.wait_log("spoke of another job")
+    process.wait_log("Ignored a message .* for another job")
+
+
+def test_of_a_line_with_messages_for_another_job_each_is_told_once(actor, platform):
+    process = actor()
+    assert platform.run(do(("raw", '{"id": "other", "output": 1}{"id": "other", "output": 2}{"output": "right"}\n'))) == {"output": "right"}
+    told = process.wait_log("Ignored a message .* for another job.*\"output\": 1}")
+    assert '"output": 2' not in str(told) and '"right"' not in str(told)
 
 
 def test_progress_is_posted_before_the_result(actor, platform):
@@ -184,15 +280,15 @@ def test_a_program_that_can_be_started_no_more_counts_as_dead(worker, platform, 
     process = worker(platform, "--handler", f"{shell} -c {script}", "--handler-deaths", "3", handler="worker")
     assert platform.run("first") == {"output": 1}
     shell.unlink()
-    told = [failure(platform.run(job))["error_message"] for job in range(3)]
-    assert "exited with status 3" in told[0] and all("cannot run" in text for text in told[1:])
-    assert process.wait() == 1
+    assert "exited with status 3" in failure(platform.run("second"))["error_message"]
+    assert process.wait() == 1, "it takes no more jobs, since none could be run"
+    process.wait_log("cannot run")
     process.wait_log("3 times in a row")
 
 
 def test_a_program_that_cannot_be_started_is_told_at_once(local):
     for command, told in (("/nowhere/to/be", "/nowhere/to/be"), ("not-there-at-all", "PATH"), ("'open", "quote"),
-                          ("", "empty"), ("/etc/passwd", "can be run")):
+                          ("", "empty"), ("/etc/passwd", "not an executable file")):
         ended = local("--handler", command, "--test_input", '{"input": 1}', handler="worker")
         assert ended.returncode == 2 and told in ended.stdout, ended.stdout
 
@@ -203,6 +299,18 @@ def test_a_file_that_is_no_program(local, tmp_path):
     file.chmod(0o755)
     ended = local("--handler", str(file), "--test_input", '{"input": 1}', handler="worker")
     assert ended.returncode == 1 and "cannot run" in ended.stdout
+
+
+def test_the_last_words_of_one_that_dies_while_it_is_idle_are_logged(worker, platform, tmp_path):
+    """With or without a line's end."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    script = f"read -r job; echo '{{\"output\": 1}}'; read -r go <{gate}; printf 'one\\nlast words' >&2; exit 3"
+    process = worker(platform, "--handler", sh(script), handler="worker")
+    platform.run(1)
+    gate.write_text("go\n")
+    process.wait_log("exited with status 3 while it had no job")
+    assert process.lines("one$") and process.lines("last words$")
 
 
 def test_a_child_that_dies_between_jobs_is_replaced(actor, platform):
@@ -227,6 +335,26 @@ def test_one_that_never_stops_talking_gets_its_jobs(worker, platform):
         assert platform.run(job) == {"output": 1}
 
 
+def test_one_that_never_stops_printing_between_jobs_gets_its_jobs(worker, platform):
+    """yes on standard output, which is where messages are, is text for the log: it holds up nothing."""
+    script = "yes & while read -r job; do printf '\\n{\"output\": \"%s\"}\\n' \"$$\"; done"
+    process = worker(platform, "--handler", sh(script), handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
+    first = platform.run(0)
+    process.wait_log("INFO .*y", 3)
+    assert [platform.run(job) for job in range(3)] == [first] * 3, "one child for all jobs"
+
+
+def test_a_part_that_cannot_be_sent_is_one_warning(actor, platform):
+    """A part that is an error ends the stream: the job fails with it, and nothing more is sent."""
+    process = actor("--stream")
+    job = platform.give(input=do(("say", {"stream": 1}), ("say", {"stream": {"error": "no luck"}}),
+                                 ("say", {"stream": 2}), ("output", 3)))
+    assert platform.result(job) == {"error": "no luck"}
+    assert [post.json()["output"] for post in platform.requests("stream", job)] == [1]
+    assert len(process.lines("WARN .*A stream part was not sent: ")) == 1
+    assert platform.run(do(("output", 4))) == {"output": []}, "the next job is not touched by it"
+
+
 # ---- ready ----
 
 
@@ -242,17 +370,19 @@ def test_no_job_is_taken_before_it_is_ready(actor, platform, tmp_path):
 
 
 def test_a_child_that_is_never_ready(actor, platform):
+    platform.poll_s = 0
     process = actor("--handler-ready", "line", "--handler-ready-timeout", "0.05")
     assert process.wait() == 1
-    assert process.lines("5 times in a row.*took too long before it was ready")
-    assert not platform.requests("take")
+    assert process.lines("was not ready within 0.05 s .RUNPOD_INIT_TIMEOUT or --handler-ready-timeout; all tries together")
+    told(platform, "handler", "not ready within 0.05 s")
 
 
 def test_a_child_that_dies_while_it_loads(actor, platform):
+    platform.poll_s = 0
     process = actor("--handler-ready", "line", env={"AT_START": '[["exit", 4]]'})
     assert process.wait() == 1
     assert process.lines("exited with status 4 before it was ready")
-    assert not platform.requests("take")
+    told(platform, "handler", "exited with status 4 before it was ready")
 
 
 # ---- nothing is left ----
@@ -264,8 +394,26 @@ def test_children_of_children_go_too(how, actor, platform, tmp_path):
     name = tmp_path / "helper"
     error = failure(platform.run(do(("start", how, str(name)), ("exit", 1))))
     assert "exited with status 1" in error["error_message"]
-    assert not is_alive(int(name.read_text()))
-    assert not [state for state in children_of(process.pid).values() if state == "Z"]
+    wait_gone(platform, int(name.read_text()))
+    wait_reaped(platform, process)
+
+
+@pytest.mark.parametrize("when", ["job", "end"])
+def test_daemons_without_an_environment_go_too(when, worker, platform, tmp_path):
+    """Nothing but their descent tells that they are ours."""
+    start = f"env -i setsid /bin/sh -c 'echo $$ >{tmp_path}/daemon; exec sleep 600' >/dev/null 2>&1 & sleep 0.1"
+    script = f"cat >/dev/null; ({start}); echo 1"
+    if when == "end":
+        script = f"read -r job; ({start}); echo '{{\"output\": 1}}'; read -r job"
+    flag = "--handler-once" if when == "job" else "--handler"
+    process = worker(platform, flag, sh(script), handler="worker")
+    assert platform.run({}) == {"output": 1}
+    pid = int((tmp_path / "daemon").read_text())
+    if when == "end":
+        assert is_alive(pid)
+        process.terminate()
+        assert process.wait() == 0
+    wait_gone(platform, pid)
 
 
 def test_orphans_are_reaped(actor, platform):
@@ -283,7 +431,7 @@ def test_no_descriptor_is_lost(actor, platform):
         fds = platform.run(do(("about", "fds")))["output"]
         assert sorted(fds) == ["0", "1", "2"]
     platform.wait_idle()
-    platform.wait_for(lambda: descriptors(process.pid) <= before or None, "descriptors closed")
+    platform.wait_for(lambda: descriptors(process.pid) <= before + 2 or None, "descriptors closed, but for two of results")
 
 
 def test_its_signals_are_at_their_defaults(actor, platform):
@@ -313,7 +461,7 @@ def test_a_worker_that_goes_takes_its_child_along(number, actor, platform):
     process.killed = number == signal.SIGKILL
     process.signal(number)
     assert process.wait() == (0 if number == signal.SIGTERM else -signal.SIGKILL)
-    platform.wait_for(lambda: not is_alive(pid) or None, "the child's end", 10)
+    wait_gone(platform, pid)
 
 
 def test_a_running_job_is_finished_at_the_worker_s_end(actor, platform):
@@ -356,24 +504,46 @@ def test_ten_megabytes_each_way_cost_little_more_than_themselves(worker, platfor
 # ---- examples ----
 
 
-@pytest.mark.parametrize("name", ["echo.sh", "echo.py", "echo.go"])
-def test_the_examples_work(name, worker, platform, tmp_path):
-    command = program(name)
-    if name.endswith(".go"):
-        folders = [os.environ.get("PATH", ""), "/usr/local/go/bin", *glob.glob("/usr/lib/go*/bin")]
-        go = shutil.which("go", path=":".join(folders))
-        if go is None:
-            pytest.skip("NO GO TOOLCHAIN: the Go example was not tried (apt-get install golang-go)")
-        command = str(tmp_path / "echo")
-        env = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
-        subprocess.run([go, "build", "-o", command, str(PROGRAMS / name)], check=True, env=env, cwd=tmp_path)
-    worker(platform, "--handler", command, handler="worker")
-    for value in ({"a": "ä <b> \\ \"q\""}, [1, 2.5], "x" * 200000):
+EXAMPLES = ["echo.sh", "echo.py", "echo.go", "async_echo.py"]
+
+
+@pytest.fixture(params=EXAMPLES)
+def example(request, tmp_path):
+    """(name, flags) of an example of the manual; a Go one is built first."""
+    name = request.param
+    if not name.endswith(".go"):
+        flags = ["--handler-ready", "line"] if name.endswith(".py") else []
+        return name, ["--handler", program(name), *flags, *(["--handler-jobs", "4"] if "async" in name else [])]
+    folders = [os.environ.get("PATH", ""), "/usr/local/go/bin", *glob.glob("/usr/lib/go*/bin")]
+    go = shutil.which("go", path=":".join(folders))
+    if go is None:
+        pytest.skip("NO GO TOOLCHAIN: the Go example was not tried (apt-get install golang-go)")
+    binary = str(tmp_path / "echo")
+    env = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"), "HOME": str(tmp_path)}
+    subprocess.run([go, "build", "-o", binary, str(PROGRAMS / name)], check=True, env=env, cwd=tmp_path)
+    return name, ["--handler", binary]
+
+
+def test_the_examples_work(example, worker, platform):
+    name, flags = example
+    worker(platform, *flags, handler="worker")
+    for value in ({"a": "\u00e4 <b> \\ \"q\""}, {"list": [1, 2.5]}, {"a": "x" * 200000}):
         output = platform.run(value)["output"]
         assert (output["input"] if name == "echo.sh" else output) == value
 
 
+def test_the_examples_work_in_a_local_test(example, local):
+    name, flags = example
+    ended = local(*flags, "--test_input", '{"input": {"a": 1}}', "--test_result", "-", handler="worker")
+    assert ended.returncode == 0, ended.stdout
+    answer = [line for line in ended.stdout.splitlines() if line.startswith('{"output"')]
+    output = json.loads(answer[0])["output"]
+    if name == "echo.sh":
+        assert output.pop("scratch").startswith("/tmp/rp-scratch-")
+    assert output == ({"id": "local_test", "input": {"a": 1}} if name == "echo.sh" else {"a": 1})
+
+
 def test_the_readme_shows_the_examples_as_they_are():
     text = (Path(__file__).parents[2] / "src/handlers/README.md").read_text()
-    for name in ("echo.sh", "echo.py", "echo.go"):
+    for name in EXAMPLES:
         assert (PROGRAMS / name).read_text() in text, f"{name} differs from src/handlers/README.md"

@@ -77,4 +77,4 @@ def test_a_stream_needs_no_output(worker, platform):
 def test_local(local):
     ended = local("--isolate", "--test_input", json.dumps({"input": {"mock_return": [1]}}), handler="mock")
     assert ended.returncode == 0 and 'Job result: {"output": [1]}' in ended.stdout
-    assert "RP_CHILD_SIDE" not in ended.stdout
+    assert "RP_ISOLATED" not in ended.stdout

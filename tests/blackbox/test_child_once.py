@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from children import children_of, failure, is_alive, sh
+from children import children_of, failure, sh, wait_gone
 
 
 @pytest.fixture
@@ -20,13 +20,26 @@ def once(worker, platform):
     ("echo 12", 12),
     ("echo two words", "two words"),
     ("printf 'two\\nlines\\n\\n'", "two\nlines"),
-    ("printf '\\377'", "\ufffd"),
+    ("printf 'caf\\351'", "caf\ufffd"),
+    ("printf '{\"a\": \"caf\\351\"}'", {"a": "caf\ufffd"}),
     (":", ""),
     ("echo null", None),
 ])
 def test_what_it_prints_is_the_output(said, output, once, platform):
     once(sh("cat >/dev/null; " + said))
     assert platform.run({}) == {"output": output}
+
+
+def test_binary_output_says_what_to_do(once, platform):
+    once(sh("cat >/dev/null; printf '\\377\\330\\377\\340\\000\\020JFIF'"))
+    error = failure(platform.run({}))
+    assert error["error_type"] == "ResultError" and "is binary" in error["error_message"] and "base64" in error["error_message"]
+
+
+def test_mended_text_is_warned_of(once, platform):
+    process = once(sh("cat >/dev/null; printf 'caf\\351'"))
+    platform.run({})
+    process.wait_log("WARN .*is not valid UTF-8")
 
 
 def test_it_reads_the_whole_job_and_the_end(once, platform):
@@ -42,7 +55,7 @@ def test_the_exit_status_says_how_it_went(once, platform):
     for _ in range(7):
         error = failure(platform.run({}))
     assert error["error_type"] == "HandlerError"
-    assert error["error_message"].endswith("exited with status 9.\nIts last words on standard error:\nfirst\nthe reason")
+    assert error["error_message"].endswith("exited with status 9.\nThe last lines on its standard error:\nfirst\nthe reason")
     assert not process.ended
 
 
@@ -78,8 +91,7 @@ def test_a_stopped_one_is_killed(once, platform):
 def test_what_it_leaves_behind_goes(once, platform, tmp_path):
     process = once(sh(f"sleep 600 & echo $! >{tmp_path}/a; setsid sleep 600 & echo $! >{tmp_path}/b; echo 1"))
     assert platform.run({}) == {"output": 1}
-    assert not is_alive(int((tmp_path / "a").read_text()))
-    assert not is_alive(int((tmp_path / "b").read_text()))
+    wait_gone(platform, *(int((tmp_path / name).read_text()) for name in "ab"))
     platform.wait_for(lambda: not children_of(process.pid) or None, "no child left")
 
 
@@ -94,4 +106,4 @@ def test_ten_megabytes_each_way(once, platform):
 
 def test_local(local):
     ended = local("--handler-once", "/bin/cat", "--test_input", json.dumps({"input": 5}), handler="worker")
-    assert ended.returncode == 0 and 'Job result: {"output": {"input": 5}}' in ended.stdout
+    assert ended.returncode == 0 and 'Job result: {"output": {"id": "local_test", "input": 5}}' in ended.stdout

@@ -1,5 +1,6 @@
 """The image, really run: without rights, without a network, and against a TLS platform on a private network."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -81,12 +82,14 @@ def described(outer):
     return manifest, json.load(outer.extractfile(manifest[0]["Config"]))
 
 
-def test_archive_holds_the_binary_and_nothing_else(archive):
-    """One layer, one file, a numeric user that is not root."""
+def test_archive_holds_the_binary_and_an_empty_tmp(archive):
+    """One layer, one file, a folder for everybody's files, a numeric user that is not root."""
     with tarfile.open(archive) as outer:
         manifest, config = described(outer)
         assert len(manifest) == 1 and len(manifest[0]["Layers"]) == 1
         with tarfile.open(fileobj=outer.extractfile(manifest[0]["Layers"][0])) as layer:
+            folders = [(member.name, member.mode) for member in layer.getmembers() if member.isdir()]
+            assert folders == [("tmp", 0o1777)]
             files = [member for member in layer.getmembers() if not member.isdir()]
             assert len(files) == 1 and files[0].isreg() and files[0].mode & 0o111
             assert layer.extractfile(files[0]).read() == (BUILD / "worker").read_bytes()
@@ -94,6 +97,17 @@ def test_archive_holds_the_binary_and_nothing_else(archive):
     user = config["config"]["User"].split(":")[0]
     assert user.isdigit() and int(user) > 0
     assert config["os"] == "linux" and config["config"]["Entrypoint"]
+
+
+def test_labels_name_the_bill_of_materials(archive, tmp_path):
+    """Of a binary that carries it; of another one there is none."""
+    printed = subprocess.run([str(BUILD / "worker"), "--sbom"], capture_output=True, check=True).stdout
+    with tarfile.open(archive) as outer:
+        labels = described(outer)[1]["config"]["Labels"]
+    assert labels == {"slim-worker.sbom.sha256": hashlib.sha256(printed).hexdigest(), "slim-worker.sbom.print": "/worker --sbom"}
+    subprocess.run([ROOT / "docker/image.sh", BUILD / "handlers/echo", tmp_path / "echo.tar", "archive"], check=True)
+    with tarfile.open(tmp_path / "echo.tar") as outer:
+        assert "Labels" not in described(outer)[1]["config"]
 
 
 def test_size(engine, image, archive):
@@ -224,6 +238,37 @@ def test_job_over_tls_on_a_private_network(echo_image, python_image, private_net
     assert "rpa_TESTKEY" not in log
 
 
+# ---- a container's memory ----
+
+
+def checked(image, *options):
+    """The log of a worker that looks at its machine; its platform cannot be reached, so the last check fails in any case."""
+    root = "http://127.0.0.1:1/v2/ep0test"
+    variables = {
+        "RUNPOD_WEBHOOK_GET_JOB": f"{root}/job-take/$ID",
+        "RUNPOD_WEBHOOK_POST_OUTPUT": f"{root}/job-done/$RUNPOD_POD_ID/$ID",
+        "RUNPOD_MIN_MEMORY_GB": "0.3",
+        "RUNPOD_MIN_DISK_PERCENT": "0",
+        "RUNPOD_NETWORK_CHECK_TIMEOUT": "1",
+    }
+    env = [part for name, value in variables.items() for part in ("--env", f"{name}={value}")]
+    done = docker("run", *HARDENED, "--network", "none", *options, *env, image, check=False)
+    if "does not support memory limit" in done.stdout:
+        pytest.skip("this engine limits no memory: THE MEMORY CHECK WAS NOT TESTED IN A CONTAINER")
+    assert done.returncode == 1, done.stdout
+    return done.stdout
+
+
+def test_memory_check_holds_a_container_to_its_limit(echo_image):
+    """Not the machine's memory, which is enough, but what docker run --memory leaves."""
+    said = checked(echo_image, "--memory", "256m")
+    unfit = r"memory_check \| Insufficient memory: 0\.2\d GiB available of the container's limit of 0\.25, 0\.30 required "
+    assert re.search(unfit, said) and "passed: memory_check" not in said, said
+    for options in ((), ("--memory", "320m")):
+        said = checked(echo_image, *options)
+        assert "passed: memory_check" in said and "network_check |" in said, said
+
+
 # ---- a GPU's image ----
 
 ASKS_FOR_GPU = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
@@ -257,6 +302,7 @@ def built(folder, dockerfile):
 def gpu_image(engine, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gpu-image")
     shutil.copy(BUILD / "worker-gpu", folder / "worker")
+    shutil.copy(ROOT / "build/tmp.tar", folder)
     tag = built(folder, ROOT / "docker/gpu.Dockerfile")
     yield tag
     docker("image", "rm", "-f", tag, check=False)

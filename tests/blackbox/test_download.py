@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fileserver import FileServer, body, chunked, cut_off, hanging, in_turn, redirect, status, until_close
+from fileserver import FileServer, body, chunked, cut_off, hanging, in_turn, redirect, server, status, until_close  # noqa: F401 (fixture)
 from own_handlers import own
 from testplatform import API_KEY, server_context
 
@@ -18,33 +18,9 @@ ALLOW = {"RP_ALLOW_PRIVATE_DOWNLOADS": "1"}
 
 
 @pytest.fixture
-def server():
-    server = FileServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def fetch(local, tmp_path):
-    """fetch(url, **input) -> the job's output, or its error's message. The scratch folder is empty after it."""
-
-    def run(url, env=None, **options):
-        scratch = tmp_path / "scratch"
-        done = local(
-            "--test_input",
-            json.dumps({"input": {"action": "download", "url": url, **options}}),
-            handler=own("files"),
-            env={**ALLOW, "RP_SCRATCH_DIR": str(scratch), **(env or {})},
-        )
-        assert not scratch.exists() or not list(scratch.iterdir()), "the scratch folder was left behind"
-        for line in done.stdout.splitlines():
-            if line.startswith("INFO   | Job result: "):
-                return json.loads(line.partition("result: ")[2])["output"]
-            if "failed with error: " in line:
-                return json.loads(json.loads(line.partition("error: ")[2])["error"])["error_message"]
-        raise AssertionError(done.stdout)
-
-    return run
+def fetch(ask_handler):
+    """fetch(url, **input) -> the job's output, or its error's message."""
+    return lambda url, env=None, **options: ask_handler("files", {"action": "download", "url": url, **options}, env)
 
 
 # ---- content ----
@@ -277,7 +253,7 @@ def test_no_redirect_from_https_to_http(server, fetch, authority, localhost_cert
     secure = FileServer(tls=server_context(*localhost_certificate))
     secure.pages["/a"] = redirect(f"{server.base}/b")
     message = fetch(f"{secure.base}/a", env={"SSL_CERT_FILE": str(authority.root_file)})
-    assert "or to http (127.0.0.1), not followed" in message and not server.requests
+    assert "or to http (http://127.0.0.1" in message and not server.requests
     secure.stop()
 
 
@@ -303,7 +279,7 @@ def test_the_platforms_key_goes_nowhere(server, platform, worker, tmp_path):
 def test_inner_addresses_are_refused(server, fetch, host):
     server.pages["/f"] = body(b"x")
     message = fetch(f"http://{host}:{server.port}/f", env={"RP_ALLOW_PRIVATE_DOWNLOADS": "0"})
-    assert "is no public address" in message and not server.requests
+    assert "is not a public address" in message and not server.requests
 
 
 @pytest.mark.parametrize(
@@ -322,6 +298,8 @@ def test_inner_addresses_can_be_allowed(server, fetch, env, options):
 def test_no_way_around_through_a_proxy(server, fetch):
     message = fetch("http://1.2.3.4/f", env={"RP_ALLOW_PRIVATE_DOWNLOADS": "", "http_proxy": server.base})
     assert "proxy" in message and not server.requests
+    denied = {"RP_DENY_DOWNLOADS": "5.6.7.8", "http_proxy": server.base}
+    assert "proxy" in fetch("http://1.2.3.4/f", env=denied) and not server.requests
     server.pages["http://1.2.3.4/f"] = body(b"by proxy")
     assert fetch("http://1.2.3.4/f", env={"http_proxy": server.base})["end"] == "by proxy"
 
@@ -349,13 +327,13 @@ def test_public_addresses_and_what_they_lead_to():
         ("http://1.2.3.4/file", [], "from 1.2.3.4"),
         ("http://1.2.3.4/to/5.6.7.8", [], "from 5.6.7.8"),
         ("http://1.2.3.4/to/far", [], "from 1.2.3.4"),
-        ("http://1.2.3.4/to/127.0.0.1", [], "127.0.0.1:80 is no public address"),
-        ("http://1.2.3.4/to/10.0.0.1", [], "10.0.0.1:80 is no public address"),
-        ("http://1.2.3.4/to/mapped", [], "is no public address"),
+        ("http://1.2.3.4/to/127.0.0.1", [], "127.0.0.1:80 is not a public address"),
+        ("http://1.2.3.4/to/10.0.0.1", [], "10.0.0.1:80 is not a public address"),
+        ("http://1.2.3.4/to/mapped", [], "is not a public address"),
         ("http://name.test/file", [["1.2.3.4"]], "from 1.2.3.4"),
-        ("http://name.test/file", [["127.0.0.1"]], "127.0.0.1:80 is no public address"),
-        ("http://1.2.3.4/to/name", [["10.0.0.1"]], "10.0.0.1:80 is no public address"),
-        ("http://name.test/file", [["1.2.3.4", "10.0.0.1"]], "10.0.0.1:80 is no public address"),
+        ("http://name.test/file", [["127.0.0.1"]], "127.0.0.1:80 is not a public address"),
+        ("http://1.2.3.4/to/name", [["10.0.0.1"]], "10.0.0.1:80 is not a public address"),
+        ("http://name.test/file", [["1.2.3.4", "10.0.0.1"]], "10.0.0.1:80 is not a public address"),
         # Rebinding: public when it is judged, private when it is asked for again.
         ("http://name.test/file", [["1.2.3.4"], ["127.0.0.1"]], "from 1.2.3.4"),
     ]
@@ -364,6 +342,28 @@ def test_public_addresses_and_what_they_lead_to():
         assert text in result["log"], (url, dns, result)
         assert not {"127.0.0.1", "10.0.0.1"} & set(result["seen"]), (url, dns, result)
         assert result["look_ups"] == len(dns[:1])
+
+
+@pytest.mark.parametrize(
+    "denied, url, dns, refused",
+    [
+        ("5.6.7.0/24", "http://1.2.3.4/file", [], None),
+        ("5.6.7.0/24", "http://5.6.7.8/file", [], "5.6.7.8:80"),
+        ("5.6.7.0/24", "http://1.2.3.4/to/5.6.7.8", [], "5.6.7.8:80"),
+        ("9.9.9.9, 1.2.3.4", "http://name.test/file", [["1.2.3.4"]], "1.2.3.4:80"),
+        ("127.0.0.0/8", "http://127.0.0.1/file", [], "127.0.0.1:80"),
+        ("127.0.0.0/8", "http://1.2.3.4/to/mapped", [], "[::ffff:127.0.0.1]:80"),
+        ("10.0.0.0/8", "http://127.0.0.1/file", [], None),
+    ],
+)
+def test_denied_addresses_are_refused_whatever_is_allowed(denied, url, dns, refused):
+    allowed = {"RP_DENY_DOWNLOADS": denied, "RP_ALLOW_PRIVATE_DOWNLOADS": "1"}
+    (result,) = run_inside([{"input": {"url": url}, "dns": dns, "env": allowed}])
+    if refused:
+        assert f"{refused} is denied by RP_DENY_DOWNLOADS" in result["log"]
+        assert refused.removesuffix(":80") not in result["seen"]
+    else:
+        assert '"end": "from ' in result["log"]
 
 
 def test_authorization_comes_back_home_only():

@@ -1,4 +1,4 @@
-"""CONTRACT "Heartbeat" and environment: a machine that is not fit says so once and takes no job."""
+"""tests/CONTRACT.md, "Heartbeat" and environment: a machine that is not fit says so once and takes no job."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 
 from actions import answer, close, hold, reset
 from own_handlers import own
+from workerproc import SANITIZED, mount_prefix
 
 REAL = {"RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": None, "RUNPOD_MIN_MEMORY_GB": "0.01", "RUNPOD_MIN_DISK_PERCENT": "0"}
 UNFIT = {
@@ -33,7 +34,16 @@ def test_unfit_machine(platform, worker, check):
     ping = report_of(platform)
     assert ping.param("check") == check and word in ping.param("reason")
     assert process.lines(f"ERROR.*{check}.*{word}")
-    platform.wait_for(platform.pending, "the job, which nobody took")
+    assert platform.pending(), "the job, which nobody took"
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers need a /proc")
+def test_memory_that_nobody_tells_is_not_too_little(platform, worker):
+    """As without a /proc: the check is left out, with a warning, and jobs are taken."""
+    empty = mount_prefix("-t", "tmpfs", "none", "/proc")
+    process = worker(platform, env={**REAL, **UNFIT["memory_check"][0]}, prefix=empty)
+    assert platform.run("fit") == {"output": "fit"}
+    assert process.lines(r"WARN   \| The memory check is skipped: /proc/meminfo cannot be read\.")
 
 
 def test_network_is_the_platforms(platform, make_platform, worker):
@@ -46,18 +56,32 @@ def test_network_is_the_platforms(platform, make_platform, worker):
     assert ping.param("check") == "network_check" and "refused" in ping.param("reason").lower()
 
 
-def test_network_that_swallows(platform, worker):
+def test_a_signal_ends_the_network_check(platform, make_platform, worker):
+    """It is not a verdict: nothing is reported, and the end is a clean one."""
+    absent = make_platform()
+    absent.refuse()
+    take = absent.env()["RUNPOD_WEBHOOK_GET_JOB"]
+    env = {**REAL, "RUNPOD_NETWORK_CHECK_TIMEOUT": "60", "RUNPOD_WEBHOOK_GET_JOB": take}
+    process = worker(platform, env=env)
+    process.wait_log("passed: disk_check")
+    process.terminate()
+    assert process.wait() == 0
+    assert not process.lines("Fitness check failed") and not platform.record
+
+
+def test_network_that_swallows(platform, worker, deaf_port):
     """An address that never answers: the check's time-out ends it."""
     process = worker(
         platform,
         env={
             **REAL,
-            "RUNPOD_WEBHOOK_GET_JOB": "http://192.0.2.1:8000/v2/x/job-take/$ID?a=b",
+            "RUNPOD_WEBHOOK_GET_JOB": f"http://127.0.0.1:{deaf_port}/v2/x/job-take/$ID?a=b",
             "RUNPOD_NETWORK_CHECK_TIMEOUT": "1",
         },
     )
     assert process.wait() == 1
     assert report_of(platform).param("check") == "network_check"
+    assert "timed out" in report_of(platform).param("reason")
 
 
 def test_fit_machine_takes_jobs(platform, worker):
@@ -159,10 +183,11 @@ def test_reason_is_cut_between_characters(platform, worker, reason):
     assert reason.startswith(told) and "\ufffd" not in told
 
 
-def test_own_checks_come_first(platform, worker):
+def test_own_checks_come_last(platform, worker):
+    """After the setup, which may be what they check."""
     process = worker(platform, handler=own("checks"), env={**REAL, **UNFIT["memory_check"][0], "CHECKS_REASON": "mine"})
     assert process.wait() == 1
-    assert report_of(platform).param("reason") == "mine"
+    assert report_of(platform).param("check") == "memory_check"
 
 
 def test_local_runs_check_nothing(local):

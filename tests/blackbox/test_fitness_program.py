@@ -5,8 +5,7 @@ import signal
 
 import pytest
 
-from children import actor, is_alive, program, sh  # noqa: F401
-from own_handlers import own
+from children import actor, program, sh, wait_gone  # noqa: F401
 from test_fitness import REAL, UNFIT, report_of
 
 
@@ -32,7 +31,7 @@ def test_an_unfit_machine_says_why_and_takes_no_job(platform, worker, script, re
     ping = report_of(platform)
     assert (ping.param("check"), ping.param("reason")) == ("fitness", f"The program {reason}")
     assert process.lines("ERROR.*Fitness check failed: fitness")
-    platform.wait_for(platform.pending, "the job, which nobody took")
+    assert platform.pending(), "the job, which nobody took"
 
 
 def test_all_it_says_is_in_the_log(platform, worker):
@@ -68,7 +67,7 @@ def test_what_it_has_started_goes_with_it(platform, worker, tmp_path, status):
         assert platform.run(1) == {"output": 1}
     else:
         assert process.wait() == 1
-    assert not is_alive(int(file.read_text()))
+    wait_gone(platform, int(file.read_text()))
 
 
 def test_it_finds_no_key_no_descriptor_and_nothing_to_read(platform, worker):
@@ -85,7 +84,7 @@ def test_the_key_is_passed_when_asked_for(platform, worker):
 
 @pytest.mark.parametrize("command, told", [
     ("/nowhere/to/be", "/nowhere/to/be"), ("not-there-at-all", "PATH"), ("'open", "quote"), ("  ", "empty"),
-    ("/etc/passwd", "can be run")])
+    ("/etc/passwd", "not an executable file")])
 def test_one_that_is_not_there(platform, worker, command, told):
     process = worker(platform, "--fitness", command)
     assert process.wait() == 2
@@ -101,16 +100,12 @@ def test_a_file_that_is_no_program(platform, worker, tmp_path):
     assert process.lines("ERROR.*--fitness: cannot run") and not platform.record
 
 
-def test_order(platform, worker, tmp_path):
-    """After the handler is open and its own checks, before those of the machine."""
-    process = worker(platform, "--fitness", sh("echo the program has run"), handler=own("checks"),
-                     env={**REAL, **UNFIT["memory_check"][0]})
+def test_order(platform, worker):
+    """After those of the machine; test_start.py has all of it."""
+    process = worker(platform, "--fitness", sh("echo the program has run"), env={**REAL, **UNFIT["memory_check"][0]})
     assert process.wait() == 1
     assert report_of(platform).param("check") == "memory_check"
-    lines = process.lines("has run|Fitness check passed")
-    assert [line.rpartition("| ")[2] for line in lines] == [
-        "setup has run", "first check has run", "Fitness check passed: first", "Fitness check passed: scratch & room",
-        "the program has run", "Fitness check passed: fitness"], lines
+    assert not process.lines("has run")
 
 
 def test_it_runs_where_the_automatic_checks_are_left_out(platform, worker):
@@ -134,7 +129,8 @@ def test_a_signal_while_it_runs_reports_nothing(platform, worker, tmp_path, hand
     process.wait_log("it runs")
     process.terminate()
     assert process.wait() == 0
-    assert not platform.record and not is_alive(int(file.read_text()))
+    assert not platform.record
+    wait_gone(platform, int(file.read_text()))
 
 
 def test_a_killed_worker_takes_it_along(platform, worker, tmp_path):
@@ -144,7 +140,7 @@ def test_a_killed_worker_takes_it_along(platform, worker, tmp_path):
     process.killed = True
     process.signal(signal.SIGKILL)
     process.wait()
-    platform.wait_for(lambda: not is_alive(int(file.read_text())) or None, "the program's end")
+    wait_gone(platform, int(file.read_text()))
 
 
 def test_local_runs_do_without(local, tmp_path):

@@ -3,14 +3,19 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from actions import hand_out
-from fakecuda import fake, fake_cuda
+from fakecuda import fake, fake_cuda, result_of, run_job
 from gpulib import driver_folder, no_device, reachable_binary, run_unprivileged
 from own_handlers import own
+from workerproc import binary, mount_prefix
 
 ECHO = (  # what the stock worker needs to start: a handler
     "--handler-once",
@@ -24,21 +29,10 @@ REAL = {
 }
 
 
-def result_of(done):
-    found = re.search("Job result: (.*)|failed with error: (.*)", done.stdout)
-    assert found, done.stdout
-    return json.loads(found[1] or found[2])
-
-
 @pytest.fixture
 def run(local):
     """run(handler, input, **fake variables) -> exit status, result, everything printed."""
-
-    def one(handler, job, **variables):
-        done = local("--test_input", json.dumps({"input": job}), handler=handler, env=fake(**variables))
-        return done.returncode, result_of(done), done.stdout
-
-    return one
+    return lambda handler, job, **variables: run_job(local, handler, job, fake(**variables))
 
 
 def error_of(result):
@@ -66,7 +60,9 @@ def test_info(local):
 
 @pytest.mark.parametrize("getter", [0, 1])
 def test_info_as_json(local, getter):
+    begun = time.monotonic()
     found = json.loads(info(local, "--json", env=fake(GETTER=getter), status=0))
+    whole_ms = 1000 * (time.monotonic() - begun)
     assert found["driver"] == {"file": fake_cuda(), "version": "", "cuda": "12.2", "cuda_version": 12020}
     (device,) = found["devices"]
     assert device == {
@@ -79,6 +75,11 @@ def test_info_as_json(local, getter):
         "max_threads_per_block": 1024,
     }
     assert set(found["ms"]) == {"find", "load", "initialise", "devices"} and found["error"] is None
+    assert all(0 <= ms <= whole_ms for ms in found["ms"].values())
+
+
+def test_slice_of_a_gpu_has_an_identity_of_its_own(local):
+    assert re.search(r"Fake GPU 0 MIG 1g\.10gb, .*, MIG-00102030-4050-", info(local, env=fake(SLICE=1), status=0))
 
 
 def test_info_by_flag_and_folder(local, tmp_path):
@@ -94,9 +95,12 @@ def test_info_by_flag_and_folder(local, tmp_path):
     [
         ({"DEVICES": 0}, 4, "no device.*CUDA_ERROR_NO_DEVICE .100."),
         ({"FAIL": "cuInit=803"}, 4, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH.*"),
+        ({"FAIL": "cuInit=304"}, 4, r"\(304\).*is /proc mounted"),
+        ({"FAIL": "cuInit=802"}, 4, r"\(802\).*the fabric manager"),
+        ({"FAIL": "cuInit=804"}, 4, r"\(804\).*a compatibility package's"),
         ({"FAIL": "cuInit=4711"}, 4, "unknown error .4711."),
-        ({"FAIL": "cuDeviceGetCount=999"}, 4, "CUDA_ERROR_UNKNOWN"),
-        ({"VERSION": 10020}, 4, "CUDA 10.2.*needs 11.0"),
+        ({"FAIL": "cuDeviceGetCount=999"}, 4, "CUDA_ERROR_UNKNOWN.*dmesg on the host"),
+        ({"VERSION": 10020}, 4, "CUDA 10.2.*needs a driver for 11.0"),
         ({"FAIL": "cuDeviceGetName=101"}, 1, "GPU 0: cuDeviceGetName: CUDA_ERROR_INVALID_DEVICE"),
     ],
 )
@@ -124,7 +128,23 @@ def test_info_where_nothing_says_where_the_driver_is(local):
 
 
 def test_info_of_a_program_without_gpu(local):
-    assert "does not use a GPU" in info(local, env=fake(), status=2, handler="echo")
+    assert 'built without its part "gpu"' in info(local, env=fake(), status=2, handler="echo")
+    assert "gpu" not in local("--help", handler="echo").stdout
+    assert "use build/worker-gpu" in local("--help", "gpu", handler="worker").stdout
+    assert "(default 11.8)" in local("--help", "gpu", handler="worker-gpu").stdout
+
+
+@no_device
+def test_driver_that_only_ldconfig_knows(tmp_path):
+    """Its folder is none of the usual ones: /etc/ld.so.cache names it."""
+    if not shutil.which("ldconfig", path="/usr/sbin:/sbin") or not Path("/etc/ld.so.cache").exists():
+        pytest.skip("no ldconfig here: A DRIVER THAT ONLY ITS CACHE NAMES WAS NOT TESTED")
+    cache, folders = tmp_path / "cache", tmp_path / "folders"
+    folders.write_text(f"{Path(fake_cuda()).parent}\n")
+    subprocess.run([shutil.which("ldconfig", path="/usr/sbin:/sbin"), "-X", "-C", cache, "-f", folders], check=True)
+    command = [*mount_prefix("--bind", str(cache), "/etc/ld.so.cache"), str(binary("worker-gpu")), "--gpu-info", "--json"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert Path(found["driver"]["file"]).samefile(fake_cuda()) and len(found["devices"]) == 1, found
 
 
 # ---- the shipped handlers ----
@@ -199,7 +219,7 @@ def test_failing_call(local, call):
     assert done.returncode == 1, done.stdout
     assert '"output"' not in done.stdout
     why = "CUDA_ERROR_INVALID_VALUE (1): invalid argument"
-    if "setup failed" in done.stdout:
+    if "setup returned" in done.stdout:
         assert re.search(rf"^ERROR .*The GPU does not work: .*{re.escape(why)}$", done.stdout, re.M), done.stdout
     else:
         assert why in error_of(result_of(done))["error_message"]
@@ -292,15 +312,108 @@ def test_sticky_error_of_a_local_test(run):
     assert status == 1 and "CUDA_ERROR_ILLEGAL_ADDRESS" in error_of(result)["error_message"]
 
 
+# ---- the rarer functions of rp_gpu.h ----
+
+
+@pytest.mark.parametrize(
+    "deed, output",
+    [
+        ("streams", [7, 7, True]),
+        ("graph", [0, 9, 9]),
+        ("images", [True, True]),
+        ("variable", [64, True]),
+        ("call", {"version": 12020, "why": "made up: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory"}),
+        ("register", "yyyyyyyy"),
+    ],
+)
+def test_deed(run, deed, output):
+    status, result, printed = run(own("gpu"), {"do": deed})
+    assert (status, result) == (0, {"output": output}), printed
+
+
+def test_shared_memory_and_attributes_of_a_launch(run, tmp_path):
+    """What is over 48 KiB is asked for once; a cluster and cooperation reach the driver."""
+    _, result, printed = run(own("gpu"), {"do": "launch_ways"}, TRACE=tmp_path / "trace")
+    assert result == {"output": [11, True]}, printed
+    calls = (tmp_path / "trace").read_text().splitlines()
+    assert calls.count("attribute 8 = 65536") == 1
+    assert "launch attribute 4: 1 1 1" in calls and "launch attribute 2: 1 0 0" in calls
+    assert "launch attribute 4: 1 2 1" in calls  # { 0, 2, 0 } is a cluster, too
+
+
+@pytest.mark.parametrize("pools", [0, 1])
+@pytest.mark.parametrize("allocated, used, freed", [(0, 0, 1), (1, 1, 0), (0, 1, 0), (0, 1, 2)])
+def test_memory_outlives_what_was_asked_for_before_it_was_freed(run, tmp_path, pools, allocated, used, freed):
+    """Whichever of the thread's streams is chosen then; the free itself is on the stream of the allocation."""
+    job = {"do": "free_early", "allocated": allocated, "used": used, "freed": freed}
+    status, result, printed = run(own("gpu"), job, POOLS=pools, TRACE=tmp_path / "trace")
+    assert (status, result) == (0, {"output": "freed"}), printed
+    calls = (tmp_path / "trace").read_text().splitlines()
+    streams = [line.split()[-1] for line in calls if re.match("(allocate|free) on stream", line)]
+    assert len(streams) == 2 * pools and len(set(streams)) <= 1 and calls[-1] == "end: 0 bytes allocated"
+
+
+def test_module_is_unloaded_after_its_kernels(run, tmp_path):
+    status, result, printed = run(own("gpu"), {"do": "unload"}, TRACE=tmp_path / "trace")
+    assert (status, result) == (0, {"output": 5}), printed
+    calls = (tmp_path / "trace").read_text().splitlines()
+    launched, unloaded = calls.index("cuLaunchKernel"), calls.index("cuModuleUnload")
+    assert "cuStreamSynchronize" in calls[launched:unloaded]
+
+
+def test_the_driver_does_not_end_beside_a_thread(run, tmp_path):
+    """What a thread frees as it ends, the driver's destructors would free as well."""
+    assert run(own("gpu"), {"do": "poke"}, TRACE=tmp_path / "trace", THREAD_MS=100, END_MS=300)[0] == 0
+    calls = (tmp_path / "trace").read_text().splitlines()
+    before, beside = (calls[at] for at in (slice(calls.index("driver ends")), slice(calls.index("driver ends") + 1, None)))
+    assert before.count("thread ends") == before.count("thread ended") and len(beside) == 1, calls
+
+
+def test_capture_that_is_left_open_does_not_reach_the_next_job(platform, worker):
+    process = worker(platform, handler=own("gpu"), env=fake())
+    assert platform.run({"do": "forget_capture"}) == {"output": "captured"}
+    assert platform.run({"do": "poke"}) == {"output": 42}
+    process.terminate()
+
+
+def test_freed_memory_stays_in_the_pool(run, tmp_path):
+    run(own("gpu"), {"do": "poke"}, POOLS=1, TRACE=tmp_path / "trace")
+    assert f"pool attribute 4 = {2**64 - 1}" in (tmp_path / "trace").read_text()
+
+
+def test_failing_setup_shows_the_gpus_error(local):
+    """The test's handler returns what rp_gpu_open or rp_gpu_load has returned and prints nothing itself."""
+    done = local("--test_input", '{"input": 1}', handler=own("gpu"), env=fake(FAIL="cuModuleLoadDataEx=221"))
+    assert done.returncode == 1
+    assert re.search(
+        r"^ERROR .*The handler's setup returned -2. The GPU's last error: load kernels on GPU 0: "
+        r"CUDA_ERROR_JIT_COMPILER_NOT_FOUND \(221\): .*NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+        done.stdout,
+        re.M,
+    ), done.stdout
+
+
+def test_second_signal_while_a_kernel_runs(platform, worker, tmp_path):
+    """The worker ends without the driver's destructors, which would wait for the kernel."""
+    process = worker(platform, handler=own("gpu"), env=fake(TRACE=tmp_path / "trace"))
+    platform.give({"id": "busy", "input": {"do": "spin", "ms": 60000}})
+    process.wait_log("busy.*Started")
+    process.terminate()
+    process.wait_log("SIGTERM received")
+    process.terminate()
+    assert process.wait() == 1
+    assert "end: " not in (tmp_path / "trace").read_text()
+
+
 # ---- fitness ----
 
 UNFIT = {
-    "version": ({"VERSION": 11040}, {}, "cuda_version_check", "11.4, 11.8 required"),
-    "wanted version": ({}, {"RUNPOD_MIN_CUDA_VERSION": "12.10"}, "cuda_version_check", "12.2, 12.10 required"),
+    "version": ({"VERSION": 11040}, {}, "cuda_version_check", "11.4, 11.8 is required"),
+    "wanted version": ({}, {"RUNPOD_MIN_CUDA_VERSION": "12.10"}, "cuda_version_check", "12.2, 12.10 is required"),
     "no device": ({"DEVICES": 0}, {}, "cuda_init_check", "CUDA_ERROR_NO_DEVICE"),
     "no context": ({"FAIL": "cuDevicePrimaryCtxRetain=2"}, {}, "cuda_init_check", "GPU 0.*OUT_OF_MEMORY"),
     "memory": ({"MEMORY": 1 << 20}, {}, "gpu_memory_check", "cuMemAlloc.*OUT_OF_MEMORY"),
-    "forgetful": ({"FORGETS": 1}, {}, "gpu_memory_check", "^GPU 0: .* other bytes than were written"),
+    "forgetful": ({"FORGETS": 1}, {}, "gpu_memory_check", "^GPU 0: .* does not read back what was written"),
     "second device": ({"DEVICES": 2, "FAIL": "cuMemsetD8_v2=214@2"}, {}, "gpu_memory_check", "GPU 1.*ECC_UNCORRECTABLE"),
     "launch": ({"FAIL": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "LAUNCH_FAILED"),
     "for good": ({"STICKY": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "^GPU 0: cuLaunchKernel: .*LAUNCH_FAILED"),
@@ -326,6 +439,22 @@ def test_fit(platform, worker):
     process = worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake(DEVICES=2)})
     assert platform.run("fit") == {"output": "fit"}
     assert process.lines(r"Fitness check passed: 2 GPU")
+
+
+def test_worker_of_a_program_keeps_nothing_of_the_check(platform, worker):
+    """Its program has the card: the driver was in a process that has ended."""
+    process = worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake()})
+    assert platform.run("fit") == {"output": "fit"}
+    assert process.lines(r"Fitness check passed: 1 GPU")
+    folder = Path(f"/proc/{process.pid}")
+    assert "libcuda" not in (folder / "maps").read_text()
+    assert (folder / f"task/{process.pid}/children").read_text() == ""
+
+
+def test_check_that_crashes_in_the_driver(platform, worker):
+    process = worker(platform, *ECHO, handler="worker-gpu", env={**REAL, **fake(CRASH="cuMemAlloc_v2")})
+    assert process.wait() == 1
+    assert platform.requests("ping")[0].param("reason") == "the process that checks the GPU has crashed in the driver"
 
 
 @pytest.mark.parametrize("variable", ["RUNPOD_SKIP_GPU_CHECK", "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS"])

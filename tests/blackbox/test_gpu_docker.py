@@ -9,7 +9,7 @@ import pytest
 from gpulib import driver_folder, no_device
 from test_docker import docker, engine  # noqa: F401 (a fixture)
 from test_http_docker import built  # noqa: F401 (a fixture)
-from workerproc import binary
+from workerproc import ROOT, binary
 
 # The user is the Dockerfile's.
 HARDENED = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none"]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("build"), no_device]
 
 @pytest.fixture
 def image(built):  # noqa: F811
-    return built("gpu.Dockerfile", {"worker": binary("worker-gpu")})
+    return built("gpu.Dockerfile", {"worker": binary("worker-gpu"), "tmp.tar": ROOT / "build/tmp.tar"})
 
 
 def files_alone(folder):
@@ -47,7 +47,7 @@ def test_driver_without_a_device(image, mounts, folder):
     version = file.partition(".so.")[2]
     done = run(image, "--gpu-info", options=mounts(folder))
     assert done.returncode == 4, done.stdout
-    for line in (f"driver   {file}", f"version  {version}", r"CUDA     \d+\.\d", r"no GPU   driver present \(.*\), no device.*\(100\).*"):
+    for line in (f"driver   {file}", f"version  {version}", r"CUDA     \d+\.\d", r"no GPU   driver found \(.*\), but no device.*\(100\).*"):
         assert re.search(f"^{line}$", done.stdout, re.M), done.stdout
     done = run(image, "--gpu-info", "--json", options=mounts(folder))
     found = json.loads(done.stdout)
@@ -62,14 +62,14 @@ def test_image_alone(image):
     assert config["User"] == "65534:65534" and config["Entrypoint"] == ["/worker"]
     assert {"NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} <= set(config["Env"])
     layers, size = docker("image", "inspect", "-f", "{{len .RootFS.Layers}} {{.Size}}", image).stdout.split()
-    assert int(layers) == 1 and int(size) <= binary("worker-gpu").stat().st_size + 4096
+    assert int(layers) == 2 and int(size) <= binary("worker-gpu").stat().st_size + 4096
     for flags in (["--gpu-info"], ["--gpu-info", "--json"]):
         done = run(image, *flags)
         assert done.returncode == 3 and "no libcuda.so.1 in /usr/lib64, /usr/lib/x86_64-linux-gnu, " in done.stdout, done.stdout
 
 
 def test_handler_goes_on_with_the_cpu(built):  # noqa: F811
-    tag = built("gpu.Dockerfile", {"worker": binary("vector_add")})
+    tag = built("gpu.Dockerfile", {"worker": binary("vector_add"), "tmp.tar": ROOT / "build/tmp.tar"})
     job = json.dumps({"input": {"a": [1, 2], "b": [3, 4]}})
     done = run(tag, "--test_input", job, options=files_alone("/usr/lib64"))
     assert done.returncode == 0, done.stdout

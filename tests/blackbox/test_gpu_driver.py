@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from gpulib import driver_folder, gpu_folder, no_device, probe
+from gpulib import driver_folder, no_device, probe, static_program
 from own_handlers import own
 from test_docker import HARDENED, docker, engine  # noqa: F401 (a fixture)
 from workerproc import ROOT, binary
@@ -58,8 +58,9 @@ def test_compiler_of_nvvm_loads():
 def kernels():
     """Every text of PTX with a kernel in it, as it lies in the built binaries: {name of its kernel: text}."""
     shipped = [path.stem for path in (ROOT / "src/handlers").glob("*.c")]
+    shipped += sorted({path.parent.name for path in (ROOT / "src/handlers").glob("*/*.c")})
     found = {}
-    for name in ("worker-gpu", *shipped, own("gpu")):
+    for name in ("worker-gpu", *shipped, own("gpu"), own("gpu_first")):
         for text in re.findall(rb"\.version [^\0]+", binary(name).read_bytes()):
             for entry in re.findall(r"\.entry (\w+)", text.decode("ascii")):
                 found[entry] = text.decode("ascii")
@@ -76,14 +77,19 @@ def compiled(ptx, target, folder, glibc=False, threads=1):
 
 def test_every_kernel_is_known():
     """Of the handlers that ship, of the fitness check and of the tests' own handler."""
-    assert {"vector_add", "matmul", "rp_check", "poke"} <= set(kernels())
-    written = [path.read_text() for folder in ("src", "tests/blackbox/handlers") for path in (ROOT / folder).rglob("*.c")]
+    assert {"vector_add", "matmul", "rp_check", "poke", "spin"} <= set(kernels())
+    folders = (ROOT / "src", ROOT / "tests/blackbox/handlers")
+    written = [path.read_text() for folder in folders for kind in ("*.c", "*.inc") for path in folder.rglob(kind)]
     assert set(re.findall(r"\.entry (\w+)\(", "".join(written))) == set(kernels())
 
 
-@pytest.mark.parametrize("target", ["sm_70", "sm_80", "sm_90"])
-@pytest.mark.parametrize("kernel", ["vector_add", "matmul", "rp_check", "poke"])
+COMPILED = [(kernel, target) for kernel in ("vector_add", "matmul", "rp_check", "spin", "attend", "multiply_tensor")
+            for target in ("sm_70", "sm_80", "sm_90") if (kernel, target) != ("multiply_tensor", "sm_70")]
+
+
+@pytest.mark.parametrize("kernel, target", COMPILED)
 def test_kernel_becomes_the_cubin_that_glibc_makes(public_path, kernel, target):
+    """attend and multiply_tensor stand for all of their modules, which are the sentiment handler's."""
     cubins = []
     for glibc in (True, False):
         done, cubin = compiled(kernels()[kernel], target, public_path, glibc, threads=3)
@@ -108,7 +114,7 @@ def test_empty_container_holds_only_the_binary_and_the_driver(engine):  # noqa: 
     tag = f"slim-worker-test-driver:{uuid.uuid4().hex[:12]}"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        archive.add(gpu_folder() / "probe", "probe")
+        archive.add(static_program("probe"), "probe")
         for path in sorted(driver_folder().iterdir()):
             if "nvvm" not in path.name:
                 archive.add(path, f"{LIBS}/{path.name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from actions import answer
+from starts import told
 from workerproc import ROOT, RUNNER
 
 pytestmark = pytest.mark.xdist_group("build")
@@ -39,10 +40,13 @@ def test_no_take_before_the_setup_is_done(platform, worker, probe, tmp_path):
         platform.wait_request("take")
 
 
-def test_setup_that_fails_takes_no_job(platform, worker, probe):
+def test_setup_that_fails_runs_no_job(platform, worker, probe):
+    """test_start.py has what it tells."""
+    platform.poll_s = 0
     process = worker(platform, handler=probe, env={"PROBE_SETUP": "7"})
     assert process.wait() == 1
-    assert process.lines("ERROR.*setup") and not platform.requests("take")
+    assert process.lines("ERROR.*setup")
+    told(platform, "setup")
 
 
 def test_signal_during_the_setup(platform, worker, probe, tmp_path):

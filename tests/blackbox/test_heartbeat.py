@@ -1,19 +1,20 @@
-"""CONTRACT "Heartbeat"."""
+"""tests/CONTRACT.md, "Heartbeat"."""
 
 import pytest
 
 from actions import answer, close, hold, raw, reset
+from own_handlers import Gate, own, steps
 
 QUICK = {"RUNPOD_PING_INTERVAL": "200"}
 SLOW = {"RUNPOD_PING_INTERVAL": "60000"}
 
 
 def test_ping(platform, worker):
-    process = worker(platform)
+    """runpod_version is the version of the contract: test_start.py changes it."""
+    worker(platform)
     ping = platform.wait_request("ping")
-    version = process.wait_log("Starting Serverless Worker").split("Version")[1].split()[0]
     assert ping.method == "GET" and ping.path == "/v2/ep0test/ping/pod-7x2"
-    assert ping.query == [("runpod_version", version)]
+    assert ping.query == [("runpod_version", "1.12.0")]
 
 
 def test_ping_url_with_a_query_of_its_own(platform, worker):
@@ -28,36 +29,45 @@ def test_interval_is_in_milliseconds(platform, worker):
     platform.wait_request("ping", 10)
 
 
-def test_goes_on_while_the_handler_blocks(platform, worker):
-    worker(platform, handler="mock", env=QUICK)
-    platform.give({"id": "blocking", "input": {"mock_delay": 2}})
+@pytest.fixture
+def gate(tmp_path):
+    return Gate(tmp_path / "gate")
+
+
+def test_goes_on_while_the_handler_blocks(platform, worker, gate):
+    worker(platform, handler=own("steps"), env=QUICK)
+    platform.give({"id": "blocking", "input": steps(gate.step)})
     platform.wait_for(
         lambda: len([ping for ping in platform.requests("ping") if ping.param("job_id") == "blocking"]) >= 4,
         "four pings of the running job",
     )
     assert not platform.requests("done")
+    gate.open()
     platform.result("blocking")
     platform.wait_ping()
 
 
-def test_names_every_job_in_progress(platform, worker):
+def test_names_every_job_in_progress(platform, worker, gate):
     """Jobs of one answer that wait for their turn count as well: they were taken."""
-    worker(platform, handler="mock", env=QUICK)
-    platform.script("take", answer(200, [{"id": "one", "input": {"mock_delay": 1.5}}, {"id": "two", "input": {}}]))
+    worker(platform, handler=own("steps"), env=QUICK)
+    jobs = [{"id": "one", "input": steps(gate.step)}, {"id": "two", "input": steps()}]
+    platform.script("take", answer(200, jobs))
     platform.wait_for(
         lambda: any(ping.param("job_id") in ("one,two", "two,one") for ping in platform.requests("ping")),
         "a ping with both ids",
     )
+    gate.open()
     platform.result("two")
 
 
 @pytest.mark.parametrize("job_id", ["a&runpod_version=0", "a b#c", "ž/🦊", "x\r\nEvil: 1", "a+b%41"])
-def test_hostile_id_in_the_query(platform, worker, job_id):
-    worker(platform, handler="mock", env=QUICK)
-    platform.give({"id": job_id, "input": {"mock_delay": 1}})
+def test_hostile_id_in_the_query(platform, worker, gate, job_id):
+    worker(platform, handler=own("steps"), env=QUICK)
+    platform.give({"id": job_id, "input": steps(gate.step)})
     platform.wait_for(
         lambda: any(ping.param("job_id") == job_id for ping in platform.requests("ping")), "a ping with the id"
     )
+    gate.open()
     assert all(len(ping.query) <= 2 for ping in platform.requests("ping"))
     platform.result(job_id)
 
@@ -109,7 +119,8 @@ def test_unanswered_ping_is_given_up(platform, worker):
     worker(platform, env=QUICK)
     second = platform.wait_request("ping", 2)
     first = platform.requests("ping")[0]
-    assert first.dropped and first.connection != second.connection
+    platform.wait_for(lambda: first.dropped, "the end of the first ping's connection")
+    assert first.connection != second.connection
     platform.wait_request("ping", 4)
 
 

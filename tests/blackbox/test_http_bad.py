@@ -1,4 +1,4 @@
-"""HTTP handlers in front of a server that misbehaves: a clear failure or the right output, and memory that stays small."""
+"""HTTP handlers in front of a server that misbehaves: a clear failure or the right output, in little memory."""
 
 import itertools
 import json
@@ -18,13 +18,13 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 def healthy_again(platform, server):
-    """The next job works: the bad answer cost nothing but its own job."""
+    """The next job works: the bad response cost only its own job."""
     server.pages[CHAT] = echo
     assert platform.run({"messages": HELLO})["output"]["target"] == CHAT
 
 
 def fail(platform, server, serve, page, *flags):
-    """The details of the failure of the one job that gets this page."""
+    """The error of the job that gets this page."""
     server.pages[CHAT] = page
     process = serve(platform, server, *flags)
     details = error_of(platform.run({"messages": HELLO}))
@@ -33,7 +33,7 @@ def fail(platform, server, serve, page, *flags):
     return details
 
 
-# ---- broken answers ----
+# ---- broken responses ----
 
 BROKEN = {
     "nothing, closed": raw(then="close"),
@@ -88,11 +88,28 @@ def test_many_fields(platform, server, serve):
     fail(platform, server, serve, raw(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n", then="close"), "--served-model", "m")
 
 
-# ---- answers that are not what they say ----
+@pytest.mark.parametrize("size", [100_000, 20_000_000], ids=["sent whole", "cut off"])
+def test_refusal_before_the_body_was_read(platform, server, serve, size):
+    """413 and close with the body unread, which resets the connection: the job gets the server's words, once."""
+
+    def refuse(talk):
+        talk.reply(413, {"error": {"message": "at most 1 kB", "type": "TooLarge"}}, [("Connection", "close")])
+        talk.close()
+
+    server.early["/upload"] = refuse
+    process = serve(platform, server)
+    details = error_of(platform.run({"route": "/upload", "body": {"data": "x" * size}}))
+    assert details == {"message": "at most 1 kB", "type": "TooLarge", "code": 413}
+    assert len(server.of("/upload")) == 1
+    healthy_again(platform, server)
+    assert not process.lines("unhealthy")
+
+
+# ---- responses that are not what their type says ----
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b" \n", b"{", b'{"a": 1} trailing', b"{'a': 1}", b'{"a": NaN}', b'{"a": "\xff"}', b"[" * 100_000], ids=lambda b: repr(b[:20])
+    "body", [b"", b" \n", b"{", b'{"a": 1} trailing', b"{'a': 1}", b'{"a": NaN}', b'{"a": "\xff\xfe\xfd\xfc"}', b"[" * 100_000], ids=lambda b: repr(b[:20])
 )
 def test_invalid_json_with_a_json_type(platform, server, serve, body):
     details = fail(platform, server, serve, plain(200, body, "application/json"))
@@ -100,7 +117,7 @@ def test_invalid_json_with_a_json_type(platform, server, serve, body):
 
 
 def test_json_without_a_type(platform, server, serve):
-    """No Content-Type: what is JSON is JSON or its text, never lost."""
+    """Without a Content-Type JSON is returned as JSON or as its text."""
     server.pages[CHAT] = raw(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}')
     serve(platform, server)
     assert platform.run({"messages": HELLO}) in ({"output": {"a": 1}}, {"output": '{"a": 1}'})
@@ -112,13 +129,23 @@ def test_json_with_a_text_type(platform, server, serve):
     assert platform.run({"messages": HELLO}) in ({"output": {"a": 1}}, {"output": '{"a": 1}'})
 
 
-def test_text_that_is_no_utf8(platform, server, serve):
-    details = fail(platform, server, serve, plain(200, b"abc \xff\xfe", "text/plain"))
-    assert "UTF-8" in details["message"] or "--handler-binary" in details["message"]
+@pytest.mark.parametrize("body, kind, output", [
+    (b"caf\xe9", "text/plain", "caf\ufffd"), (b'{"a": "caf\xe9"}', "application/json", {"a": "caf\ufffd"}),
+])
+def test_text_with_a_bad_byte_is_mended(body, kind, output, platform, server, serve):
+    server.pages[CHAT] = plain(200, body, kind)
+    process = serve(platform, server)
+    assert platform.run({"messages": HELLO}) == {"output": output}
+    process.wait_log("WARN .*is not valid UTF-8: the bad bytes became U.FFFD")
+
+
+def test_binary_bytes_with_a_text_type(platform, server, serve):
+    details = fail(platform, server, serve, plain(200, b"\xff\xfe\xfd\xfc", "text/plain"))
+    assert "UTF-8" in details["message"] and "--handler-binary" in details["message"]
 
 
 def test_json_where_a_stream_was_asked_for(platform, server, serve):
-    """The server does not stream: its answer is the output all the same."""
+    """A server that does not stream: its response is the output."""
     server.pages[CHAT] = plain(200, b'{"a": 1}', "application/json")
     serve(platform, server)
     job = platform.give(input={"messages": HELLO, "stream": True})
@@ -128,13 +155,39 @@ def test_json_where_a_stream_was_asked_for(platform, server, serve):
     )
 
 
-# ---- where it leads ----
+def test_stream_with_a_bad_byte(platform, server, serve):
+    """The rest is not lost, and the log says it."""
+    server.pages[CHAT] = events(b"data: 1\n\n", b"data: \xff!\n\n", b"data: [DONE]\n\n")
+    process = serve(platform, server)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    assert platform.result(job) == {"output": []}
+    assert "".join(parts(platform, job)) == "data: 1\n\ndata: \ufffd!\n\ndata: [DONE]\n\n"
+    assert len(process.lines("WARN.*U\\+FFFD")) == 1
+
+
+def test_stream_of_bytes(platform, server, serve):
+    server.pages["/x"] = events(b"RIFF\xff\xfe\0\1", content_type="audio/wav")
+    serve(platform, server)
+    details = error_of(platform.run({"route": "/x", "body": {"stream": True}}))
+    assert "--handler-binary" in details["message"] and "audio/wav" in details["message"]
+
+
+# ---- redirects ----
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
     "location",
-    ["http://other.test/x", "https://127.0.0.1:{port}/x", "http://127.0.0.2:{port}/x", "http://127.0.0.1:{other}/x", "//other.test/x"],
+    [
+        "http://other.test/x",
+        "https://127.0.0.1:{port}/x",
+        "https://127.0.0.1/x",
+        "http://127.0.0.2:{port}/x",
+        "http://127.0.0.1:{other}/x",
+        "http://127.0.0.1/x",
+        "//other.test/x",
+        "ftp://127.0.0.1:{port}/x",
+    ],
 )
 def test_redirect_to_elsewhere_is_refused(platform, server, serve, platform_port, status, location):
     target = location.format(port=server.port, other=platform_port)
@@ -142,18 +195,55 @@ def test_redirect_to_elsewhere_is_refused(platform, server, serve, platform_port
     assert "redirect" in details["message"].lower()
 
 
+@pytest.mark.parametrize("location", ["https://127.0.0.1/health", "http://127.0.0.1:{other}/health"])
+def test_health_that_is_elsewhere_is_no_health(platform, server, serve, platform_port, location):
+    platform.poll_s = 0
+    server.pages["/health"] = plain(307, headers=[("Location", location.format(other=platform_port))])
+    process = serve(platform, server, "--handler-ready-timeout", "1")
+    assert process.wait() == 1
+    assert "another origin" in process.log and "/health" in process.log
+
+
+def test_redirects_at_the_same_origin(platform, server, serve):
+    """Followed, with the body, for jobs and for the health route."""
+    server.pages |= {
+        "/health": plain(307, headers=[("Location", "/up?a=1")]),
+        "/up": plain(200),
+        CHAT: plain(308, b"see there", headers=[("Location", server.url + "/elsewhere")]),
+        "/elsewhere": echo,
+    }
+    serve(platform, server)
+    got = platform.run({"messages": HELLO})["output"]
+    assert (got["target"], got["method"], got["body"]["messages"]) == ("/elsewhere", "POST", HELLO)
+
+
 @pytest.fixture
 def platform_port(platform):
     return platform.port
 
 
+@pytest.mark.parametrize("status", [303, 307])
+def test_a_redirect_whose_body_never_ends(platform, server, serve, status):
+    """It is followed nevertheless: a server cannot hold a job that way."""
+
+    def endless(talk):
+        talk.start("text/plain", status, extra=["Location: /elsewhere"])
+        talk.chunk(b"see there")
+        talk.wait_gone()
+
+    server.pages |= {"/x": endless, "/elsewhere": echo}
+    serve(platform, server)
+    got = platform.run({"route": "/x", "method": "GET"})["output"]
+    assert got["target"] == "/elsewhere"
+
+
 def test_redirects_in_a_circle(platform, server, serve):
-    """On the same server: followed a few times at most, then a failure; no loop."""
+    """On the same server: followed a few times, then a failure; no endless loop."""
     fail(platform, server, serve, plain(307, headers=[("Location", CHAT)]))
     assert len(server.of(CHAT)) <= 12
 
 
-# ---- too much of it ----
+# ---- too much data ----
 
 
 def endless(talk, piece=b"x" * 65536):
@@ -164,7 +254,7 @@ def endless(talk, piece=b"x" * 65536):
 
 
 def gigabyte(talk):
-    """A body of 1 GB with its length announced; sent as far as the worker takes it."""
+    """A body of 1 GB with a Content-Length, sent as far as the worker reads it."""
     piece = b"x" * (1 << 20)
     talk.send(HEAD + b"Content-Length: %d\r\n\r\n" % (1 << 30))
     for _ in range(1 << 10):
@@ -175,7 +265,7 @@ def gigabyte(talk):
 @pytest.mark.parametrize("page", [endless, gigabyte], ids=["endless", "1 GB"])
 @pytest.mark.parametrize("flags", [[], ["--handler-binary"]], ids=["plain", "binary"])
 def test_body_over_the_limit(platform, server, serve, page, flags):
-    """The connection is closed at the limit, named in the error; memory follows the limit, not the body."""
+    """The connection is closed at the limit, which the error names; memory follows the limit, not the body."""
     server.pages[CHAT] = page
     process = serve(platform, server, "--served-model", "m", *flags, env={"RP_MAX_RESULT_MB": "2"})
     details = error_of(platform.run({"messages": HELLO}))
@@ -201,7 +291,7 @@ def test_aggregate_over_the_limit(platform, server, serve):
 
 
 def test_one_event_without_an_end(platform, server, serve):
-    """An event of 16 MiB: cut or refused, never gathered without bound."""
+    """An event of 16 MiB is cut or refused, not gathered without bound."""
     total = [0]
 
     def page(talk):
@@ -222,7 +312,7 @@ def test_one_event_without_an_end(platform, server, serve):
 
 
 def test_slow_platform_holds_the_server_back(platform, server, serve):
-    """An endless stream, and a platform that takes its time: the server waits, not the worker's memory."""
+    """An endless stream and a slow platform: the server is held back, and the worker's memory stays small."""
     sent = [0]
     piece = b"data: " + b"y" * 4090 + b"\n\n"
 
@@ -242,7 +332,7 @@ def test_slow_platform_holds_the_server_back(platform, server, serve):
     platform.wait_more("ping", 2)
     before = sent[0]
     platform.wait_more("ping", 2)
-    assert sent[0] == before, "the server goes on though nothing is taken from the worker"
+    assert sent[0] == before, "the server goes on sending although the platform accepts nothing"
     assert sent[0] * len(piece) < 12 << 20  # 1 MiB in the worker, the rest in the kernel's socket buffers
     assert RUNNER or process.peak_kib() < 8 * MIB_KIB
     held.release(answer(200))
@@ -279,7 +369,7 @@ def cut(text, size):
 @pytest.mark.parametrize("size", [1, 3, 10_000])
 @pytest.mark.parametrize("name", SHAPES)
 def test_events_come_out_as_they_came_in(platform, server, serve, name, size):
-    """Cut anywhere on the way: split characters, split line ends."""
+    """However the bytes are split on the way: within characters, within line ends."""
     text = SHAPES[name]
     server.pages[CHAT] = events(*cut(text, size))
     serve(platform, server, "--stream-interval", "1")
@@ -301,7 +391,7 @@ def test_aggregated(platform, server, serve, name):
 
 @pytest.mark.parametrize("kind", ["application/x-ndjson", "application/jsonl", "text/plain", "application/json"])
 def test_lines_of_json(platform, server, serve, kind):
-    """NDJSON, asked for as a stream; cut at the lines' ends."""
+    """NDJSON as a stream, cut after lines."""
     lines = [json.dumps({"n": n, "t": "žž"}, ensure_ascii=False).encode() + b"\n" for n in range(50)]
     server.pages["/api/generate"] = events(*cut(b"".join(lines), 7), content_type=kind)
     serve(platform, server, "--stream-interval", "1")
@@ -314,7 +404,7 @@ def test_lines_of_json(platform, server, serve, kind):
 
 
 def test_plain_chunks(platform, server, serve):
-    """Text without lines: what has come goes out, never half a character."""
+    """Text without lines goes out as it arrives, never with half a character."""
     text = "žluť 🦊 " * 200
     server.pages["/say"] = events(*cut(text.encode(), 5), content_type="text/plain; charset=utf-8")
     serve(platform, server, "--stream-interval", "1")
@@ -324,7 +414,7 @@ def test_plain_chunks(platform, server, serve):
 
 
 def test_chunks_wait_for_no_more_than_the_interval(platform, server, serve):
-    """Each piece arrives though the next one is not there yet, borders or none."""
+    """Each piece is delivered before the next one exists, with or without borders."""
     seen = threading.Semaphore(0)
 
     def page(talk):
@@ -344,7 +434,7 @@ def test_chunks_wait_for_no_more_than_the_interval(platform, server, serve):
 
 
 def test_stream_until_the_connection_closes(platform, server, serve):
-    """HTTP/1.0 manners: no chunks, no length."""
+    """As in HTTP/1.0: no chunks, no length."""
 
     def page(talk):
         talk.start(chunked=False)
@@ -361,7 +451,7 @@ def test_stream_until_the_connection_closes(platform, server, serve):
 @pytest.mark.parametrize("how", ["close", "reset"])
 @pytest.mark.parametrize("flags", [[], ["--aggregate-stream"]], ids=["plain", "aggregate"])
 def test_stream_that_breaks_off(platform, server, serve, how, flags):
-    """The parts that came have gone out; the job is FAILED, not quietly short."""
+    """The parts so far are delivered; the job fails instead of ending short."""
 
     def page(talk):
         talk.start()
@@ -383,9 +473,19 @@ def test_stream_that_breaks_off(platform, server, serve, how, flags):
     healthy_again(platform, server)
 
 
-def test_event_that_is_no_utf8(platform, server, serve):
-    """What cannot be JSON fails the job, visibly; what was before it has gone out."""
-    server.pages[CHAT] = events(b"data: good\n\n", b"data: \xff\xfe\n\n")
+def test_event_with_a_bad_byte_is_mended(platform, server, serve):
+    server.pages[CHAT] = events(b"data: good\n\n", b"data: caf\xe9\n\n", b"data: more\n\n")
+    process = serve(platform, server, "--stream-interval", "1")
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    platform.result(job)
+    parts = "".join(post.json()["output"] for post in platform.requests("stream", job))
+    assert parts == "data: good\n\ndata: caf\ufffd\n\ndata: more\n\n"
+    process.wait_log("WARN .*is not valid UTF-8")
+
+
+def test_event_that_is_binary(platform, server, serve):
+    """It fails the job; the parts before it are delivered."""
+    server.pages[CHAT] = events(b"data: good\n\n", b"data: \xff\xfe\0\xfd\n\n")
     serve(platform, server, "--stream-interval", "1")
     job = platform.give(input={"messages": HELLO, "stream": True})
     assert "UTF-8" in error_of(platform.result(job))["message"]
@@ -393,7 +493,7 @@ def test_event_that_is_no_utf8(platform, server, serve):
 
 
 def test_bytes_behind_the_answer(platform, server, serve):
-    """More than was announced is nobody's answer: the next job must not get it."""
+    """Bytes beyond the announced length must not reach the next job."""
     server.pages[CHAT] = raw(HEAD + b'Content-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil')
     serve(platform, server, "--served-model", "m")
     first = platform.run({"messages": HELLO})

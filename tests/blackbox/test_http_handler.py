@@ -1,4 +1,4 @@
-"""HTTP handlers: from a job's input to a request, from the answer to an output; being ready, time-outs, restarts."""
+"""HTTP handlers: from a job's input to a request, from the response to an output; readiness, time-outs, restarts."""
 
 import base64
 import json
@@ -12,6 +12,7 @@ from actions import answer, close, hold, reset
 from badserver import MODEL, BadServer, Gate, echo, events, plain, raw
 from httphandler import ask, error_of, parts, serve, server, whole  # noqa: F401 (fixtures)
 from servers import free_port, tool
+from starts import told
 from testplatform import server_context
 
 CHAT = "/v1/chat/completions"
@@ -77,13 +78,73 @@ def test_shorthand(platform, echoing, what, route):
     assert body == {**what, "max_tokens": 7, "stop": ["\n"]}
 
 
-@pytest.mark.parametrize("path", ["/generate", "/", ""])
-@pytest.mark.parametrize("input", [{"text": "ž", "n": 1e3}, [1, 2], "just text", {"body": {"a": 1}}, None], ids=str)
-def test_anything_else_goes_to_the_path_of_the_url(platform, server, serve, path, input):
-    server.pages[path or "/"] = echo
-    serve(platform, server.url + path)
+@pytest.mark.parametrize(
+    "input",
+    [{"text": "ž", "n": 1e3}, [1, 2], "just text", {"body": {"a": 1}}, None, {"route": "/x", "method": "GET"}, {"prompt": "x"}],
+    ids=str,
+)
+def test_url_with_a_path(platform, server, serve, input):
+    """Whatever members an input has: it is posted there."""
+    server.pages["/generate"] = echo
+    serve(platform, server.url + "/generate", shape=None)
     got = platform.run(input)["output"]
-    assert (got["method"], got["target"], got["body"]) == ("POST", path or "/", input)
+    assert (got["method"], got["target"], got["body"]) == ("POST", "/generate", input)
+    assert not server.of("/x") and not server.of("/v1/completions")
+
+
+@pytest.mark.parametrize("path", ["/", ""])
+@pytest.mark.parametrize("input", [{"text": "ž"}, [1, 2], "just text", {"body": {"a": 1}}, None, {"openai_input": {}}], ids=str)
+def test_input_without_a_form(platform, server, serve, path, input):
+    """It fails, and the error names the forms, and what takes other inputs."""
+    serve(platform, server.url + path)
+    details = error_of(platform.run(input))
+    assert details["code"] == 400
+    assert all(word in details["message"] for word in ("openai_route", "route", "messages", "prompt", "--route", "http://host:port/path"))
+    assert not server.of("/")
+
+
+def test_input_without_a_form_where_jobs_may_call_some_routes(platform, server, serve):
+    """The forms are what its sender needs to know, also where the server is in trouble and nobody asked for its "/"."""
+    server.pages["/v1/models"] = raw(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")
+    serve(platform, server, "--handler-routes", "POST /v1/chat/completions")
+    details = error_of(platform.run({"text": "x"}))
+    assert details["code"] == 400 and "none of the forms" in details["message"]
+    assert not server.of("/")
+
+
+@pytest.mark.parametrize("how", ["flags", "variable", "flags win"])
+def test_map_of_routes(platform, server, serve, how):
+    server.pages |= {path: echo for path in ("/rerank", "/embeddings", "/never", CHAT)}
+    rules = ["query,docs=/rerank", "input=/embeddings"]
+    flags = [word for rule in rules for word in ("--route", rule)] if how != "variable" else []
+    env = {"variable": {"RP_ROUTE": " ".join(rules)}, "flags win": {"RP_ROUTE": "*=/never"}}.get(how, {})
+    serve(platform, server, *flags, env=env, shape=None)
+    for input, route in [
+        ({"query": "q", "docs": ["a", "b"], "top": 1}, "/rerank"),
+        ({"input": "x", "query": "q"}, "/embeddings"),
+    ]:
+        got = ask(platform, **input)
+        assert (got["method"], got["target"], got["body"]) == ("POST", route, input)
+    assert ask(platform, messages=HELLO)[0]["target"] == CHAT, "the forms come first"
+    assert error_of(platform.run({"query": "q"}))["code"] == 400
+
+
+def test_members_beside_are_passed_on(platform, echoing):
+    got = ask(platform, prompt="x", n=1, best_of=2, sampling_params={"n": 3}, guided_json={"a": [None]}, stream=None)
+    assert got["body"] == {"model": MODEL, "prompt": "x", "n": 3, "best_of": 2, "guided_json": {"a": [None]}, "stream": False}
+    got = ask(platform, messages=HELLO, model="own", tools=[{"a": 1}])
+    assert got["body"] == {"model": "own", "messages": HELLO, "tools": [{"a": 1}], "stream": False}
+
+
+@pytest.mark.parametrize("empty", [None, {}, [], "", False, 0], ids=repr)
+def test_empty_body_is_no_body(platform, echoing, empty):
+    """The platform's own GET of the models arrives so."""
+    for input in ({"openai_route": "/v1/models", "openai_input": empty}, {"route": "/v1/models", "body": empty}):
+        assert ask(platform, **input)["data"][0]["id"] == MODEL
+        assert echoing.of("/v1/models")[-1].method == "GET" and not echoing.of("/v1/models")[-1].body
+    assert ask(platform, openai_route=None, openai_input=empty, prompt="x")["target"] == "/v1/completions"
+    got = ask(platform, route="/items/7", body=empty, method="post")
+    assert (got["method"], got["body"]) == ("POST", empty)
 
 
 def test_forms_are_tried_in_order(platform, echoing):
@@ -121,6 +182,9 @@ def test_the_key_stays_with_the_platform(platform, echoing):
         "/a/..",
         "/a/%2e%2e/b",
         "/a/.%2E/b",
+        "/a/..;/b",
+        "/a/%2e%2e%3bx/b",
+        "/a/%252e%252e/b",
         "/a\r\nX-Evil: 1",
         "/a\nb",
         "/a%0d%0aX-Evil:%201",
@@ -139,6 +203,32 @@ def test_routes_that_are_refused(platform, server, serve, member, route):
     details = error_of(platform.run({member: route, "openai_input" if member == "openai_route" else "body": {}}))
     assert "route" in details["message"] and details["code"] == 400
     assert not [talk for talk in server.requests if talk.path not in ("/health", "/v1/models")]
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_routes_that_jobs_may_call(platform, server, serve, how):
+    allowed = f"POST {CHAT}, GET|HEAD /files/*"
+    server.pages |= {path: echo for path in (CHAT, "/files/a", "/metrics", "/v1/completions")}
+    server.pages["/files/out"] = plain(307, headers=[("Location", "/metrics")])
+    server.pages["/files/in"] = plain(307, headers=[("Location", "/files/a")])
+    flags = ["--handler-routes", allowed] if how == "flag" else []
+    serve(platform, server, *flags, env={"RP_HANDLER_ROUTES": allowed} if how != "flag" else {})
+    assert ask(platform, messages=HELLO)["target"] == CHAT
+    assert ask(platform, route="/files/a?b=1")["target"] == "/files/a?b=1"
+    assert ask(platform, route="/files/in")["target"] == "/files/a"
+    for refused in [
+        {"prompt": "x"},
+        {"route": "/metrics"},
+        {"route": "/files/a", "method": "DELETE"},
+        {"route": CHAT},
+        {"openai_route": "/v1/models"},
+        {"route": "/files%2f..%2fmetrics"},
+        {"route": "/FILES/a"},
+    ]:
+        details = error_of(platform.run(refused))
+        assert details["code"] == 403 or ".." in details["message"], details
+    assert "--handler-routes" in error_of(platform.run({"route": "/files/out"}))["message"]
+    assert not server.of("/metrics") and not server.of("/v1/completions")
 
 
 @pytest.mark.parametrize("method", ["GET\r\nX: y", "", "GE T", 5, "CONNECT"])
@@ -170,11 +260,19 @@ def test_served_model(platform, server, serve, how):
     assert not server.of("/v1/models")
 
 
-def test_no_model_to_be_had(platform, server, serve):
-    """The server has no such route: the request goes out as it is."""
+def test_server_without_a_models_route(platform, server, serve):
+    """The request goes out without a model."""
     server.pages |= {CHAT: echo, "/v1/models": plain(404)}
     serve(platform, server)
     assert "model" not in ask(platform, messages=HELLO)["body"]
+
+
+def test_request_is_not_sent_without_the_model_that_a_server_could_not_name(platform, server, serve):
+    """It has broken off its answer: that is not a server without models."""
+    server.pages |= {CHAT: echo, "/v1/models": raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", then="close")}
+    serve(platform, server)
+    assert "connection closed after 1 of 9 bytes" in error_of(platform.run({"messages": HELLO}))["message"]
+    assert not server.of(CHAT)
 
 
 def test_model_of_a_server_in_trouble_is_asked_for_again(platform, server, serve):
@@ -185,7 +283,70 @@ def test_model_of_a_server_in_trouble_is_asked_for_again(platform, server, serve
     assert ask(platform, messages=HELLO)["body"]["model"] == MODEL
 
 
-# ---- from answer to output ----
+# ---- the shape of outputs ----
+
+ANSWER = {"a": [1, None], "error": None}
+
+
+@pytest.mark.parametrize("flags, env", [([], {}), (["--answer-shape", "list"], {}), ([], {"RP_ANSWER_SHAPE": "list"})], ids=str)
+@pytest.mark.parametrize("input", [{"openai_route": "/x"}, {"messages": HELLO}, {"prompt": "x"}, {"route": "/x"}], ids=lambda i: next(iter(i)))
+def test_list(platform, server, serve, input, flags, env):
+    """As the published workers: one part, the list of it, isStream=true; for routes only where it is asked for."""
+    for page in ("/x", CHAT, "/v1/completions"):
+        server.pages[page] = lambda talk: talk.reply(200, ANSWER)
+    serve(platform, server, *flags, env=env, shape=None)
+    job = platform.give(input=input)
+    result = platform.result(job)
+    if "route" in input and not flags and not env:
+        assert result == {"output": ANSWER} and not parts(platform, job)
+        assert platform.finals(job)[0].param("isStream") == "false"
+    else:
+        assert result == {"output": [ANSWER]} and parts(platform, job) == [ANSWER]
+        assert platform.finals(job)[0].param("isStream") == "true"
+
+
+def test_list_of_a_stream(platform, server, serve):
+    pieces = stream_of("1", "2", "[DONE]")
+    server.pages[CHAT] = events(*pieces)
+    serve(platform, server, shape=None)
+    job = platform.give(input={"messages": HELLO, "stream": True})
+    output = platform.result(job)["output"]
+    assert isinstance(output, list) and "".join(output) == "".join(parts(platform, job)) == b"".join(pieces).decode()
+
+
+@pytest.mark.parametrize("flags", [["--answer-shape", "list"], ["--stream", "--aggregate-stream"]], ids=str)
+def test_null_is_a_part(platform, server, serve, flags):
+    server.pages |= {"/x": plain(204, b"", None), "/y": plain(200, b"null", "application/json")}
+    serve(platform, server, *flags, shape=None)
+    for route in ("/x", "/y"):
+        job = platform.give(input={"route": route})
+        assert platform.result(job) == {"output": [None]} and parts(platform, job) == [None]
+
+
+def test_failure_of_a_list(platform, server, serve):
+    server.pages[CHAT] = lambda talk: talk.reply(400, {"error": {"message": "no", "type": "T", "param": "x", "code": 400}})
+    serve(platform, server, shape=None)
+    job = platform.give(input={"messages": HELLO})
+    assert error_of(platform.result(job)) == {"message": "no", "type": "T", "param": "x", "code": 400}
+    assert platform.finals(job)[0].param("isStream") == "true" and not parts(platform, job)
+
+
+def test_null_error_of_an_answer_is_kept(platform, server, serve):
+    server.pages["/x"] = lambda talk: talk.reply(200, ANSWER)
+    serve(platform, server)
+    assert platform.run({"route": "/x"}) == {"output": ANSWER}
+
+
+@pytest.mark.parametrize("shape", ["plain", "list"])
+def test_error_inside_a_200(platform, server, serve, shape):
+    """In the shape of any other error."""
+    inner = {"message": "inside", "type": "T", "param": None, "code": 503}
+    server.pages |= {"/x": lambda talk: talk.reply(200, {"error": inner}), "/y": lambda talk: talk.reply(503, {"error": inner})}
+    serve(platform, server, shape=shape)
+    assert error_of(platform.run({"route": "/x"})) == error_of(platform.run({"route": "/y"})) == inner
+
+
+# ---- from response to output ----
 
 
 @pytest.mark.parametrize("value", [{"a": [1, "ž"]}, [1, 2], "text", 1.5, None, {}, []], ids=str)
@@ -282,6 +443,13 @@ def test_error_with_a_large_body(platform, server, serve):
     serve(platform, server)
     details = error_of(platform.run({"route": "/x"}))
     assert "The start matters. " in details["message"] and len(details["message"]) < 10_000
+    assert "cut by the worker" in details["message"]
+
+
+def test_error_names_the_request(platform, server, serve):
+    serve(platform, server)
+    details = error_of(platform.run({"openai_route": "/v1/unknown?key=secret", "openai_input": {"a": 1}}))
+    assert details["message"] == "Not Found (POST /v1/unknown)" and details["code"] == 404
 
 
 # ---- streams ----
@@ -304,7 +472,7 @@ def test_stream(platform, server, serve):
 
 @pytest.mark.parametrize("page", [events(b"data: 1\n\n"), plain(200, b"data: 1\n\n", "text/event-stream")], ids=["chunks", "length"])
 def test_stream_that_was_not_asked_for(platform, server, serve, page):
-    """The answer's type is enough."""
+    """The response's type is enough."""
     server.pages["/x"] = page
     serve(platform, server)
     job = platform.give(input={"route": "/x"})
@@ -332,7 +500,7 @@ def test_aggregate(platform, server, serve, how):
 
 
 def test_first_part_goes_at_once(platform, server, serve):
-    """The second event is held back by the test until the first has arrived, however long the interval."""
+    """The test sends the second event only once the first has arrived, however long the interval."""
     gate = Gate(*stream_of("1", "2", "3"))
     server.pages[CHAT] = gate
     serve(platform, server, "--stream-interval", "100")
@@ -347,7 +515,7 @@ def test_first_part_goes_at_once(platform, server, serve):
 
 
 def test_events_are_gathered(platform, server, serve):
-    """1,000 events at once: far fewer posts, cut at the events' borders."""
+    """1,000 events at once make far fewer posts, cut between events."""
     pieces = stream_of(*map(str, range(1000)))
     server.pages[CHAT] = events(*pieces)
     serve(platform, server)
@@ -360,7 +528,7 @@ def test_events_are_gathered(platform, server, serve):
 
 
 def test_event_that_ends_in_carriage_returns_does_not_wait_for_the_next(platform, server, serve):
-    """Behind the last CR a line feed might come; after the interval that is over."""
+    """A line feed may follow the last CR, but only within the interval."""
     gate = Gate(b"data: 1\r\r", b"data: 2\r\r", b"data: 3\r\n\r", b"\n")
     server.pages[CHAT] = gate
     serve(platform, server)
@@ -476,7 +644,7 @@ STALLS = {
 
 
 def drip(talk):
-    """Events for ever, each well before any idle time-out."""
+    """Events without end, each well within the idle time-out."""
     talk.start()
     pause = threading.Event()
     while not pause.wait(0.05):
@@ -528,14 +696,16 @@ def test_connect_timeout(witness, platform, serve):
 # ---- connections ----
 
 
-def test_connections_are_kept(platform, echoing):
+def test_connections_are_kept(platform, server, serve):
+    server.pages[CHAT] = echo
+    serve(platform, server, "--concurrency", "1")
     for _ in range(5):
         ask(platform, messages=HELLO)
-    assert len({talk.connection for talk in echoing.of(CHAT)}) == 1
+    assert len({talk.connection for talk in server.of(CHAT)}) == 1
 
 
 def test_connection_closed_while_idle(platform, server, serve):
-    """No failure for the client: it is opened again."""
+    """It is opened again; the client sees no failure."""
     server.pages[CHAT] = lambda talk: (echo(talk), talk.close())
     serve(platform, server)
     for _ in range(4):
@@ -556,6 +726,147 @@ def test_jobs_at_the_same_time(platform, server, serve, how):
     assert len({talk.connection for talk in server.of(CHAT)}) == 4
     ids = sorted(talk.header("X-Request-ID") for talk in server.of(CHAT))
     assert ids == sorted(jobs)
+
+
+# ---- how many at the same time ----
+
+
+def most_at_once(platform, server, process):
+    """How many of 10 jobs the server gets before it has answered one."""
+    go = threading.Event()
+    server.pages[CHAT] = lambda talk: (go.wait(60), echo(talk))
+    jobs = [platform.give(input={"messages": HELLO}) for _ in range(10)]
+    process.wait_log("Concurrency: ")
+    wanted = int(re.search(r"Concurrency: (\d+)", process.log)[1])
+    server.wait(CHAT, min(wanted, 10))
+    most = len(server.of(CHAT))
+    go.set()
+    for job in jobs:
+        platform.result(job)
+    assert most <= wanted
+    return wanted
+
+
+@pytest.mark.parametrize(
+    "flags, env, wanted, why",
+    [
+        ([], {}, 8, "OpenAI API .*--concurrency"),
+        ([], {"MAX_CONCURRENCY": "3"}, 3, "MAX_CONCURRENCY"),
+        ([], {"RUNPOD_MAX_CONCURRENCY": "4"}, 4, "MAX_CONCURRENCY"),
+        ([], {"RUNPOD_MAX_CONCURRENCY": "4", "MAX_CONCURRENCY": "3"}, 3, "MAX_CONCURRENCY"),
+        ([], {"RP_CONCURRENCY": "2", "MAX_CONCURRENCY": "3"}, 2, "--concurrency"),
+        (["--served-model", "m"], {}, 8, "--served-model.*--concurrency"),
+        (["--concurrency", "5"], {"RP_CONCURRENCY": "2", "MAX_CONCURRENCY": "3"}, 5, "--concurrency"),
+    ],
+    ids=str,
+)
+def test_concurrency(platform, server, serve, flags, env, wanted, why):
+    process = serve(platform, server, *flags, env=env)
+    assert most_at_once(platform, server, process) == wanted
+    assert process.lines(f"Concurrency: {wanted}\\b.*{why}")
+
+
+@pytest.mark.parametrize("page", [plain(404), plain(500), plain(200, b"{}", "application/json"), plain(200, b"up")], ids=["404", "500", "object", "text"])
+def test_concurrency_of_a_server_of_another_kind(platform, server, serve, page):
+    server.pages["/v1/models"] = page
+    process = serve(platform, server)
+    assert most_at_once(platform, server, process) == 1
+    assert process.lines("Concurrency: 1, .*--concurrency")
+
+
+POLL = ["--handler-concurrency-path", "/wanted?of=jobs", "--handler-concurrency-interval", "100"]
+
+
+def polled(server, process, number, body):
+    """The server says this from now on; returns once the worker goes by it."""
+    server.pages["/wanted"] = lambda talk: talk.reply(200, body)
+    process.wait_log(f"Concurrency: {number} \\(the server's /wanted")
+
+
+@pytest.mark.parametrize("body", [lambda n: b" %d\n" % n, lambda n: {"a": 1, "concurrency": n}], ids=["number", "object"])
+def test_server_sets_the_concurrency_while_it_runs(platform, server, serve, body):
+    """Up and down again; the jobs that are at work when it goes down come to their end."""
+    server.pages["/wanted"] = lambda talk: talk.reply(200, body(2))
+    process = serve(platform, server, *POLL, "--concurrency", "1")
+    process.wait_log("Concurrency: 2 ")
+    assert server.of("/wanted")[0].method == "GET" and server.of("/wanted")[0].target == "/wanted?of=jobs"
+    go = threading.Event()
+    server.pages[CHAT] = lambda talk: (go.wait(60), echo(talk))
+    jobs = [platform.give(input={"messages": HELLO}) for _ in range(6)]
+    server.wait(CHAT, 2)
+    polled(server, process, 4, body(4))
+    server.wait(CHAT, 4)
+    assert len(server.of(CHAT)) == 4
+    polled(server, process, 1, body(1))
+    process.wait_log(r"The concurrency is now 1\.")
+    first, go_on = server.of(CHAT), threading.Event()
+    server.pages[CHAT] = lambda talk: (go_on.wait(60), echo(talk))
+    go.set()
+    for talk in first:
+        assert "output" in platform.result(talk.header("X-Request-ID"))
+    server.wait(CHAT, 5)
+    server.wait("/wanted", len(server.of("/wanted")) + 2)  # time for a sixth, if there were room for it
+    assert len(server.of(CHAT)) == 5
+    go_on.set()
+    for job in jobs:
+        assert "output" in platform.result(job)
+
+
+@pytest.mark.parametrize(
+    "page, says",
+    [
+        (plain(404), "status 404"),
+        (plain(204), "status 204"),
+        (plain(200, b"0"), '"0" is not a whole number from 1 to 1000'),
+        (plain(200, b"1001"), '"1001" is not'),
+        (plain(200, b"1e99"), '"1e99" is not'),
+        (plain(200, b'"3"'), '""3"" is not'),
+        (plain(200, b'{"concurrency": [3]}'), r'"\[3\]" is not'),
+        (plain(200, b"many"), '"many" is not'),
+        (plain(200, b""), '"" is not'),
+        (plain(200, b"7" + b" " * 2000), "2001 bytes is over the limit of 1024"),
+        (lambda talk: talk.reset(), "Connection reset by peer"),
+    ],
+    ids=["404", "204", "zero", "too-many", "huge", "text", "list", "no-json", "empty", "long", "reset"],
+)
+def test_polls_that_fail_change_nothing_and_are_told_once(platform, server, serve, page, says):
+    server.pages["/wanted"] = page
+    process = serve(platform, server, *POLL, "--concurrency", "3")
+    warning = rf"WARN .*stays that of the start: /wanted\?of=jobs: .*{says}"
+    process.wait_log(warning)
+    server.wait("/wanted", 4)
+    assert len(process.lines(warning)) == 1
+    assert most_at_once(platform, server, process) == 3
+    polled(server, process, 2, b"2")
+    server.pages["/wanted"] = plain(503)
+    process.wait_log(r"WARN .*stays what it was last: /wanted\?of=jobs: status 503")
+
+
+def test_polls_that_fail_are_told_again_after_a_success(platform, server, serve):
+    """Those in a row once, although each quotes another body."""
+    words = iter(range(1, 1_000_000))
+    server.pages["/wanted"] = lambda talk: talk.reply(200, f'"{chr(97 + next(words) % 26)}"'.encode())
+    process = serve(platform, server, *POLL)
+    process.wait_log("WARN .*stays that of the start")
+    server.wait("/wanted", 5)
+    assert len(process.lines("WARN .*stays that of the start")) == 1
+    polled(server, process, 2, b"2")
+    server.pages["/wanted"] = plain(200, b"many")
+    process.wait_log("WARN .*stays what it was last")
+
+
+def test_path_of_the_concurrency_that_cannot_be_used(local):
+    for path in ("wanted", "//elsewhere/wanted", "/../wanted"):
+        done = local("--handler-http", "http://127.0.0.1:9", "--handler-concurrency-path", path, handler="worker")
+        assert done.returncode == 2 and "--handler-concurrency-path must be a path" in done.stdout
+    done = local("--handler", "cat", "--handler-concurrency-path", "/wanted", handler="worker")
+    assert done.returncode == 2 and "--handler-concurrency-path is a path of --handler-http's server" in done.stdout
+
+
+def test_concurrency_that_cannot_be_used(local):
+    for value in ("0", "many", "100000"):
+        done = local("--handler-http", "http://127.0.0.1:9", handler="worker", env={"MAX_CONCURRENCY": value})
+        assert done.returncode == 2 and "MAX_CONCURRENCY" in done.stdout
 
 
 # ---- TLS ----
@@ -588,7 +899,7 @@ def test_server_over_tls_that_is_not_trusted(platform, tls_server, serve):
 def test_unix_socket(witness, platform, serve, tmp_path):
     server = BadServer(witness, path=tmp_path / "s.sock")
     server.pages |= {CHAT: echo, "/": echo}
-    serve(platform, server)
+    serve(platform, server, "--route", "*=/")
     try:
         assert ask(platform, messages=HELLO)["target"] == CHAT
         assert platform.run([1])["output"]["body"] == [1]
@@ -598,6 +909,7 @@ def test_unix_socket(witness, platform, serve, tmp_path):
 
 
 def test_unix_socket_that_is_not_there(platform, serve, tmp_path):
+    platform.poll_s = 0
     process = serve(platform, f"http+unix:{tmp_path}/none.sock", "--handler-ready-timeout", "1")
     assert process.wait() != 0
     assert "none.sock" in process.log
@@ -629,12 +941,53 @@ def test_no_job_before_the_server_is_ready(platform, server, serve, how):
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
 def test_server_that_never_gets_ready(platform, server, serve, how):
+    platform.poll_s = 0
     server.pages["/health"] = plain(503, b"still loading")
     flags = ["--handler-ready-timeout", "1"] if how == "flag" else []
     process = serve(platform, server, *flags, env={"RP_HANDLER_READY_TIMEOUT": "1"} if how != "flag" else {})
     assert process.wait() not in (0, 2)
     assert "503" in process.log and "--handler-ready-timeout" in process.log
-    assert not platform.requests("take")
+    told(platform, "handler_http", "status 503")
+
+
+@pytest.mark.parametrize("status, ready, is_ready", [
+    (204, "/health", False),
+    (299, "/health", True),
+    (204, "/health 204", True),
+    (503, "/health 200,503", True),
+    (201, "/health 200,503", False),
+])
+def test_statuses_that_mean_ready(platform, server, serve, status, ready, is_ready):
+    platform.poll_s = 25 if is_ready else 0
+    server.pages["/health"] = plain(status)
+    process = serve(platform, server, "--handler-ready", ready, "--handler-ready-timeout", "1")
+    if is_ready:
+        process.wait_log('"event": "ready"')
+    else:
+        assert process.wait() == 1 and f"status {status}" in process.log
+
+
+@pytest.mark.parametrize("where", ["port", "unix"])
+def test_connection_that_means_ready(platform, witness, serve, tmp_path, where):
+    """--handler-ready tcp: no route is asked. Before the server is there no job is taken."""
+    path = tmp_path / "s.sock" if where == "unix" else None
+    port = free_port()
+    url = f"http+unix:{path}" if path else f"http://127.0.0.1:{port}"
+    process = serve(platform, url, "--handler-ready", "tcp", "--served-model", "m", "--concurrency", "1")
+    process.wait_log("Starting")
+    server = BadServer(witness, path=path, port=port)
+    server.pages[CHAT] = echo
+    try:
+        assert ask(platform, messages=HELLO)["target"] == CHAT
+        assert not server.of("/health") and not server.complaints
+    finally:
+        server.stop()
+
+
+def test_long_wait_is_in_the_log(platform, server, serve):
+    server.pages["/health"] = plain(503)
+    process = serve(platform, server)
+    process.wait_log(r"Waiting for the handler's server: /health: status 503 \(1\d s so far", timeout_s=20)
 
 
 def test_sigterm_while_waiting(platform, server, serve):
@@ -664,10 +1017,17 @@ def test_urls_that_cannot_be_used(local, url):
         ("--handler-ready", "http://x/"),
         ("--handler-ready-timeout", "soon"),
         ("--stream-interval", "-1"),
-        ("--handler-idle-timeout", "0"),
+        ("--handler-idle-timeout", "-1"),
+        ("--handler-ready", "/health 200,x"),
+        ("--handler-ready", "/health 99"),
+        ("--answer-shape", "array"),
+        ("--route", "input"),
+        ("--route", "input=//other.test/"),
         ("--handler-unhealthy-timeout", "0"),
         ("--handler-connect-timeout", "x"),
         ("--handler-first-byte-timeout", ""),
+        ("--handler-routes", ""),
+        ("--handler-routes", "FETCH /a"),
     ],
 )
 def test_values_that_cannot_be_used(local, flag, value):
@@ -680,7 +1040,7 @@ def test_local_test(local, server):
     job = {"input": {"messages": HELLO}}
     done = local("--handler-http", server.url, "--test_input", json.dumps(job), handler="worker")
     assert done.returncode == 0, done.stdout
-    assert json.loads(re.search("Job result: (.*)", done.stdout)[1])["output"]["target"] == CHAT
+    assert json.loads(re.search("Job result: (.*)", done.stdout)[1])["output"][0]["target"] == CHAT
     done = local("--handler-http", server.url, "--test_input", '{"input": {"route": "/none"}}', handler="worker")
     assert done.returncode == 1 and "404" in done.stdout
 
@@ -720,13 +1080,13 @@ def test_nginx_serves_files(platform, worker, tmp_path, where):
     user = "user root;" if os.geteuid() == 0 else ""
     (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path, listen=listen, user=user))
     command = f"{tool('nginx', 'nginx-light')} -p {tmp_path} -c {tmp_path}/nginx.conf -e stderr"
-    process = worker(platform, "--handler", command, "--handler-http", url, "--handler-binary", handler="worker")
+    process = worker(platform, "--handler", command, "--handler-http", url, "--handler-binary", "--handler-ready", "/health 204", handler="worker")
     assert ask(platform, route="/hello.txt") == "hello, ž\n"
     assert ask(platform, route="/data.json") == {"a": [1]}
     assert base64.b64encode(PICTURE).decode() in ask(platform, route="/picture.png").values()
     assert ask(platform, route="/large.txt") == "0123456789abcde\n" * 100_000
     assert error_of(platform.run({"route": "/none.txt"}))["code"] == 404
-    assert error_of(platform.run({"route": "/hello.txt", "body": {}}))["code"] == 405
+    assert error_of(platform.run({"route": "/hello.txt", "body": {"a": 1}}))["code"] == 405
     process.terminate()
     assert process.wait() == 0  # nginx's own children go with it: a killed worker could not see to that
 
@@ -757,7 +1117,9 @@ def test_shell_script_behind_busybox(platform, worker, tmp_path):
         "--handler",
         command,
         "--handler-http",
-        f"http://127.0.0.1:{port}/cgi-bin/job",
+        f"http://127.0.0.1:{port}",
+        "--route",
+        "text=/cgi-bin/job",
         "--handler-ready",
         "/up.txt",
         handler="worker",
@@ -777,7 +1139,7 @@ def test_shell_script_behind_busybox(platform, worker, tmp_path):
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_faults_on_both_sides(platform, server, serve, concurrency):
-    """Each third answer of the server is broken, so is each third of the platform's: every job gets its one end."""
+    """A third of the server's and of the platform's responses are broken: each job still ends exactly once."""
     lock, count = threading.Lock(), [0]
 
     def page(talk):

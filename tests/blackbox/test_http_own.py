@@ -1,4 +1,4 @@
-"""HTTP handlers whose server the worker starts: its output, its deaths, its illnesses, its end."""
+"""HTTP handlers whose server the worker starts: its output, crashes, health and end."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import pytest
 
 from httphandler import ask, error_of, own, own_server, parts  # noqa: F401 (fixtures)
 from servers import free_port
+from starts import start_error, told
 
 LIMIT = "--handler-unhealthy-timeout"
 
@@ -17,7 +18,7 @@ def sick(tmp_path):
     return tmp_path / "sick"
 
 
-# ---- its start, its deaths ----
+# ---- start and crashes ----
 
 
 def test_server_is_started_and_ended(platform, own):
@@ -46,16 +47,16 @@ def test_the_server_does_not_see_the_key(platform, own):
 
 def test_server_that_dies_in_a_job_is_restarted(platform, own):
     own()
-    first = ask(platform, route="/echo", body={})["pid"]
+    first = ask(platform, route="/echo", body=1)["pid"]
     details = error_of(platform.run({"route": "/exit", "body": {"status": 9}}))
     assert "9" in details["message"] and "these are my last words" in details["message"]
-    assert ask(platform, route="/echo", body={})["pid"] != first
+    assert ask(platform, route="/echo", body=1)["pid"] != first
 
 
 def test_stream_that_only_the_connection_ends(platform, own):
-    """It looks whole when the server is killed: the job fails all the same."""
+    """When the server is killed the response looks complete: the job fails all the same."""
     own()
-    pid = ask(platform, route="/echo", body={})["pid"]
+    pid = ask(platform, route="/echo", body=1)["pid"]
     job = platform.give(input={"route": "/stream"})
     platform.wait_for(lambda: parts(platform, job), "the first part")
     os.kill(pid, signal.SIGKILL)
@@ -63,11 +64,11 @@ def test_stream_that_only_the_connection_ends(platform, own):
 
 
 def test_no_job_while_it_restarts(platform, own, tmp_path):
-    """The dead server's successor is not ready: the next job is not taken before it is."""
+    """The new server is not ready yet: the next job waits for it."""
     ready = tmp_path / "ready"
     ready.touch()
     process = own(f"ready={ready}")
-    ask(platform, route="/echo", body={})
+    ask(platform, route="/echo", body=1)
     ready.unlink()
     error_of(platform.run({"route": "/exit", "body": {"status": 1}}))
     job = platform.give(input={"route": "/echo", "body": 5})
@@ -79,14 +80,15 @@ def test_no_job_while_it_restarts(platform, own, tmp_path):
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
 def test_server_that_dies_at_its_start(platform, own, tmp_path, how):
-    """Out of memory: after so many starts in a row the worker goes too, and says with what words the server went."""
+    """Out of memory: after --handler-deaths starts in a row the worker ends, and logs the server's last words."""
+    platform.poll_s = 0
     starts = tmp_path / "starts"
     flags = ["--handler-deaths", "3"] if how == "flag" else []
     process = own("dies=137", f"starts={starts}", flags=flags, env={"RP_HANDLER_DEATHS": "3"} if how != "flag" else {})
     assert process.wait() not in (0, 2)
     assert len(starts.read_text().splitlines()) == 3
     assert "cannot allocate memory for the model" in process.log and "137" in process.log
-    assert not platform.requests("take")
+    told(platform, "handler_http", "cannot allocate memory for the model")
 
 
 def test_program_that_is_not_there(platform, worker):
@@ -94,12 +96,12 @@ def test_program_that_is_not_there(platform, worker):
     assert process.wait() != 0 and "/no/such/server" in process.log
 
 
-# ---- its illnesses: it was ready, and is not well ----
+# ---- a server that becomes unhealthy ----
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
 def test_unhealthy_server_is_replaced(platform, own, sick, how):
-    """No job is there to notice: its health is looked at while it is idle."""
+    """An idle server is probed too."""
     flags, env = ([LIMIT, "1"], {}) if how == "flag" else ([], {"RP_HANDLER_UNHEALTHY_TIMEOUT": "1"})
     process = own(f"sick={sick}", flags=flags, env=env)
     first = ask(platform, route="/echo", body=1)["pid"]
@@ -107,7 +109,7 @@ def test_unhealthy_server_is_replaced(platform, own, sick, how):
     process.wait_log("own server: starting", 2)
     sick.unlink()
     assert ask(platform, route="/echo", body=1)["pid"] != first
-    assert process.lines("WARN.*was ended: it stayed unhealthy .*/health: it answers 503")
+    assert process.lines("WARN.*was ended because it stayed unhealthy .*/health: status 503")
 
 
 def test_unhealthy_server_fails_its_jobs_with_its_last_words(platform, own, sick):
@@ -123,7 +125,7 @@ def test_unhealthy_server_fails_its_jobs_with_its_last_words(platform, own, sick
 
 
 def test_server_that_gets_well_in_time_is_left_alone(platform, own, sick):
-    """And a job that comes meanwhile waits for it."""
+    """A job that arrives meanwhile waits for it."""
     process = own(f"sick={sick}", flags=[LIMIT, "25"])
     first = ask(platform, route="/echo", body=1)["pid"]
     sick.touch()
@@ -137,7 +139,7 @@ def test_server_that_gets_well_in_time_is_left_alone(platform, own, sick):
 
 
 def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
-    """With the error and the last words for the job that waits, and a status that has the platform replace it."""
+    """The waiting job gets the error and the last words; the exit status has the platform replace the worker."""
     starts = tmp_path / "starts"
     process = own(f"sick={sick}", f"starts={starts}", flags=[LIMIT, "1", "--handler-deaths", "2"])
     platform.wait_request("take")
@@ -147,8 +149,9 @@ def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
     process.wait_log("server is ready", 2)
     sick.touch()
     process.wait_log("server is unhealthy", 2)
-    message = error_of(platform.run({"route": "/echo", "body": 1}))["message"]
-    assert "--handler-deaths" in message and "unhealthy" in message and "the GPU has fallen off the bus" in message
+    error = start_error(platform.run({"route": "/echo", "body": 1}))
+    assert "--handler-deaths" in error["error_message"] and "unhealthy" in error["error_message"]
+    assert "the GPU has fallen off the bus" in error["error_traceback"]
     assert process.wait() == 1
     assert len(starts.read_text().splitlines()) == 2
 
@@ -160,15 +163,25 @@ def test_unhealthy_server_that_ignores_sigterm_is_killed(platform, own, sick):
     process.wait_log("own server: starting", 2)
 
 
-# ---- its end ----
+def test_server_that_fails_every_job_is_replaced(platform, own):
+    """/health says 200 all the while."""
+    process = own(flags=["--handler-failures", "3", "--concurrency", "1"])
+    first = ask(platform, route="/echo", body=1)["pid"]
+    for _ in range(3):
+        assert error_of(platform.run({"route": "/fail", "body": 1}))["code"] == 500
+    assert ask(platform, route="/echo", body=2)["pid"] != first
+    assert process.lines("WARN.*was ended because 3 jobs in a row failed, the last one with status 500")
+
+
+# ---- the end ----
 
 
 @pytest.mark.parametrize("grace, ends_itself", [("flag", False), ("variable", False), ("default", True)])
 def test_kill_grace(platform, own, grace, ends_itself):
-    """A server that goes on for 2 s after SIGTERM: with a short grace it does not get so far, with the default it does."""
+    """A server that takes 2 s to end after SIGTERM: a short grace kills it first, the default lets it finish."""
     flags, env = (["--kill-grace", "0.1"] if grace == "flag" else []), ({"RP_KILL_GRACE": "0.1"} if grace == "variable" else {})
     process = own("lasts=2", flags=flags, env=env)
-    ask(platform, route="/echo", body={})
+    ask(platform, route="/echo", body=1)
     process.terminate()
     assert process.wait() == 0
     assert bool(process.lines("own server: good-bye")) is ends_itself

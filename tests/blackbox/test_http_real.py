@@ -12,6 +12,7 @@ import pytest
 from actions import answer, close, reset
 from httphandler import error_of, events_of, parts, whole
 from servers import free_port
+from starts import told
 from workerproc import BUILD, ROOT, RUNNER
 
 LLAMA = (ROOT / "build" if RUNNER else BUILD) / "llama"
@@ -33,9 +34,8 @@ def llama(worker, platform):
     def start(*flags, prefix="", model=MODEL, env=None):
         port = free_port()
         program = f"{prefix}{PYTHON} {SERVER} {model} {port}"
-        return worker(
-            platform, "--handler", program, "--handler-http", f"http://127.0.0.1:{port}", *flags, handler="worker", env=env
-        )
+        how = ["--handler", program, "--handler-http", f"http://127.0.0.1:{port}", "--answer-shape", "plain"]
+        return worker(platform, *how, *flags, handler="worker", env=env)
 
     return start
 
@@ -167,26 +167,30 @@ def test_server_stopped_by_a_debugger(platform, llama):
 
 def test_never_ready(platform, llama):
     """It is up, but not at the path that is asked: no job is taken, the worker leaves."""
+    platform.poll_s = 0
     process = llama("--handler-ready", "/no/such/page", "--handler-ready-timeout", "2")
     assert process.wait() not in (0, 2)
     assert "404" in process.log and "--handler-ready-timeout" in process.log
-    assert not platform.requests("take")
+    told(platform, "handler_http", "status 404")
 
 
 def test_out_of_memory_at_its_start(platform, llama):
     """A limit of 150 MB: the loader of the server's library, or the server itself, finds no memory."""
     if not shutil.which("prlimit"):
         pytest.skip("no prlimit (util-linux): a server out of memory was NOT tested")
+    platform.poll_s = 0
     process = llama("--handler-deaths", "3", prefix=f"{shutil.which('prlimit')} --as=150000000 ")
     assert process.wait() not in (0, 2)
     assert re.search("(?i)cannot allocate|memory|unavailable|failed to map", process.log)
-    assert not platform.requests("take")
+    told(platform, "handler_http")
 
 
 def test_model_that_is_not_there(platform, llama):
+    platform.poll_s = 0
     process = llama("--handler-deaths", "2", model="/no/such/model.gguf")
     assert process.wait() not in (0, 2)
-    assert "/no/such/model.gguf" in process.log and not platform.requests("take")
+    assert "/no/such/model.gguf" in process.log
+    told(platform, "handler_http")
 
 
 def test_sigterm_lets_the_stream_finish(platform, llama):

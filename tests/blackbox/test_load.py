@@ -1,5 +1,5 @@
 """All at once: streams, progress, stops, failures and changing concurrency, on one worker. Also what ThreadSanitizer
-watches (tests/tsan.sh)."""
+watches (tests/sanitize.sh)."""
 
 import re
 

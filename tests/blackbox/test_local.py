@@ -1,4 +1,4 @@
-"""CONTRACT "Local runs": --test_input, test_input.json, --test_output, and the exit codes."""
+"""tests/CONTRACT.md, "Local runs": --test_input, test_input.json, --test_output, and the exit codes."""
 
 import json
 import re
@@ -109,25 +109,39 @@ def test_crash_is_exit_1(local):
     assert local("--test_input", '{"input": {"mock_crash": true}}', handler="mock").returncode == 1
 
 
+@pytest.mark.parametrize("expected", ['{"output": {"a": [1, 2], "b": "\\u017e"}}', '{"output": {"b": "ž", "a": [1, 2]}}'])
+def test_output_that_is_as_expected(local, expected):
+    done = local("--test_input", '{"input": {"a": [1, 2], "b": "ž"}}', "--test_output", expected)
+    assert done.returncode == 0 and "INFO   | Job output matches test_output.\n" in done.stdout, done.stdout
+
+
 @pytest.mark.parametrize(
-    "expected, status",
+    "output, expected, where",
     [
-        ('{"output": {"a": [1, 2], "b": "\\u017e"}}', 0),
-        ('{"output": {"b": "ž", "a": [1, 2]}}', 0),
-        ('{"output": {"a": [2, 1], "b": "ž"}}', 1),
-        ('{"output": {"a": [1, 2]}}', 1),
-        ('{"a": [1, 2], "b": "ž"}', 1),
+        ('{"a": [1, 2]}', '{"output": {"a": [2, 1]}}', "output.a[0]: expected 2, got 1"),
+        ('{"a": [1, 2], "b": "ž"}', '{"output": {"a": [1, 2]}}', 'output.b: expected nothing, got "ž"'),
+        ('{"a": [1]}', '{"output": {"a": [1, {"b": 2}]}}', 'output.a[1]: expected {"b": 2}, got nothing'),
+        ('{"a": [[1, {"b": {"c": 2}}]]}', '{"output": {"a": [[1, {"b": {"c": "2"}}]]}}', 'output.a[0][1].b.c: expected "2", got 2'),
+        ("1", '{"a": 1}', "a: expected 1, got nothing"),
+        ("1", "[1]", 'the top: expected [1], got {"output": 1}'),
     ],
 )
-def test_comparison_with_test_output(local, expected, status):
-    done = local("--test_input", '{"input": {"a": [1, 2], "b": "ž"}}', "--test_output", expected)
-    assert done.returncode == status, done.stdout
-    assert "test_output" in done.stdout
+def test_output_that_differs_is_told_by_its_place(local, output, expected, where):
+    """The whole path of the first place, and both sides of it."""
+    done = local("--test_input", f'{{"input": {output}}}', "--test_output", expected)
+    assert done.returncode == 1
+    assert f"ERROR  | Job output does not match test_output: at {where}\n" in done.stdout, done.stdout
 
 
 def test_invalid_test_output(local):
     done = local("--test_input", '{"input": 1}', "--test_output", "{oops")
     assert done.returncode in (1, 2) and "test_output" in done.stdout
+
+
+def test_output_too_deep_to_compare_is_said(local):
+    deep = "[" * 200 + "]" * 200
+    done = local("--test_input", f'{{"input": {deep}}}', "--test_output", f'{{"output": {deep}}}')
+    assert done.returncode == 1 and "nested 201 deep, over the limit of 128" in done.stdout
 
 
 def test_local_run_wins_over_the_platform(local, platform):

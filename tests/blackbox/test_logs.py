@@ -1,9 +1,17 @@
-"""CONTRACT "Logs": the plain form, JSON lines, levels, the cut in the middle, and no forged lines."""
+"""tests/CONTRACT.md, "Logs": the plain form, JSON lines, levels, the cut in the middle, and no forged lines."""
 
 import json
+import os
 import re
+import signal
+import subprocess
 
 import pytest
+
+from actions import answer
+from own_handlers import own, steps
+from witness import PATIENCE_S
+from workerproc import BUILD, RUNNER
 
 LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"]
 LINE = re.compile(r"(TRACE  |DEBUG  |INFO   |WARN   |ERROR  )\| .+")
@@ -26,13 +34,14 @@ def test_plain_form(platform, worker):
     for line in process.lines()[1:]:
         assert LINE.fullmatch(line), line
     assert process.lines(r"^INFO   \| job-1 \| Started\.$")
-    assert process.lines(r"^INFO   \| job-1 \| Finished\.$")
+    process.wait_log(r"^INFO   \| job-1 \| Finished\.$")
     assert process.lines(r"^[A-Z]+ *\| job-1 \| hello$")
 
 
 def test_json_lines(platform, worker):
     process = worker(platform, handler="mock", env={"RUNPOD_ENDPOINT_ID": "ep0test"})
     platform.run({"mock_logs": ['quote " back\\slash \t tab \n newline ž 🦊']})
+    process.wait_log("Finished")
     platform.wait_idle()
     found = entries(process.log)
     assert all(set(entry) == {"requestId", "message", "level"} for entry in found)
@@ -52,9 +61,10 @@ def test_no_forged_lines(platform, worker, job_id):
     for endpoint in ("ep0test", None):
         process = worker(platform, handler="mock", env={"RUNPOD_ENDPOINT_ID": endpoint})
         platform.wait_idle()
-        platform.give({"id": job_id, "batchId": "b\nERROR  | forged", "input": {}})
-        platform.result(job_id)
-        platform.wait_idle()
+        this_id = f"{job_id} {endpoint}"
+        platform.give({"id": this_id, "batchId": "b\nERROR  | forged", "input": {}})
+        platform.result(this_id)
+        process.wait_log(r"Finished\.")
         assert not process.lines(r"^ERROR  \| forged")
         if endpoint:
             assert not any(entry["message"] == "forged" for entry in entries(process.log))
@@ -137,3 +147,77 @@ def test_log_is_written_at_once(platform, worker):
     platform.give(input={"mock_delay": 60, "mock_logs": ["early"]})
     process.wait_log("Started|early")
     assert not platform.requests("done")
+
+
+# ---- a reader that stands still ----
+
+
+@pytest.fixture
+def stalled(platform):
+    """stalled(flags): an echo worker of which nobody reads the log, whose pipe is full."""
+    env = {**platform.env(), "RP_SHUTDOWN_GRACE_S": "2"}
+    reader, writer = os.pipe()
+    started = []
+
+    def start(*flags):
+        command = [*RUNNER, str(BUILD / "handlers/echo"), *flags]
+        started.append(subprocess.Popen(command, stdout=writer, stderr=writer, env=env))
+        for number in range(40):
+            ids = [platform.give({"id": f"{number}-{i}-" + "x" * 100, "input": 1}) for i in range(25)]
+            for job in ids:
+                platform.result(job)
+        return started[0]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_stalled_reader_holds_up_neither_jobs_nor_the_end(stalled):
+    """Nothing is read from the worker's standard output: jobs go on, and SIGTERM ends it in good order."""
+    process = stalled()
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_stalled_reader_holds_up_no_result_that_is_kept(platform, stalled, tmp_path):
+    """The platform takes no result any more, and the lines that would say so find no room: --result-dir has it all the same."""
+    (tmp_path / "kept").mkdir(0o755)
+    process = stalled("--result-dir", str(tmp_path / "kept"))
+    platform.always("done", answer(503))
+    job = platform.give(input="žluť")
+    platform.wait_final(job)
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 1
+    (file,) = (tmp_path / "kept").iterdir()
+    assert json.loads(file.read_text()) == {"id": job, "is_stream": False, "result": {"output": "žluť"}}
+
+
+# ---- the end of the process ----
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+@pytest.mark.parametrize(
+    "how, number, text",
+    [
+        ("segv", signal.SIGSEGV, "SIGSEGV at address 0x1234"),
+        ("abort", signal.SIGABRT, "SIGABRT"),
+        ("overflow", signal.SIGSEGV, "SIGSEGV at address 0x"),
+    ],
+)
+def test_crash_leaves_a_line(platform, worker, how, number, text, json_lines):
+    """With the signal, the address and the job; the process dies of the signal as before."""
+    process = worker(platform, handler=own("steps"), env={"RUNPOD_ENDPOINT_ID": "ep" if json_lines else None})
+    process.crash_expected = True
+    platform.give({"id": "job-x", "input": steps({"crash": how})})
+    assert process.wait() == -number
+    line = process.lines("crashed")[-1]
+    if json_lines:
+        entry = json.loads(line)
+        assert entry["requestId"] == "job-x" and entry["level"] == "ERROR"
+        line = f"ERROR  | job-x | {entry['message']}"
+    assert line.startswith(f"ERROR  | job-x | The worker's process crashed: {text}")
+    assert line.endswith(", while it ran this job.")

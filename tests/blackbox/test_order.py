@@ -1,6 +1,7 @@
-"""CONTRACT "Order of events": what goes out when, and on which connection."""
+"""tests/CONTRACT.md, "Order of events": what goes out when, and on which connection."""
 
 from actions import answer, hold
+from own_handlers import Gate, own, steps
 from testplatform import FAST_PING
 
 
@@ -25,36 +26,42 @@ def test_each_channel_keeps_its_own_connection(platform, worker):
         route: {request.connection for request in platform.requests(route)}
         for route in ("take", "stop", "ping", "done")
     }
+    assert len(used.pop("done")) <= 3, "a result, the next one beside it, and one to spare"
     assert all(len(connections) == 1 for connections in used.values()), used
     assert not used["take"] & used["stop"] and not used["take"] & used["ping"] and not used["ping"] & used["stop"]
 
 
-def test_take_result_take(platform, worker):
-    """The next take waits until the result is settled, and says that nothing is in progress."""
+def test_next_job_beside_a_result_that_is_posted(platform, worker):
+    """The next take does not wait for the post; until that is answered, its job is in progress."""
     held = hold()
     platform.script("done", held)
     worker(platform, env=FAST_PING)
     platform.give({"id": "slow-post", "input": 1})
     platform.wait_for(held.reached.is_set, "the result post")
-    platform.wait_more("ping", 2)
-    assert len(platform.requests("take")) == 1
-    assert platform.requests("ping")[-1].param("job_id") == "slow-post"
+    assert platform.wait_request("take", 2).param("job_in_progress") == "1"
+    platform.give({"id": "next", "input": 2})
+    assert platform.result("next") == {"output": 2}
+    platform.wait_ping("slow-post")
     held.release(answer(200))
-    assert platform.wait_request("take", 2).param("job_in_progress") == "0"
     platform.wait_ping()
+    assert len(platform.finals("slow-post")) == 1
 
 
-def test_in_progress_while_the_handler_runs(platform, worker):
-    worker(platform, handler="mock", env={"RUNPOD_PING_INTERVAL": "200"})
+def test_in_progress_while_the_handler_runs(platform, worker, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    worker(platform, handler=own("steps"), env={"RUNPOD_PING_INTERVAL": "200"})
     platform.wait_request("take")
     assert platform.requests("ping") == [] or platform.requests("ping")[0].param("job_id") is None
-    platform.give({"id": "working", "input": {"mock_delay": 1.5}})
+    platform.give({"id": "working", "input": steps(gate.step)})
     platform.wait_for(
         lambda: any(ping.param("job_id") == "working" for ping in platform.requests("ping")),
         "a ping that names the running job",
     )
+    gate.open()
     platform.result("working")
-    assert platform.wait_idle().param("job_in_progress") == "0"
+    platform.wait_ping()
+    platform.run(steps())
+    platform.wait_ping()
 
 
 def test_each_method_and_version(platform, worker):

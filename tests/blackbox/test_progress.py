@@ -1,4 +1,4 @@
-"""CONTRACT "Results", progress: in order, coalesced where the platform is slow, never after the result."""
+"""tests/CONTRACT.md, "Results", progress: in order, coalesced where the platform is slow, never after the result."""
 
 import pytest
 
@@ -94,6 +94,24 @@ def test_update_that_fails_is_not_repeated(platform, start):
     job = platform.give(input=steps({"progresses": 5}, {"return": "end"}))
     assert platform.result(job) == {"output": "end"}
     assert [update["n"] for update in updates(platform, job)] == [1, 2, 3, 4, 5]
+
+
+def test_update_that_is_taken_is_not_logged(platform, start):
+    process = start(platform)
+    job = platform.give(input=steps({"progress": 1}, {"progress": 2}, {"return": "end"}))
+    assert platform.result(job) == {"output": "end"}
+    assert updates(platform, job) == [1, 2]
+    assert not process.lines("WARN|ERROR|Progress")
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_update_that_fails_is_one_warning(platform, start, status):
+    process = start(platform)
+    platform.script("done", answer(status))
+    job = platform.give(input=steps({"progress": 1}, {"progress": 2}, {"return": "end"}))
+    assert platform.result(job) == {"output": "end"}
+    (warning,) = process.lines("WARN|ERROR")
+    assert f"Progress was not sent: the platform answered {status}" in warning and job in warning
 
 
 def test_update_that_is_no_json_does_no_harm(platform, start):

@@ -57,12 +57,35 @@ def test_each_scheme_has_its_own(platform, tls_platform, worker, proxy):
     assert not seen(server, "CONNECT .*:[0-9]+ HTTP|GET|POST")
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1", "example.com,127.0.0.1", " example.com , 127.0.0.1 ", "*"])
-def test_no_proxy_by_address(platform, worker, proxy, value):
+@pytest.mark.parametrize(
+    "value, direct",
+    [
+        ("127.0.0.1", True),
+        ("example.com,127.0.0.1", True),
+        (" example.com , 127.0.0.1 ", True),
+        ("*", True),
+        ("10.0.0.0/8,127.0.0.0/8", True),
+        ("127.0.0.1/32", True),
+        ("127.0.1.0/24", False),
+        ("127.0.0.1:PORT", True),
+        ("127.0.0.1:1", False),
+        ("localhost", False),
+    ],
+)
+def test_no_proxy_by_address(platform, worker, proxy, value, direct):
     server = proxy()
+    value = value.replace("PORT", str(platform.port))
     worker(platform, env={"HTTP_PROXY": f"http://127.0.0.1:{server.port}", "NO_PROXY": value})
     assert platform.run(1) == {"output": 1}
-    assert not any(request.header("Via") for request in platform.record)
+    assert any(request.header("Via") for request in platform.record) != direct
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/33", "10.0.0", "10.*", "http://a.test", "a.test:http", "[::1"])
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_an_entry_that_is_not_understood_ends_the_worker(local, platform, name, value):
+    done = local(env=platform.env(HTTP_PROXY="http://127.0.0.1:9", **{name: f"localhost,{value}"}))
+    assert done.returncode == 2 and "NO_PROXY" in done.stdout and f'"{value}"' in done.stdout
+    assert not platform.connections
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from outcome import run_locally
+from shell import run_shell
 from workerproc import BUILD, ROOT, RUNNER
 
 README = ROOT / "README.md"
+FLAGS = ROOT / "src/config/README.md"
+GPU = ROOT / "src/gpu/README.md"
+# The pages that speak for the code, each held to it below.
+PAGES = [README, FLAGS, GPU, ROOT / "src/README.md", ROOT / "src/base/LIMITS.md", ROOT / "src/handlers/README.md",
+         ROOT / "src/handlers/python/README.md", ROOT / "vendor/kit/README.md", ROOT / "src/AUDIT.md",
+         ROOT / "src/source/README.md", ROOT / "src/source/SERVE.md", ROOT / "tests/README.md",
+         ROOT / "tests/bench/README.md", ROOT / "CHANGELOG.md", ROOT / ".github/CONTRIBUTING.md"]
 HAS_GPU = Path("/proc/driver/nvidia").exists()
-NOT_YET = {"--rp_serve_api", "--rp_api_port", "--rp_api_host", "--rp_api_concurrency", "--rp_debugger"}
 
 # In one process, one after the other: several builds in the same folder would be in each other's way.
 pytestmark = pytest.mark.xdist_group("build")
@@ -47,21 +55,6 @@ def example(tmp_path_factory):
     return binary
 
 
-def run(binary, job):
-    done = subprocess.run(
-        [str(binary), "--test_input", json.dumps(job)],
-        env={},
-        cwd=binary.parent,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=30,
-        check=False,
-    )
-    found = re.search("Job result: (.*)", done.stdout)
-    return done.returncode, json.loads(found[1]) if found else None, done.stdout
-
-
 def test_example_is_short():
     assert len([line for line in first_block("c").splitlines() if line.strip()]) <= 25
 
@@ -70,22 +63,28 @@ def test_example_runs(example):
     """On the first input that stands in the README behind --test_input, and on one with all kinds of characters."""
     shown = [json.loads(job) for job in re.findall(r"--test_input '(\{.*?\})'", README.read_text("utf-8"))]
     assert shown, "README.md shows no --test_input"
-    status, result, log = run(example, shown[0])
+    status, result, log = run_locally(example, shown[0])
     assert status == 0 and "output" in result, log
-    status, result, log = run(example, {"input": {"name": 'Ada "žluť" \u0001', "prompt": "The quick brown fox jumps"}})
+    status, result, log = run_locally(example, {"input": {"name": 'Ada "žluť" \u0001', "prompt": "The quick brown fox jumps"}})
     assert status == 0 and result and "output" in result, log
 
 
 def test_example_fails_visibly_on_nonsense(example):
-    status, _, log = run(example, {"input": {"nothing": "of use"}})
+    status, _, log = run_locally(example, {"input": {"nothing": "of use"}})
     assert status in (0, 1) and "Starting Serverless Worker" in log
 
 
+NOT_HERE = r"(\./build\.sh (test|bench|clean|fmt|vendor)|git |#)"  # starts this suite again, or runs for long
+
+
 def commands():
-    """The shell commands of the README's sh blocks, without those that would start this suite again or run for long."""
+    """The shell commands of the README's sh blocks; a block that leaves something running until its end is one."""
     for block in re.findall(r"^```sh\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S):
+        if " & " in block:
+            yield block.strip()
+            continue
         for line in block.replace("\\\n", " ").splitlines():
-            if line.strip() and not re.match(r"(\./build\.sh (test|bench|clean|fmt|vendor)|git |#)", line.strip()):
+            if line.strip() and not re.match(NOT_HERE, line.strip()):
                 yield line.strip()
 
 
@@ -110,42 +109,161 @@ def test_command_as_written(checkout, command):
         pytest.skip(f"NO DOCKER ENGINE, NOT RUN: {command}")
     if "--gpus" in command and not HAS_GPU:
         pytest.skip(f"NO GPU, NOT RUN: {command}")
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=checkout,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=300,
-        check=False,
-    )
+    done = run_shell(command, checkout, timeout_s=300)
     good = (0, 3, 4) if "--gpu-info" in command and not HAS_GPU else (0,)
     assert done.returncode in good, f"{command}\n{done.stdout}"
 
 
-def test_what_it_names_exists():
-    """Every ./build.sh verb, every file of the repository and every flag that the README names is there."""
-    text = README.read_text("utf-8")
-    usage = subprocess.run([str(ROOT / "build.sh"), "--help"], capture_output=True, text=True, check=True).stdout
+def usage():
+    return subprocess.run([str(ROOT / "build.sh"), "--help"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_names_exists(page):
+    """Every ./build.sh verb, every file of the repository and every page that a page names is there."""
+    text = page.read_text("utf-8")
     for verb in set(re.findall(r"\./build\.sh ([a-z]+)", text)):
-        assert re.search(rf"^  {verb}\b", usage, re.M), f"the README names ./build.sh {verb}; --help does not"
-    for path in set(re.findall(r"\b((?:src|tests|docker|vendor)/[\w./-]+\w)", text)):
-        assert (ROOT / path).exists(), f"the README names {path}"
-    told = subprocess.run([*RUNNER, str(BUILD / "worker"), "--help"], capture_output=True, text=True, check=True).stdout
-    flags = set(re.findall(r"--[a-z_-]+", told))
-    in_table = re.findall(r"`(--[a-z_-]+)", "\n".join(re.findall(r"^\| `--.*?\|", text, re.M)))
-    for flag in {*re.findall(r"--(?:test|rp)_[a-z_]+", text), *in_table} - NOT_YET:
-        assert flag in flags, f"the README names {flag}; worker --help does not"
+        assert re.search(rf"^  {verb}\b", usage(), re.M), f"{page} names ./build.sh {verb}; --help does not"
+    named = re.sub(r"`[^`\n]*\*[^`\n]*`", "", text)  # wildcards: lint's "audit" holds those of src/AUDIT.md
+    for path in set(re.findall(r"\b((?:src|tests|docker|vendor)/[\w./+-]+\w)", named)):
+        assert (ROOT / path).exists(), f"{page} names {path}"
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / link).exists(), f"{page} links to {link}"
+
+
+def test_readme_stays_short():
+    assert len(README.read_text("utf-8").splitlines()) < 200
+
+
+VARIABLE = r"\b[A-Z]+_[A-Z_]+\b"
+
+
+def help_of_all():
+    return subprocess.run(
+        [*RUNNER, str(BUILD / "worker-gpu"), "--help", "all"], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def flags_of_help():
+    told = help_of_all()
+    return set(re.findall(r"--[a-z_-]+", told)), set(re.findall(VARIABLE, told))
+
+
+def test_flags_page_has_every_flag_and_no_other():
+    flags, variables = flags_of_help()
+    rows = "\n".join(re.findall(r"^\| `.*$", FLAGS.read_text("utf-8"), re.M))
+    named = set(re.findall(r"`(--[a-z_-]+)", rows))
+    assert named == flags, "src/config/README.md and worker-gpu --help all name different flags"
+    assert variables <= set(re.findall(VARIABLE, rows)), "src/config/README.md lacks variables that --help all names"
+
+
+def test_flags_page_has_the_defaults_of_the_help():
+    """Those that are numbers."""
+    told = re.findall(r"^  (--[a-z_-]+).*?\bdefault (\d+)\)", re.sub(r"\n {20,}", " ", help_of_all()), re.M)
+    rows = re.findall(r"^\| `(--[a-z_-]+)[^|]*\| (\d*)", FLAGS.read_text("utf-8"), re.M)
+    assert len(told) > 10, "the help no longer says its defaults as this test reads them"
+    assert dict(told) == {flag: number for flag, number in rows if number and flag != "--concurrency"}
+
+
+def limit(name):
+    """A number of limits.h; sizes in bytes, times in the unit of the name."""
+    text = (ROOT / "src/base/limits.h").read_text("utf-8")
+    found = re.search(rf"^#define {name} (?:\\\n +)?([^/\n]+)", text, re.M)
+    assert found, f"limits.h has no {name}"
+    words = re.sub(r"\b(\d+)u?l?l?\b", r"\1", found[1].replace("LIMIT_MIB", "1048576"))
+    assert re.fullmatch(r"[\d()*<+ -]+", words), words
+    return eval(words)  # noqa: S307 (digits and operators)
+
+
+def as_written(name):
+    """The ways in which a page may write it."""
+    value = limit(name)
+    ways = {str(value), f"{value:,}"}
+    ways |= {f"{value // size} {unit}" for size, unit in ((1 << 10, "KiB"), (1 << 20, "MiB"), (1 << 30, "GiB")) if value % size == 0}
+    ways |= {str(value >> 20)} if value % (1 << 20) == 0 else set()
+    ways |= {f"{value // 1000} s"} if name.endswith("_MS") and value % 1000 == 0 else set()
+    return ways
+
+
+# How the row begins, and what it says: a number of limits.h, or several.
+LIMITS = {
+    "jobs at the same time": "CONCURRENCY",
+    "one response to a job-take": "TAKE_BYTES",
+    "a result |": "RESULT_MB RESULT_UPLOADED_MB",
+    "an error's text": "ERROR_BYTES",
+    "what a handler has printed": "CAPTURE_BYTES",
+    "the job-take of a start that failed": "LAST_TAKE_MS",
+    "a job id": "JOB_ID_BYTES",
+    "interim (1xx) responses": "INTERIM_RESPONSES",
+    "memory a job may allocate": "ARENA_BYTES",
+    "jobs taken of one response": "JOBS_AN_ANSWER",
+    "results that wait for a slow platform": "UNDELIVERED UNDELIVERED_BYTES",
+    "the stack of a C handler": "STACK_SERVICE_BYTES",
+    "stream parts that wait": "STREAM_BYTES",
+    "progress updates that wait": "PROGRESS_WAITING",
+    "an open job-take": "POLL_MS",
+    "connecting, TLS handshake included": "CONNECT_MS",
+    "a download |": "DOWNLOAD_BYTES DOWNLOAD_S DOWNLOAD_TRIES",
+    "downloads side by side": "DOWNLOADS DOWNLOADS_MAX",
+    "an archive that is unpacked": "UNZIP_FILES UNZIP_RATIO",
+    "an upload |": "UPLOAD_S UPLOAD_TRIES",
+    "files that one output names": "UPLOADS_AN_OUTPUT",
+    "a line of a program's standard error": "CHILD_TEXT_BYTES",
+    "last lines of a program": "CHILD_TAIL_BYTES",
+    "words of a command line": "CHILD_WORDS",
+    "jobs in a row that a server may fail": "SERVER_FAILURES",
+    "requests that wait in realtime mode": "REALTIME_WAITING",
+    "connections beside those at work or waiting there": "SERVER_SPARE",
+    "requests at the same time with `--serve`": "SERVE_CONCURRENCY",
+    "connections beside those |": "SERVE_CONNECTIONS",
+    "a request's body there": "REQUEST_BYTES",
+    "a request of `/run`": "ENDPOINT_RUN_BYTES ENDPOINT_RUNSYNC_BYTES",
+    "connections of `--rp_serve_api`": "ENDPOINT_CONNECTIONS",
+    "jobs that wait there": "ENDPOINT_QUEUED",
+    "jobs kept there": "ENDPOINT_ENDED ENDPOINT_BYTES",
+}
+
+
+@pytest.mark.parametrize("row", LIMITS)
+def test_limits_page_has_the_numbers_of_the_code(row):
+    text = (ROOT / "src/base/LIMITS.md").read_text("utf-8")
+    found = re.search(rf"^\| {re.escape(row)}[^\n]*$", text, re.M)
+    assert found, f"src/base/LIMITS.md has no such row: {row}"
+    for name in LIMITS[row].split():
+        ways = as_written(f"LIMIT_{name}")
+        assert re.search(rf"(?<![\d,])(?:{'|'.join(map(re.escape, ways))})(?![\d,]\d)", found[0]), (name, ways)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_flags_that_a_page_names_are_known(page):
+    flags, _ = flags_of_help()
+    text = page.read_text("utf-8")
+    for flag in set(re.findall(r"`(--(?:test|rp|handler|kill|result)[a-z_-]*)", text)):
+        assert flag in flags, f"{page} names {flag}; worker-gpu --help all does not"
+
+
+def test_map_names_every_room_and_file():
+    """Each folder of src/ has a row in the map, and every file that the map names is there."""
+    text = (ROOT / "src/README.md").read_text("utf-8")
+    for room in sorted(path.name for path in (ROOT / "src").iterdir() if path.is_dir()):
+        assert f"`{room}/`" in text, f"src/README.md does not name src/{room}"
+    for path in set(re.findall(r"`((?:[a-z]+/)+[a-z0-9_]+\.[ch])`", text)):
+        found = (ROOT / "src" / path).exists() or (ROOT / path).exists()
+        assert found, f"src/README.md names {path}"
 
 
 def gpu_section():
-    return re.search(r"^## A GPU\n(.*?)^## ", README.read_text("utf-8"), re.M | re.S)[1]
+    return GPU.read_text("utf-8")
+
+
+def test_coverage_table_has_every_room():
+    rows = set(re.findall(r"^\| ([\w.]+/?) \| [\d,]+ \| [\d.]+ % \|", (ROOT / "tests/README.md").read_text("utf-8"), re.M))
+    assert rows == {"main.c", *(f"{folder.name}/" for folder in (ROOT / "src").iterdir() if folder.is_dir())}
 
 
 def test_gpu_names_are_as_many_as_it_says():
-    table = (ROOT / "src/gpu/libc_names.def").read_text("utf-8")
-    assert f"{len(re.findall(r'^(?:SAME|FROM|OWN)[(]', table, re.M)):,} names of glibc" in gpu_section()
+    table = (ROOT / "src/loader/libc_names.def").read_text("utf-8")
+    assert f"{len(re.findall(r'^(?:MUSL|ALIAS|WRAPPER)[(]', table, re.M)):,} names of glibc" in gpu_section()
 
 
 def test_gpu_driver_is_looked_for_where_it_says():

@@ -1,4 +1,4 @@
-"""CONTRACT "Refresh": a worker that is to be replaced tells so with its result and takes no more jobs."""
+"""tests/CONTRACT.md, "Refresh": a worker that is to be replaced tells so with its result and takes no more jobs."""
 
 import pytest
 

@@ -1,19 +1,23 @@
 """--result-dir: results that cannot be delivered are kept, and sent first at the next start."""
 
 import json
+import os
 
 import pytest
 
 from actions import answer
+from gpulib import reachable
 from own_handlers import own, steps
+from workerproc import binary
 
+STORED = '{"id": "forged", "is_stream": false, "result": {"output": 1}}'
 QUICK = {"RP_RESULT_RETRY_S": "1"}
 
 
 @pytest.fixture
 def folder(tmp_path):
     path = tmp_path / "kept"
-    path.mkdir()
+    path.mkdir(0o755)
     return path
 
 
@@ -25,7 +29,7 @@ def lose(platform, worker, folder, **how):
     """A first worker, whose result nobody takes; it has ended."""
     platform.always("done", answer(503))
     process = worker(platform, "--result-dir", str(folder), env=QUICK, **how)
-    job = platform.give(input="žluť" if not how else steps({"yield": 1}))
+    job = platform.give(input=steps({"yield": 1}) if "steps" in how.get("handler", "") else "žluť")
     process.wait_log(f"ERROR.*{job}.*kept in {folder}")
     process.terminate()
     assert process.wait() == 0
@@ -46,7 +50,7 @@ def test_kept_whole_and_sent_before_the_first_job(platform, worker, folder):
     assert posts[0].job_id == job and posts[0].json() == {"output": "žluť"} and posts[0].settled
     assert posts[0].param("isStream") == "false" and posts[0].header("X-Request-ID") == job
     assert not files(folder)
-    assert process.lines(f"{job}.*earlier run")
+    assert process.lines(f"{job}.*earlier worker")
 
 
 def test_the_end_of_a_stream(platform, worker, folder):
@@ -97,10 +101,111 @@ def test_a_file_that_is_no_result_is_set_aside(platform, worker, folder, text):
     assert len(platform.requests("done")) == 1
 
 
-def test_a_folder_that_is_not_there(platform, worker, tmp_path):
-    """The job goes on; the loss is told with both reasons."""
-    platform.always("done", answer(503))
-    process = worker(platform, "--result-dir", str(tmp_path / "absent"), env=QUICK)
-    process.wait_log("ERROR.*--result-dir: .*absent")
-    job = platform.give(input=1)
-    process.wait_log(f"ERROR.*{job}.*503.*nor kept.*absent")
+def put_fifo(path):
+    os.mkfifo(path)
+
+
+def put_link(path):
+    target = path.parent.parent / "elsewhere"
+    target.write_text(STORED)
+    path.symlink_to(target)
+
+
+def put_folder(path):
+    path.mkdir(0o755)
+
+
+def put_of_another_user(path):
+    path.write_text(STORED)
+    os.chown(path, 12345, 12345)
+
+
+@pytest.mark.parametrize("put", [put_fifo, put_link, put_folder, put_of_another_user])
+@pytest.mark.parametrize("ending", ["result", "claim"])
+def test_only_regular_files_of_its_own_are_sent(platform, worker, folder, put, ending):
+    """Opening a FIFO would wait for ever; another user's text would be posted under the key."""
+    if put is put_of_another_user and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path = folder / f"a.{ending}"
+    put(path)
+    if ending == "claim":
+        os.utime(path, (0, 0), follow_symlinks=False)  # what counts is the change of its status, which is new
+    process = worker(platform, "--result-dir", str(folder))
+    assert platform.run(1) == {"output": 1}
+    assert len(platform.requests("done")) == 1
+    if ending == "result":
+        assert process.lines("ERROR.*a.result")
+        assert [file.name for file in files(folder)] == ["a.bad"]
+
+
+def test_a_folder_that_is_not_there(worker, platform, tmp_path):
+    process = worker(platform, "--result-dir", str(tmp_path / "absent"))
+    assert process.wait() == 2
+    assert process.lines("--result-dir.*absent: No such file")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+def test_a_folder_that_others_may_write(worker, platform, folder, mode):
+    folder.chmod(mode)
+    process = worker(platform, "--result-dir", str(folder))
+    assert process.wait() == 2
+    assert process.lines("--result-dir.*kept may be written by others")
+
+
+def test_a_file_instead_of_a_folder(worker, platform, tmp_path):
+    (tmp_path / "file").write_text("")
+    process = worker(platform, env={"RP_RESULT_DIR": str(tmp_path / "file")})
+    assert process.wait() == 2
+    assert process.lines("RP_RESULT_DIR.*file is not a folder")
+
+
+GROUP = 12345
+
+
+def as_member(*groups):
+    """A command in front of the worker: an ordinary user in these groups, the first of them its own."""
+    first, *more = groups
+    extra = f"--groups={','.join(map(str, more))}" if more else "--clear-groups"
+    return ["setpriv", "--reuid=65534", f"--regid={first}", extra]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: FOLDERS OF A GROUP WERE NOT TESTED")
+@pytest.mark.parametrize(
+    "mode, groups, good",
+    [
+        (0o2775, (65534, GROUP), True),
+        (0o2770, (65534, GROUP), True),
+        (0o1770, (65534, GROUP), True),
+        (0o2775, (GROUP,), True),
+        (0o775, (65534, GROUP), False),
+        (0o2775, (65534,), False),
+        (0o2777, (65534, GROUP), False),
+    ],
+    ids=str,
+)
+def test_a_folder_of_a_group(worker, platform, public_path, mode, groups, good):
+    """Kubernetes gives a volume to the pod's fsGroup: root's, writable for the group, with the set-group-ID bit."""
+    folder = public_path / "kept"
+    folder.mkdir(0o755)
+    os.chown(folder, 0, GROUP)
+    folder.chmod(mode)
+    command = as_member(*groups)
+    if not good:
+        process = worker(platform, "--result-dir", str(folder), prefix=command, cwd="/", handler=reachable_echo())
+        assert process.wait() == 2
+        assert process.lines("kept may be written by others.*chmod go-w")
+        return
+    how = {"prefix": command, "cwd": "/", "handler": reachable_echo()}
+    job = lose(platform, worker, folder, **how)
+    (file,) = files(folder)
+    assert file.stat().st_uid == 65534
+    (folder / "forged.result").write_text(STORED)
+    worker(platform, "--result-dir", str(folder), **how)
+    assert platform.result(job) == {"output": "žluť"}
+    assert platform.run(1) == {"output": 1}
+    assert not platform.finals("forged")
+
+
+def reachable_echo():
+    """Where an ordinary user gets to it."""
+    return str(reachable(binary("echo")))

@@ -131,9 +131,8 @@ def test_nothing_piles_up(platform, worker):
 
     def measure():
         folder = Path(f"/proc/{process.pid}")
-        pages = int((folder / "statm").read_text().split()[1])
         descriptors = len(list((folder / "fd").iterdir())) if os.geteuid() == 0 else 0  # it hides them from others
-        return descriptors, len(list((folder / "task").iterdir())), pages
+        return descriptors, len(list((folder / "task").iterdir())), process.resident_kib()
 
     def round_of_jobs(count):
         for number in range(count):
@@ -146,7 +145,9 @@ def test_nothing_piles_up(platform, worker):
 
     before = round_of_jobs(5)
     after = round_of_jobs(40)
-    assert after[0] <= before[0] and after[1] <= before[1] and after[2] <= before[2] + 16, (before, after)
+    beside = 2  # connections, each with a thread, for results that are posted beside the next job
+    assert after[0] <= before[0] + beside and after[1] <= before[1] + beside, (before, after)
+    assert after[2] <= before[2] + 64 + 64 * beside, (before, after)
 
 
 def test_started_without_standard_files(platform, worker):

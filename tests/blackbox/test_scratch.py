@@ -60,6 +60,7 @@ def test_gone_when_the_worker_ends_in_the_middle(platform, start, place):
     process.wait_log("hanging.*scratch /")
     assert list(place.iterdir())
     assert end(process) == 1
+    assert process.lines("ERROR.*without the results of these jobs: hanging$")
     assert not list(place.iterdir())
 
 
@@ -76,7 +77,7 @@ def test_leftovers_of_a_dead_worker(platform, start, place, how):
     (place / "not-ours").mkdir()
     second = start()
     platform.run({"action": "scratch"})
-    second.wait_log(f"Removed what an earlier worker left: {left.name}")
+    second.wait_log(f"Removed the scratch folder of an earlier worker: {left.name}")
     assert end(second) == 0
     assert [entry.name for entry in place.iterdir()] == ["not-ours"]
 
@@ -115,4 +116,4 @@ def test_read_only_image(local, tmp_path):
         env={"TMPDIR": "/proc/1"},
     )
     assert done.returncode == 1
-    assert "no scratch folder can be made in /proc/1 (set RP_SCRATCH_DIR to a folder that can" in done.stdout
+    assert "cannot make a scratch folder in /proc/1 (set RP_SCRATCH_DIR to a writable folder)" in done.stdout

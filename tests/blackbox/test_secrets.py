@@ -1,4 +1,4 @@
-"""DESIGN "Security": where the API key must never be seen. (That it is in no log is checked after every test.)"""
+"""tests/CONTRACT.md, "Security": where the API key must never be seen. (That it is in no log is checked after every test.)"""
 
 import re
 from pathlib import Path

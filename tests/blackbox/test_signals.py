@@ -1,5 +1,6 @@
-"""CONTRACT "Signals": take no more, finish, post, exit 0 at once; nothing stays behind."""
+"""tests/CONTRACT.md, "Signals": take no more, finish, post, exit 0 at once; nothing stays behind."""
 
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from actions import answer, hand_out, hold, raw, reset, stall
+from children import sh
+from own_handlers import Gate, own, steps
 from wire import encode
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
@@ -31,11 +34,14 @@ def test_idle_worker_exits_at_once(platform, worker, number):
 
 
 @BOTH
-def test_running_job_finishes_and_posts(platform, worker, number):
-    process = worker(platform, handler="mock")
-    job = platform.give(input={"mock_delay": 1, "mock_return": "finished"})
-    process.wait_log(r"Started\.")
+def test_running_job_finishes_and_posts(platform, worker, tmp_path, number):
+    gate = Gate(tmp_path / "gate")
+    process = worker(platform, handler=own("steps"))
+    job = platform.give(input=steps(gate.step, {"return": "finished"}))
+    process.wait_log("at step 1")
     process.signal(number)
+    process.wait_log("Shutting down")
+    gate.open()
     assert platform.result(job) == {"output": "finished"}
     assert process.wait() == 0
     assert len(platform.requests("take")) == 1
@@ -115,22 +121,13 @@ def test_during_the_pause_after_429(platform, worker):
     assert process.wait() == 0
 
 
-def test_while_nobody_accepts(platform, worker):
-    """Connections that wait in a full queue, so that connect() itself blocks."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        fillers = [socket.socket() for _ in range(3)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v2/x/job-take/$ID?a=b"
-        process = worker(platform, env={"RUNPOD_WEBHOOK_GET_JOB": url})
-        platform.wait_request("ping")
-        process.terminate()
-        assert process.wait() == 0
-        for filler in fillers:
-            filler.close()
+def test_while_nobody_accepts(platform, worker, deaf_port):
+    """connect() itself blocks."""
+    url = f"http://127.0.0.1:{deaf_port}/v2/x/job-take/$ID?a=b"
+    process = worker(platform, env={"RUNPOD_WEBHOOK_GET_JOB": url})
+    platform.wait_request("ping")
+    process.terminate()
+    assert process.wait() == 0
 
 
 def test_during_a_tls_handshake_that_hangs(platform, make_platform, worker):
@@ -256,11 +253,14 @@ def test_while_the_platform_reads_nothing(platform, worker):
     assert process.lines("ERROR.*stuck")
 
 
-def test_no_request_after_the_end_of_the_job(platform, worker):
-    process = worker(platform, handler="mock", env={"RUNPOD_PING_INTERVAL": "100"})
-    job = platform.give(input={"mock_delay": 0.5})
-    process.wait_log(r"Started\.")
+def test_no_request_after_the_end_of_the_job(platform, worker, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    process = worker(platform, handler=own("steps"), env={"RUNPOD_PING_INTERVAL": "100"})
+    job = platform.give(input=steps(gate.step))
+    process.wait_log("at step 1")
     process.terminate()
+    process.wait_log("Shutting down")
+    gate.open()
     platform.result(job)
     assert process.wait() == 0
     last = platform.requests("done")[-1]
@@ -275,11 +275,7 @@ def test_kill_leaves_nothing_behind(platform, worker):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not process.leftovers()
-    pings = len(platform.requests("ping"))
-    assert all(connection.closed_by for connection in platform.connections) or platform.wait_for(
-        lambda: all(connection.closed_by for connection in platform.connections), "the connections' end"
-    )
-    assert len(platform.requests("ping")) == pings
+    platform.wait_for(lambda: all(connection.closed_by for connection in platform.connections), "the connections' end")
 
 
 def test_reader_of_the_log_that_went_away(platform, worker):
@@ -287,3 +283,44 @@ def test_reader_of_the_log_that_went_away(platform, worker):
     worker(platform, prefix=["/bin/sh", "-c", '"$@" | :', "sh"])
     for number in range(3):
         assert platform.run(number) == {"output": number}
+
+
+# ---- what a signal waits for ----
+
+
+@pytest.mark.parametrize("grace", [None, "25"])
+def test_log_says_what_is_waited_for_and_how_long(platform, worker, tmp_path, grace):
+    """As the SDK, without a limit of its own unless one is set."""
+    gate = Gate(tmp_path / "gate")
+    process = worker(platform, handler=own("steps"), env={"RP_SHUTDOWN_GRACE_S": grace})
+    job = platform.give(input=steps(gate.step, {"return": "finished"}))
+    process.wait_log("at step 1")
+    process.terminate()
+    line = process.wait_log("INFO .*Waiting for ")
+    assert f"1 job ({job})" in line and "second signal" in line and "RP_SHUTDOWN_GRACE_S" in line
+    assert ("no time limit" in line) is (grace is None) and ("25 s left" in line) is (grace is not None)
+    gate.open()
+    assert platform.result(job) == {"output": "finished"}
+    assert process.wait() == 0
+
+
+def test_an_idle_worker_waits_for_nothing(platform, worker):
+    process = worker(platform)
+    platform.wait_idle()
+    process.terminate()
+    assert process.wait() == 0
+    assert not process.lines("Waiting for")
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["linked", "program"])
+def test_a_local_run_ends_at_the_first_signal(worker, tmp_path, number, kind):
+    """Whoever presses Ctrl-C wants the prompt back; a program is ended with it."""
+    flags, handler, job = [], own("steps"), steps({"await_stop": 600000})
+    if kind == "program":
+        flags, handler, job = ["--handler", sh("read -r job; echo at step 1 >&2; exec sleep 600")], "worker", 1
+    process = worker(None, *flags, "--test_input", json.dumps({"input": job}), handler=handler)
+    process.wait_log("at step 1")
+    process.signal(number)
+    assert process.wait() == 1
+    assert process.lines("ERROR.*local_test") and not process.lines("Job result")

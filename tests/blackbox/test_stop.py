@@ -1,4 +1,4 @@
-"""CONTRACT "Stop channel"."""
+"""tests/CONTRACT.md, "Stop channel"."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""CONTRACT "Results", streaming handlers: parts in order as they come, the last post, errors, back-pressure."""
+"""tests/CONTRACT.md, "Results", streaming handlers: parts in order as they come, the last post, errors, back-pressure."""
 
 import json
 
@@ -167,6 +167,7 @@ def test_slow_platform_makes_the_handler_wait(platform, start):
     job = platform.give(input=steps({"yields": {"parts": 40, "bytes": 262_000}}))
     fit = STREAM_BYTES // 262_000 + 1  # and the one under way
     process.wait_log(f"yielded {fit}$")
+    platform.wait_for(held.reached.is_set, "the first part")
     platform.wait_more("ping", 2)
     assert not process.lines(f"yielded {fit + 1}$")
     held.release(answer(200))
@@ -223,6 +224,7 @@ def test_stopped_job_drops_the_parts_that_wait(platform, start):
     process = start(platform)
     platform.give({"id": "stopped", "input": steps({"yields": {"parts": 40, "bytes": 262_000}})})
     process.wait_log(f"yielded {STREAM_BYTES // 262_000 + 1}$")
+    platform.wait_for(held.reached.is_set, "the first part")
     platform.stop_jobs("stopped")
     process.wait_log("Stopping job")
     held.release(answer(200))

@@ -43,7 +43,7 @@ def test_others_go_on(platform, worker, tmp_path):
     gate = Gate(tmp_path / "gate")
     worker(platform, "--concurrency", "2", "--execution-timeout", "2", handler=own("steps"))
     late = platform.give(input=steps({"await_stop": 60_000}))
-    platform.wait_more("take")
+    platform.wait_request("take", 2)
     other = platform.give(input=steps({"await_stop": 600}, gate.step, {"return": "in time"}))
     gate.open()
     assert platform.result(other) == {"output": "in time"}

@@ -6,6 +6,7 @@ No case of a bad certificate may let a single byte of a request out: the key is 
 import datetime
 import socket
 import ssl
+import subprocess
 import threading
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_one_of_many_names(make_platform, worker, authority):
 
 
 def test_server_name_is_sent(make_platform, worker, localhost_certificate):
-    """SNI: without it many servers show the wrong certificate. An address is none."""
+    """SNI: without it many servers show the wrong certificate. An address is not sent."""
     names = []
     context = server_context(*localhost_certificate)
     context.sni_callback = lambda tls, name, ctx: names.append(name)
@@ -136,6 +137,23 @@ def test_sessions_are_resumed(tls_platform, worker):
         tls_platform.run(number)
         later = tls_platform.connections[seen:]
         assert later and all(connection.tls_reused for connection in later)
+
+
+def test_the_job_take_makes_the_full_handshake(tls_platform, worker):
+    """Each start: it waits for no other connection; the others resume its session."""
+    for _ in range(5):
+        seen = len(tls_platform.record)
+        before = {route: len(tls_platform.requests(route)) for route in ("take", "ping", "stop")}
+        process = worker(tls_platform)
+        for route, count in before.items():
+            tls_platform.wait_request(route, count + 1)
+        first = {}
+        for request in tls_platform.record[seen:]:
+            first.setdefault(request.route, tls_platform.connections[request.connection - 1])
+        assert not first.pop("take").tls_reused
+        assert all(connection.tls_reused for connection in first.values())
+        process.terminate()
+        assert process.wait() == 0
 
 
 def test_idle_close_over_tls(tls_platform, worker):
@@ -304,7 +322,7 @@ def test_tls_1_3_only_without_an_alert(make_platform, worker, localhost_certific
 
 
 def test_server_that_answers_the_hello_in_plain_text(platform, worker):
-    """And what it said is not taken for anything."""
+    """What it answered is ignored."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
@@ -370,6 +388,41 @@ def test_bundle_with_text_and_many_certificates(tls_platform, worker, authority,
     )
     worker(tls_platform, env={"SSL_CERT_FILE": str(bundle)})
     assert tls_platform.run(1) == {"output": 1}
+
+
+def _as_an_editor_leaves_it(text, _):
+    return b"\xef\xbb\xbf" + b"".join(line + b" \t\r\n" for line in text.splitlines())
+
+
+def _with_trust(text, option):
+    done = subprocess.run(["openssl", "x509", "-trustout", *option.split()], input=text, capture_output=True, check=True)
+    assert b"TRUSTED CERTIFICATE" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "change, option",
+    [
+        (_as_an_editor_leaves_it, ""),
+        (_with_trust, "-setalias ours"),
+        (_with_trust, "-addtrust serverAuth"),
+        (_with_trust, "-addreject emailProtection"),
+    ],
+)
+def test_forms_of_a_bundle(tls_platform, worker, authority, tmp_path, change, option):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(change(authority.root_file.read_bytes(), option))
+    worker(tls_platform, env={"SSL_CERT_FILE": str(bundle)})
+    assert tls_platform.run(1) == {"output": 1}
+
+
+@pytest.mark.parametrize("option", ["-addtrust emailProtection", "-addreject serverAuth"])
+def test_trust_that_excludes_servers(local, tls_platform, authority, tmp_path, option):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(_with_trust(authority.root_file.read_bytes(), option))
+    done = local(env=tls_platform.env(SSL_CERT_FILE=str(bundle)))
+    assert done.returncode == 2 and "SSL_CERT_FILE" in done.stdout and "servers" in done.stdout
+    assert not tls_platform.record
 
 
 def test_bundle_of_the_whole_system(tls_platform, worker, authority, tmp_path):

@@ -8,27 +8,16 @@ import subprocess
 import time
 import urllib.parse
 import urllib.request
-from http.client import HTTPConnection
 
 import pytest
 
-from fakes3 import SECRET, FakeS3, answer, drop, drop_early, error, fail, go_on, signature
+from fakes3 import SECRET, answer, drop, drop_early, error, fail, go_on, signature
+from outcome import outcome
 from own_handlers import own
-from servers import Server, free_port
-from workerproc import BUILD, ROOT, hosts_prefix
+from s3kit import REAL_SECRET, fake, get, real  # noqa: F401 (fixtures)
+from workerproc import hosts_prefix
 
 MIB = 1 << 20
-KEY, REAL_SECRET = "AKIAREAL", "real/secret+key=="
-
-
-def outcome(log):
-    """The output of a local run, or its error's message."""
-    for line in log.splitlines():
-        if line.startswith("INFO   | Job result: "):
-            return json.loads(line.partition("result: ")[2])["output"]
-        if "failed with error: " in line:
-            return json.loads(json.loads(line.partition("error: ")[2])["error"])["error_message"]
-    raise AssertionError(log)
 
 
 @pytest.fixture
@@ -57,36 +46,6 @@ def big(tmp_path):
 
 
 # ---- a real server ----
-
-
-@pytest.fixture
-def real(witness, tmp_path):
-    program = next((path for path in (BUILD / "s3/bin/s3s-fs", ROOT / "build/s3/bin/s3s-fs") if path.exists()), None)
-    if program is None:
-        pytest.skip("build/s3/bin/s3s-fs is not there (tests/s3server.sh): uploads to a real server were NOT tested")
-    root = tmp_path / "s3"
-    (root / "mybucket").mkdir(parents=True)
-    (root / time.strftime("%m-%y", time.gmtime())).mkdir()
-    port = free_port()
-    command = [program, "--host", "127.0.0.1", "--port", str(port), "--access-key", KEY, "--secret-key", REAL_SECRET]
-    server = Server(witness, [*command, "--domain", f"s3.test:{port}", root], port, tmp_path).wait_listening()
-    server.root = root
-    server.env = {
-        "BUCKET_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "BUCKET_ACCESS_KEY_ID": KEY,
-        "BUCKET_SECRET_ACCESS_KEY": REAL_SECRET,
-    }
-    yield server
-    server.end()
-
-
-def get(url, port=None):
-    """What a link leads to; the host's name needs no resolver."""
-    parts = urllib.parse.urlsplit(url)
-    connection = HTTPConnection("127.0.0.1", port or parts.port, timeout=30)
-    connection.request("GET", f"{parts.path}?{parts.query}", headers={"Host": parts.netloc})
-    reply = connection.getresponse()
-    return reply.status, reply.read(), reply.headers
 
 
 def test_real_small_file(real, upload, tmp_path):
@@ -162,14 +121,6 @@ def test_real_memory_stays_flat(real, platform, worker, tmp_path):
 
 
 # ---- trouble ----
-
-
-@pytest.fixture
-def fake():
-    fake = FakeS3()
-    yield fake
-    fake.stop()
-    assert not fake.wrong, fake.wrong
 
 
 def test_signature_of_the_link(fake, upload):
@@ -272,11 +223,11 @@ def test_missing_variable(fake, upload, name):
     "options, words",
     [
         ({"path": "/nowhere/f"}, "/nowhere/f: No such file"),
-        ({"path": "/tmp"}, "is no file"),
-        ({"text": "x"}, "it has no name"),
+        ({"path": "."}, "is not a regular file"),
+        ({"text": "x"}, "the object has no name"),
         ({"text": "x", "name": "../x"}, "may not have"),
         ({"text": "x", "name": "x" * 1100}, "longer than 1024 bytes"),
-        ({"text": "x", "name": "x", "bucket": "a/b"}, "no bucket's name"),
+        ({"text": "x", "name": "x", "bucket": "a/b"}, "not a valid bucket name"),
     ],
 )
 def test_unusable(fake, upload, options, words):

@@ -61,3 +61,14 @@ def test_hostile_names_and_values(paint):
     message = run({"prompt": "x" * 3000, "evil\nERROR | forged": 1, "ü" * 100: 1, **{f"n{i}": 1 for i in range(2000)}})
     assert message.startswith("Invalid input: prompt must have at most 2000 characters, not 3000; ")
     assert len(message.encode()) <= 4096 and message.endswith(" more")
+
+
+def test_report_that_ends_where_its_room_does(paint):
+    """Every place where the last name that fits can end. One byte too many was a stack overflow."""
+    run = paint()
+    for tail in range(1, 41):
+        names = ["t" * tail, *(f"{number:040}" for number in range(80))]
+        message = run({"prompt": "x", **dict.fromkeys(names, 1)})
+        assert message.startswith(f"Invalid input: {'t' * tail} is unknown; ")
+        assert len(message) <= 4096 and message.endswith(" more")
+    assert run({"prompt": "the next job is none the worse"})[0] == "the next job is none the worse"

@@ -7,6 +7,7 @@ Only the standard library is used, so that the same file also runs inside a cont
 
 import asyncio
 import collections
+import concurrent.futures
 import itertools
 import json
 import socket
@@ -198,6 +199,7 @@ class Platform:
         self.record = []
         self.connections = []
         self.complaints = []
+        self._stopped = set()
         self.accept_only = None  # reset: every new connection is reset before a byte is read
         self._numbers = itertools.count(1)
         self._job_numbers = itertools.count(1)
@@ -320,11 +322,18 @@ class Platform:
         self._loop.call_soon_threadsafe(change)
 
     def stop_jobs(self, *ids):
+        self._stopped.update(ids)
         self.script("stop", actions.answer(200, {"jobsToStop": list(ids)}))
 
     def pending(self, route="take"):
-        """What was scripted for the route and not used up; jobs the worker has not taken, for example."""
-        return list(self._queues[route])
+        """What was scripted for the route and not used up; jobs the worker has not taken, for example.
+
+        Asked of the platform's thread, which has done by then all that was given before; so there is nothing to wait
+        for, and wait_for, which holds a lock of that thread, must not call this.
+        """
+        seen = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(lambda: seen.set_result(list(self._queues[route])))
+        return seen.result(PATIENCE_S)
 
     def _push(self, route, item):
         def change():
@@ -462,13 +471,23 @@ class Platform:
         )
 
     def wait_idle(self, timeout_s=PATIENCE_S):
-        """Until a job-take is held that says nothing is in progress: the worker has settled all it took."""
+        """Until a job-take is held and each job that was handed out was answered with a result, or was stopped."""
 
         def idle():
             takes = self.requests("take")
-            return takes and not takes[-1].dropped and takes[-1].answered is None and takes[-1] or None
+            held = takes and not takes[-1].dropped and takes[-1].answered is None
+            return takes[-1] if held and not self._open_jobs() else None
 
-        return self.wait_for(idle, "a job-take held open", timeout_s)
+        return self.wait_for(idle, "a job-take held open, and all results", timeout_s)
+
+    def _open_jobs(self):
+        """The jobs handed out whose last result post, if any came, was not answered yet. Those stopped are not waited for."""
+        handed = [job["id"] for take in self.requests("take") for job in take.jobs if _has_id(job)]
+        return [str(job) for job in handed if str(job) not in self._stopped and not self._is_answered(str(job))]
+
+    def _is_answered(self, job_id):
+        posts = self.finals(job_id)
+        return bool(posts) and (posts[-1].answered is not None or posts[-1].dropped)
 
     def finals(self, job_id):
         """Every post of a final result for the job, delivered or not."""
@@ -514,6 +533,12 @@ class Platform:
 def _settle(waiter):
     if not waiter.done():
         waiter.set_result(None)
+
+
+def _has_id(job):
+    """Whether a worker can answer it."""
+    job_id = job.get("id") if isinstance(job, dict) else None
+    return isinstance(job_id, (str, int)) and not isinstance(job_id, bool) and 0 < len(str(job_id).encode()) <= 512
 
 
 def is_progress(body):

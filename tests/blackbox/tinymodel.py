@@ -2,7 +2,7 @@
 
 It says words without a meaning, the same ones each time, and never that it has finished: how long an answer is
 the request's max_tokens decides. Run as a program: tinymodel.py FILE.
-The format is described in docs/gguf.md of ggml; only the standard library is used.
+The format is GGUF, which the ggml project specifies; only the standard library is used.
 """
 
 import array

@@ -1,5 +1,6 @@
 """The worker as a process: started with a clean environment, its log read as it comes, nothing left behind."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import pytest
 
+import confining
+import tracing
 from witness import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("WORKER_BUILD", ROOT / "build")).resolve()
 RUNNER = shlex.split(os.environ.get("WORKER_RUNNER", ""))  # qemu-aarch64-static, for a cross-built worker
+SANITIZED = BUILD.name.endswith("-worker")  # asan-worker, tsan-worker (tests/sanitize.mk)
 
 
 def _bytes_in(pipe):
@@ -38,10 +42,11 @@ class Worker:
 
     def __init__(self, witness, name, args=(), env=None, cwd="/", prefix=()):
         self.witness = witness
-        self.env = dict(env or {})
+        self.env = {**(tracing.environment() if tracing.ENABLED else {}), **confining.environment(binary(name), cwd), **(env or {})}
         self.killed = False
         self.crash_expected = False
-        self.command = [*prefix, *RUNNER, str(binary(name)), *args]
+        self.trace = tracing.Trace(prefix, binary(name), args, self.env, cwd) if tracing.ENABLED else None
+        self.command = [*prefix, *(self.trace.prefix if self.trace else RUNNER), str(binary(name)), *args]
         self._output = bytearray()
         self.process = subprocess.Popen(
             self.command,
@@ -93,6 +98,11 @@ class Worker:
     def lines(self, pattern=""):
         return [line for line in self.log.splitlines() if re.search(pattern, line)]
 
+    def would_be_refused(self):
+        """What a worker says that the tests have made try --confine; nothing of others."""
+        asked = confining.MODE == "log" and not any(word.startswith("--confine") for word in self.command)
+        return self.lines("--confine: would refuse ") if asked else []
+
     def wait_log(self, pattern, count=1, timeout_s=PATIENCE_S):
         """The count-th line of the log that matches the regular expression."""
 
@@ -124,15 +134,26 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_kib(self):
-        """Its highest resident memory so far, in KiB."""
+        """Its highest resident memory so far, in KiB; 0 under a sanitizer, whose own memory hides the worker's."""
+        if SANITIZED:
+            return 0
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+
+    def resident_kib(self):
+        """Its resident memory now, in KiB; 0 under a sanitizer."""
+        if SANITIZED:
+            return 0
+        smaps = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Rss:\s+(\d+) kB", smaps, re.M)[1])
 
     def command_line(self):
         return Path(f"/proc/{self.pid}/cmdline").read_bytes()
 
     def end(self):
         """Kill it and whatever it started; the test's very last step."""
+        if SANITIZED:
+            self._end_by_itself()
         if not self.ended:
             self.killed = True
             try:
@@ -141,6 +162,18 @@ class Worker:
                 pass
         self._reader.join(PATIENCE_S)
         self.process.stdout.close()
+
+    def _end_by_itself(self):
+        """Leaks are looked for at an orderly end alone: a second signal asks for one at once."""
+        for patience_s in (0.5, 5):
+            if not self.ended:
+                with contextlib.suppress(ProcessLookupError):  # it ended, and `ended` comes a moment later
+                    self.signal(signal.SIGTERM)
+                self._reader.join(patience_s)
+
+    def unlisted(self):
+        """What it did that its --audit does not list, where that is looked at; after end()."""
+        return self.trace.unlisted(self.process.returncode) if self.trace else []
 
     def leftovers(self):
         """Processes of its session that are still there. After a kill, the kernel is given the time it takes to end
@@ -175,9 +208,11 @@ class Worker:
 
 def run_local(name, *args, env=None, cwd, timeout_s=PATIENCE_S):
     """Run a binary to its end, without a platform; returns a CompletedProcess with text in stdout."""
-    return subprocess.run(
-        [*RUNNER, str(binary(name)), *args],
-        env=env or {},
+    env = {**(tracing.environment() if tracing.ENABLED else {}), **confining.environment(binary(name), cwd), **(env or {})}
+    trace = tracing.Trace((), binary(name), args, env, cwd) if tracing.ENABLED else None
+    done = subprocess.run(
+        [*(trace.prefix if trace else RUNNER), str(binary(name)), *args],
+        env=env,
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -187,13 +222,20 @@ def run_local(name, *args, env=None, cwd, timeout_s=PATIENCE_S):
         errors="backslashreplace",
         check=False,
     )
+    unlisted = trace.unlisted(done.returncode) if trace else []
+    assert not unlisted, "not in --audit:\n" + "\n".join(unlisted)
+    return done
+
+
+def mount_prefix(*arguments):
+    """A command prefix that calls mount(8) with these arguments before the worker, who alone sees what that does."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip(f"needs root and unshare(1) to give one process a {arguments[-1]} of its own")
+    return [shutil.which("unshare"), "-m", "/bin/sh", "-c", f'/bin/mount {shlex.join(arguments)} && exec "$@"', "sh"]
 
 
 def hosts_prefix(tmp_path, text):
-    """A command prefix that gives the worker an /etc/hosts of its own; needs the right to mount."""
-    if os.geteuid() != 0 or not shutil.which("unshare"):
-        pytest.skip("needs root and unshare(1) to give one process an /etc/hosts of its own")
+    """The same with an /etc/hosts of this text."""
     file = tmp_path / "hosts"
     file.write_text(text)
-    script = f'/bin/mount --bind "{file}" /etc/hosts && exec "$@"'
-    return [shutil.which("unshare"), "-m", "/bin/sh", "-c", script, "sh"]
+    return mount_prefix("--bind", str(file), "/etc/hosts")

@@ -1,18 +1,28 @@
 /*
  * A program with fitness checks of its own. $CHECKS_REASON is what the second of them says; without
- * it the machine is fit.
+ * it the machine is fit. $CHECKS_SETUP is what its setup returns; "hangs": it does not return, and
+ * keeps the lock of stdout, for which exit would wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "worker.h"
 
 static int setup(void *user)
 {
+    const char *status = getenv("CHECKS_SETUP");
     (void)user;
+    rp_log(NULL, RP_INFO, "loading the model");
     puts("setup has run");
     fflush(stdout);
-    return 0;
+    if (status != NULL && strcmp(status, "hangs") == 0) {
+        flockfile(stdout);
+        for (;;)
+            pause();
+    }
+    return status != NULL ? atoi(status) : 0;
 }
 
 static int fit(char *reason, size_t size, void *user)
@@ -43,6 +53,8 @@ static int echo(rp_job *job, void *user)
 int main(int argc, char **argv)
 {
     static const rp_check checks[] = { { "first", fit }, { "scratch & room", as_told } };
-    rp_config config = { .handler = echo, .setup = setup, .checks = checks, .check_count = 2 };
+    rp_config config = {
+        .handler = echo, .setup = setup, .checks = checks, .check_count = 2, RP_ALL_PARTS
+    };
     return rp_start(argc, argv, &config);
 }

@@ -2,7 +2,7 @@
  * Files in and out, for the black-box tests: {"action": ...} says what.
  *   download  {"url", "name", "max_bytes", "timeout_s", "authorization", "allow_private", "soft"}
  *   upload    {"path" or "text", "name", "prefix", "bucket", "region", "virtual_host", "expires_s"}
- *   scratch   {"then": "fail" | "crash" | "hang" | "tree"}: the folder's path, and an end to the job
+ *   scratch   {"then": "fail" | "crash" | "hang" | "tree"}: the folder's path, then an end
  *   move      download of "url", and the file uploaded
  */
 #include <stdio.h>
@@ -178,5 +178,5 @@ static int run(rp_job *job, void *user)
 
 int main(int argc, char **argv)
 {
-    return rp_start(argc, argv, &(rp_config){ .handler = run });
+    return rp_start(argc, argv, &(rp_config){ .handler = run, .audit = &rp_audit_part });
 }

@@ -37,5 +37,6 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (argv[i][0] == '+')
             options = RP_IGNORE_UNKNOWN;
-    return rp_start(argc, argv, &(rp_config){ .handler = paint, .user = &options });
+    return rp_start(argc, argv,
+                    &(rp_config){ .handler = paint, .audit = &rp_audit_part, .user = &options });
 }

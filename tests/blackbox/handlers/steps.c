@@ -124,6 +124,29 @@ static int end(rp_job *job, rp_value name)
     return with_name(job, name, rp_checkpoint_stop);
 }
 
+/* "segv", "abort" or "overflow": the end of the process. */
+static volatile int depth;
+
+static int overflow(volatile char *before) // NOLINT(misc-no-recursion): that is its point
+{
+    volatile char room[4096];
+    room[0] = before != NULL ? before[0] : 1;
+    return ++depth < 1000000 ? overflow(room) + room[0] : room[0];
+}
+
+static int crash(rp_job *job, rp_value how)
+{
+    rp_str text = { "", 0 };
+    (void)job;
+    rp_to_str(how, &text);
+    if (text.len > 0 && text.ptr[0] == 'a')
+        abort();
+    if (text.len > 0 && text.ptr[0] == 'o')
+        return overflow(NULL);
+    *(volatile int *)(uintptr_t)0x1234 = 1;
+    return RP_OK;
+}
+
 static int refresh(rp_job *job, rp_value value)
 {
     (void)value;
@@ -135,10 +158,19 @@ static const struct {
     const char *name;
     int (*take)(rp_job *job, rp_value value);
 } kinds[] = {
-    { "yield", yield },       { "yields", yield_many },        { "bad_yield", bad_yield },
-    { "progress", progress }, { "progresses", progress_many }, { "bad_progress", bad_progress },
-    { "gate", gate },         { "await_stop", await_stop },    { "return", rp_return_value },
-    { "fail", fail },         { "refresh", refresh },          { "begin", begin },
+    { "yield", yield },
+    { "yields", yield_many },
+    { "bad_yield", bad_yield },
+    { "progress", progress },
+    { "progresses", progress_many },
+    { "bad_progress", bad_progress },
+    { "crash", crash },
+    { "gate", gate },
+    { "await_stop", await_stop },
+    { "return", rp_return_value },
+    { "fail", fail },
+    { "refresh", refresh },
+    { "begin", begin },
     { "end", end },
 };
 
@@ -183,6 +215,7 @@ int main(int argc, char **argv)
     char *file = getenv("STEPS_CONCURRENCY");
     rp_config config = { .handler = take_steps,
                          .user = file,
-                         .modify_concurrency = file != NULL ? read_concurrency : NULL };
+                         .modify_concurrency = file != NULL ? read_concurrency : NULL,
+                         RP_ALL_PARTS };
     return rp_start(argc, argv, &config);
 }
