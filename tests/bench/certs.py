@@ -85,3 +85,13 @@ def make(kind, folder):
             f.write(content)
         paths.append(path)
     return tuple(paths)
+
+
+def many_roots(root, count, path):
+    """Writes a file of `count` roots, that of the file `root` the last. Their keys are two, which costs nobody anything."""
+    keys = [rsa.generate_private_key(public_exponent=65537, key_size=4096), ec.generate_private_key(ec.SECP384R1())]
+    names = [f"bench root {number}" for number in range(1, count)]
+    others = [_issue(name, keys[n % 2], name, keys[n % 2], 1) for n, name in enumerate(names)]
+    with open(root, "rb") as last, open(path, "wb") as f:
+        f.write(_pem(*others) + last.read())
+    return path

@@ -1,8 +1,8 @@
 /*
  * The inference server of the benchmarks, and a client that asks it directly. For figures only.
  *
- *   eventserver              prints {"event":"listening","port":P}, serves until standard input ends
- *   eventserver PORT N K     K connections ask for /json N times in all, one request after the other
+ *   eventserver              prints {"event":"listening","port":P}, serves until stdin ends
+ *   eventserver PORT N K     K connections ask for /json N times in all, one after the other
  *                            on each; prints {"event":"direct","p50":..,"p99":..}, nanoseconds
  *
  * Routes, whatever the method: /events?events=E&rate=R streams E events as text/event-stream, R a

@@ -1,11 +1,14 @@
-"""The figures of the GPU part, each beside glibc or Python: what it costs in bytes, loading the driver, --gpu-info, and on a
-machine with a GPU the first kernel and launches.
+"""The figures of the GPU part, each beside glibc or Python: what it costs in bytes, loading the driver, --gpu-info, NVRTC, and
+on a machine with a GPU the first kernel and launches.
 
-The driver is RP_LIBCUDA's, this machine's own, or the distribution's that tests/driver.sh fetches; that one has no device.
+The driver is RP_LIBCUDA's, this machine's own, or the distribution's that tests/driver.sh fetches; that one has no device. NVRTC is
+that of tests/cuda-requirements.txt, which is fetched too and needs no device.
 """
 
+import glob
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +19,9 @@ from table import Row
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FETCHED = os.path.join(ROOT, "build", "driver")
+CUDA = os.path.join(ROOT, "build", "cuda-venv")
 PROBES = {side: os.path.join(ROOT, "build", "gpu", name) for side, name in (("ours", "probe"), ("sdk", "probe-glibc"))}
+CUDALIBS = {"ours": "cudalibs", "sdk": "cudalibs-glibc"}  # in the probes' folder
 LOADS = 20  # in one round and of each side, taking turns; a load is one millisecond
 RUNS = 5  # the same, of all else
 NOBODY = 65534
@@ -52,6 +57,10 @@ class NoDriver(BenchError):
     """There is none here, and none can be had."""
 
 
+class NoNvrtc(BenchError):
+    """CUDA's compiler is not here, and cannot be had."""
+
+
 class Driver:
     """A libcuda to measure with, and what it says of this machine."""
 
@@ -74,11 +83,11 @@ def _user():
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
-def _run(command, good=(0,)):
+def _run(command, good=(0,), **env):
     """What it printed."""
     done = subprocess.run(
         command,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **env},
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -214,9 +223,36 @@ def _kernels(bench, driver, rows):
     first.note = f"{driver.device}; the same calls and PTX, ours as a job of a whole worker"
 
 
-def _size(bench, row):
-    """Of the stripped worker with the GPU part, and without."""
-    for side, name in (("ours", "worker-gpu"), ("sdk", "worker")):
+def _find_nvrtc(bench):
+    bench.progress("NVRTC")
+    command = [os.path.join(ROOT, "tests", "venv.sh"), CUDA, os.path.join(ROOT, "tests", "cuda-requirements.txt")]
+    command.append(os.environ.get("OFFLINE", "0"))
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    found = glob.glob(os.path.join(CUDA, "lib", "python3*", "site-packages", "nvidia", "*", "lib", "libnvrtc.so.1[0-9]"))
+    if done.returncode != 0 or not found:
+        raise NoNvrtc((done.stdout + done.stderr).strip()[-300:] or "it is not for this processor")
+    return found[0]
+
+
+def _nvrtc(bench, rows):
+    """A process of tests/gpu/cudalibs.c each, on one thread: it compiles once to warm up, and then measures."""
+    library = _find_nvrtc(bench)
+    _prepare(os.path.join(ROOT, "tests", "gpulibs.sh"))
+    source, folder = os.path.join(ROOT, "tests", "gpu", "kernel.cu"), os.path.dirname(PROBES["ours"])
+
+    def once(side):
+        command = [os.path.join(folder, CUDALIBS[side]), "nvrtc", library, source, "sm_90", "/dev/null", "1"]
+        said = _run(command, LD_LIBRARY_PATH=os.path.dirname(library)).splitlines()[-1]
+        return [float(re.search(rf"{word} ([0-9.]+) ms", said)[1]) for word in ("load", "compile")]
+
+    _take_turns(bench, rows, RUNS, once)
+    rows[0].note = f"{os.path.basename(library)}, tests/gpu/kernel.cu for sm_90"
+
+
+def _size(bench, rows):
+    """Of the stripped binaries."""
+    handler, stock = rows
+    for row, side, name in ((handler, "ours", "handlers/vector_add"), (stock, "ours", "worker-gpu"), (stock, "sdk", "worker")):
         if side in bench.sides:
             row.add(side, os.path.getsize(bench.build(name)) / 1000)
 
@@ -233,6 +269,8 @@ def _measure(rows, how, *arguments):
         how(*arguments)
     except NoDriver as e:
         _without(rows, "no driver", str(e))
+    except NoNvrtc as e:
+        _without(rows, "no NVRTC", str(e))
     except FAILURES as e:
         for row in rows:
             row.errors.update({side: str(e) for side in PROBES})
@@ -250,7 +288,10 @@ def _with_driver(bench, load, info, kernels):
 
 def all_figures(bench):
     """All rows, whatever this machine has: those that want a driver or a device say where there is none."""
-    size = Row("binary with the GPU part", "KB", against="one without")
+    size = [
+        Row("handler with the GPU part (vector_add)", "KB", limit=640),
+        Row("stock worker with the GPU part", "KB", against="one without"),
+    ]
     load = [
         Row("libcuda: load", "ms", min_ratio=AT_MOST_TIMES_1_2, against="glibc"),
         Row("libcuda: load and cuInit", "ms", min_ratio=AT_MOST_TIMES_1_2, against="glibc"),
@@ -263,7 +304,12 @@ def all_figures(bench):
         Row("kernel launch", "us", against="glibc"),
         Row("kernel launch, waited for", "us", against="glibc"),
     ]
+    nvrtc = [
+        Row("NVRTC: load", "ms", against="glibc"),
+        Row("NVRTC: a compilation", "ms", min_ratio=AT_MOST_TIMES_1_2, against="glibc"),
+    ]
     rows = [*load, info, *kernels]
-    _measure([size], _size, bench, size)
+    _measure(size, _size, bench, size)
     _measure(rows, _with_driver, bench, load, info, kernels)
-    return [size, *rows]
+    _measure(nvrtc, _nvrtc, bench, nvrtc)
+    return [*size, *rows, *nvrtc]

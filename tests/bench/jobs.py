@@ -1,4 +1,6 @@
-"""What several measurements share: a fresh worker that does its jobs, and words about its memory."""
+"""What several measurements share: a fresh worker that does its jobs, words about its memory, the size of a folder."""
+
+import os
 
 from procs import BenchError, wait_for
 
@@ -6,11 +8,12 @@ PATIENCE_S = 60  # for anything that a worker is waited for
 LABELS = {"ours": "ours", "sdk": "the SDK's"}
 
 
-def run_jobs(bench, platform, side, handler, jobs, concurrency=1):
+def run_jobs(bench, platform, side, handler, jobs, concurrency=1, port=None, variables=None):
     """A fresh worker does `jobs` jobs. Returns the platform's report and the memory afterwards: of all its
-    processes, and as "worker_hwm" the peak of the first alone, in KiB."""
+    processes, and as "worker_hwm" the peak of the first alone, in KiB. `port`: of a relay before the platform;
+    `variables`: more of its environment."""
     platform.reset(jobs)
-    with bench.worker(side, handler, platform.port, concurrency=concurrency) as worker:
+    with bench.worker(side, handler, port or platform.port, concurrency=concurrency, variables=variables) as worker:
         wait_for(platform, worker, "jobs_done", PATIENCE_S)
         memory = {**worker.memory(), "worker_hwm": worker.peak()}
         report = platform.report()
@@ -32,3 +35,11 @@ def memory_note(seen):
                 f"{m['connections']} connections"
             )
     return "; ".join(parts)
+
+
+def tree_bytes(folder, skip=()):
+    total = 0
+    for root, folders, files in os.walk(folder):
+        folders[:] = [d for d in folders if d not in skip]
+        total += sum(os.lstat(os.path.join(root, f)).st_size for f in files)
+    return total

@@ -1,4 +1,4 @@
-#include "desk.h"
+#include "mock_platform.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ struct job {
     char result_head[RESULT_HEAD + 1];
 };
 
-static struct desk_config config;
+static struct mock_config config;
 static struct job *jobs; /* config.jobs of them */
 
 /* Since the last reset. */
@@ -126,7 +126,7 @@ static void print_jobs(void)
     putchar(']');
 }
 
-int desk_report(void)
+int mock_report(void)
 {
     printf("{\"event\":\"report\",\"now_ns\":%ld,\"accepted\":%ld,\"open\":%ld,\"faults\":%ld,"
            "\"resumed\":%ld,\"first_request_ns\":%ld,\"requests\":{",
@@ -356,7 +356,7 @@ static int try_answer(struct conn *c, enum route route)
     }
 }
 
-int desk_answer(struct conn *c)
+int mock_answer(struct conn *c)
 {
     const struct conn_request *r = conn_request(c);
     enum route route = route_of(r->target);
@@ -364,12 +364,12 @@ int desk_answer(struct conn *c)
     return config.status != 0 ? conn_answer(c, config.status, "{}", 2) : try_answer(c, route);
 }
 
-int desk_answer_held(struct conn *c)
+int mock_answer_held(struct conn *c)
 {
     return try_answer(c, route_of(conn_request(c)->target));
 }
 
-int desk_more(long more)
+int mock_more(long more)
 {
     struct job *grown = more <= DESK_JOBS_MAX - config.jobs
                             ? realloc(jobs, (size_t)(config.jobs + more + 1) * sizeof *jobs)
@@ -381,13 +381,13 @@ int desk_more(long more)
     return 0;
 }
 
-void desk_stop(void)
+void mock_stop(void)
 {
     stop.active = true;
     stop.jobs = 0;
 }
 
-void desk_stopped(void)
+void mock_stopped(void)
 {
     stop.active = false;
     if (stop.jobs > 0)
@@ -396,7 +396,7 @@ void desk_stopped(void)
         puts("{\"event\":\"no_stop\"}");
 }
 
-void desk_sent(struct conn *c)
+void mock_sent(struct conn *c)
 {
     struct conn_owner *o = conn_owner(c);
     if (o->job >= 0)
@@ -404,25 +404,25 @@ void desk_sent(struct conn *c)
     o->job = -1;
 }
 
-void desk_opened(void)
+void mock_opened(void)
 {
     count.accepted++;
     open_now++;
 }
 
-void desk_dropped(void)
+void mock_dropped(void)
 {
     open_now--;
 }
 
-void desk_fault(void)
+void mock_fault(void)
 {
     count.faults++;
 }
 
-int desk_reset(const struct desk_config *to)
+int mock_reset(const struct mock_config *to)
 {
-    desk_close();
+    mock_close();
     config = *to;
     memset(&count, 0, sizeof count);
     count.full_before = conn_full_handshakes();
@@ -430,7 +430,7 @@ int desk_reset(const struct desk_config *to)
     return jobs == NULL ? -1 : 0;
 }
 
-void desk_close(void)
+void mock_close(void)
 {
     free(jobs);
     jobs = NULL;

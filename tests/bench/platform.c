@@ -22,10 +22,10 @@
  *   jobs_done   the last result of the jobs came
  *   stopping    ns: just before the answer to job-stop was written; jobs: how many it names
  *   no_stop     there is no job-stop to answer
- *   report      everything; see desk_report()
+ *   report      everything; see mock_report()
  */
 #include "conn.h"
-#include "desk.h"
+#include "mock_platform.h"
 #include "self_bench.h"
 
 #include <errno.h>
@@ -56,13 +56,13 @@ static struct {
     int port;
     const char *cert, *key;
     long self_bench; /* jobs for the client inside; 0: not asked for */
-    struct desk_config desk;
+    struct mock_config mock;
     int epoll, listener;
     char control; /* its address marks standard input's events */
     bool quit;
     SSL_CTX *tls;
     struct conn *conns; /* all of them */
-} p = { .desk = { .input = default_input, .input_len = sizeof default_input - 1 } };
+} p = { .mock = { .input = default_input, .input_len = sizeof default_input - 1 } };
 
 static volatile sig_atomic_t stop_signal;
 
@@ -84,7 +84,7 @@ __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt,
 
 static void report(void)
 {
-    if (desk_report() != 0)
+    if (mock_report() != 0)
         die("out of memory for the report");
 }
 
@@ -97,7 +97,7 @@ static void drop(struct conn *c)
         p.conns = o->next;
     if (o->next != NULL)
         conn_owner(o->next)->prev = o->prev;
-    desk_dropped();
+    mock_dropped();
     conn_free(c);
 }
 
@@ -117,14 +117,14 @@ static void serve(struct conn *c)
     for (;;) {
         switch (conn_pump(c)) {
         case CONN_REQUEST:
-            if (desk_answer(c) != 0) {
-                desk_fault();
+            if (mock_answer(c) != 0) {
+                mock_fault();
                 drop(c);
                 return;
             }
             break;
         case CONN_SENT:
-            desk_sent(c);
+            mock_sent(c);
             fflush(stdout); /* events go out after the answer, not before */
             if (conn_is_drained(c)) {
                 watch(c);
@@ -144,10 +144,10 @@ static void serve(struct conn *c)
 /* A held request, asked again. */
 static void answer_again(struct conn *c)
 {
-    if (desk_answer_held(c) == 0) {
+    if (mock_answer_held(c) == 0) {
         serve(c);
     } else {
-        desk_fault();
+        mock_fault();
         drop(c);
     }
 }
@@ -158,12 +158,12 @@ static void accept_all(void)
     while ((fd = accept4(p.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
         struct conn *c = conn_new(fd, p.tls);
         if (c == NULL) {
-            desk_fault();
+            mock_fault();
             continue;
         }
         struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
         if (epoll_ctl(p.epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
-            desk_fault();
+            mock_fault();
             conn_free(c);
             continue;
         }
@@ -171,7 +171,7 @@ static void accept_all(void)
         if (p.conns != NULL)
             conn_owner(p.conns)->prev = c;
         p.conns = c;
-        desk_opened();
+        mock_opened();
         serve(c); /* the request is often there already */
     }
 }
@@ -182,8 +182,8 @@ static void reset(long jobs)
         drop(p.conns);
     if (jobs < 0 || jobs > DESK_JOBS_MAX)
         die("reset: 0 to %d jobs", DESK_JOBS_MAX);
-    p.desk.jobs = jobs;
-    if (desk_reset(&p.desk) != 0)
+    p.mock.jobs = jobs;
+    if (mock_reset(&p.mock) != 0)
         die("out of memory for %ld jobs", jobs);
 }
 
@@ -199,23 +199,23 @@ static void answer_held(void)
 
 static void more(long jobs)
 {
-    if (jobs < 0 || jobs > DESK_JOBS_MAX || desk_more(jobs) != 0)
+    if (jobs < 0 || jobs > DESK_JOBS_MAX || mock_more(jobs) != 0)
         die("more: no room for %ld jobs", jobs);
     answer_held();
 }
 
 static void stop_jobs(void)
 {
-    desk_stop();
+    mock_stop();
     answer_held();
-    desk_stopped();
+    mock_stopped();
     fflush(stdout);
 }
 
 static void command(const char *line)
 {
     if (strncmp(line, "reset", 5) == 0)
-        reset(line[5] == ' ' ? strtol(line + 6, NULL, 10) : p.desk.jobs);
+        reset(line[5] == ' ' ? strtol(line + 6, NULL, 10) : p.mock.jobs);
     else if (strncmp(line, "more ", 5) == 0)
         more(strtol(line + 5, NULL, 10));
     else if (strcmp(line, "stop") == 0)
@@ -266,8 +266,8 @@ static void load_input(const char *path)
     fclose(f);
     while (len > 1 && text[len - 1] == '\n')
         len--;
-    p.desk.input = text; /* kept to the end */
-    p.desk.input_len = len;
+    p.mock.input = text; /* kept to the end */
+    p.mock.input_len = len;
 }
 
 static void load_tls(void)
@@ -349,24 +349,24 @@ static void read_options(int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (opt) {
         case 'p': p.port = (int)number("--port", optarg, 65535); break;
-        case 'j': p.desk.jobs = number("--jobs", optarg, DESK_JOBS_MAX); break;
-        case 'o': p.desk.jobs = 0; break;
+        case 'j': p.mock.jobs = number("--jobs", optarg, DESK_JOBS_MAX); break;
+        case 'o': p.mock.jobs = 0; break;
         case 'i': load_input(optarg); break;
-        case 's': p.desk.status = (int)number("--status", optarg, 599); break;
+        case 's': p.mock.status = (int)number("--status", optarg, 599); break;
         case 't':
             p.cert = optarg;
             if (optind >= argc)
                 die("--tls: a certificate and a key");
             p.key = argv[optind++];
             break;
-        case 'b': p.self_bench = p.desk.jobs = number("--self-bench", optarg, DESK_JOBS_MAX); break;
+        case 'b': p.self_bench = p.mock.jobs = number("--self-bench", optarg, DESK_JOBS_MAX); break;
         case 'h': usage(); exit(0);
         default: exit(2);
         }
     }
     if (optind != argc)
         die("unexpected argument: %s", argv[optind]);
-    if (p.self_bench > 0 && (p.cert != NULL || p.desk.status != 0))
+    if (p.self_bench > 0 && (p.cert != NULL || p.mock.status != 0))
         die("--self-bench goes with neither --tls nor --status");
 }
 
@@ -413,7 +413,7 @@ int main(int argc, char **argv)
     read_options(argc, argv);
     if (p.cert != NULL)
         load_tls();
-    reset(p.desk.jobs);
+    reset(p.mock.jobs);
     listen_on_loopback();
     take_signals(&waiting);
     start_events();
@@ -428,7 +428,7 @@ int main(int argc, char **argv)
         die("the client inside failed");
     report();
     reset(0);
-    desk_close();
+    mock_close();
     SSL_CTX_free(p.tls);
     return 0;
 }

@@ -5,6 +5,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
 
 
@@ -98,6 +99,24 @@ class Platform:
         self.close()
 
 
+class Relay:
+    """relay.py in front of a port, as a server that is `round_trip_ms` away."""
+
+    def __init__(self, port, round_trip_ms):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "relay.py")
+        command = [sys.executable, script, str(port), str(round_trip_ms)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self.port = int(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
 def _status_kib(pid, field):
     with open(f"/proc/{pid}/status") as f:
         for line in f:
@@ -179,9 +198,23 @@ class Worker:
             raise BenchError(f"the worker is gone; its log's end: {self.log_tail()}")
         return sorted(found)
 
-    def memory(self):
+    def tree(self):
+        """The worker and all that it has started, programs in groups of their own included."""
+        parents = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{name}/stat") as f:
+                    parents[int(name)] = int(f.read().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        found = [self.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def memory(self, pids=None):
         """KiB, summed over the worker's processes; `processes` and `threads` beside them."""
-        pids = self.pids()
+        pids = pids or self.pids()
         total = {"processes": len(pids), "threads": 0, "vm_rss": 0, "vm_hwm": 0}
         for pid in pids:
             for key, value in _smaps_kib(pid).items():

@@ -9,11 +9,13 @@ import argparse
 import base64
 import contextlib
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
 import platform as machine
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,7 +32,7 @@ from procs import BenchError, Worker  # noqa: E402
 
 WARNINGS = ("-Wall", "-Wextra", "-Wshadow", "-Wformat=2", "-Werror")
 PROGRAMS = {
-    "platform": (("platform.c", "desk.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
+    "platform": (("platform.c", "mock_platform.c", "conn.c", "self_bench.c"), ("-lssl", "-lcrypto")),
     "launch": (("launch.c",), ("-Wl,-z,now",)),
     "eventserver": (("eventserver.c",), ("-pthread",)),
     "child": (("child.c",), ()),
@@ -58,9 +60,18 @@ class Bench:
         self.failed_builds = {}
         self.home = os.path.join(self.folder, "home")
         os.makedirs(self.home, exist_ok=True)
-        self.platform = self.compile("platform")
-        self.launcher = self.compile("launch")
-        self.child = self.compile("child")
+
+    @functools.cached_property
+    def platform(self):
+        return self.compile("platform")
+
+    @functools.cached_property
+    def launcher(self):
+        return self.compile("launch")
+
+    @functools.cached_property
+    def child(self):
+        return self.compile("child")
 
     def build(self, name):
         """The path of something built."""
@@ -105,7 +116,17 @@ class Bench:
             f.write('{"data":"' + text.ljust(figures.BIG_INPUT, "A") + '"}')
         return path
 
+    def python_command(self, side, concurrency):
+        """A handler on runpod, whichever that is; ours is found by PYTHONPATH."""
+        words = [sys.executable, os.path.join(HERE, "python_handler.py"), str(concurrency)]
+        if side == "sdk":
+            return words
+        program = ["--handler", shlex.join(words), "--handler-ready", "line"]
+        return [self.build("worker"), *program, "--handler-jobs", str(concurrency)]
+
     def command(self, side, handler, concurrency):
+        if handler == "python":
+            return self.python_command(side, concurrency)
         if side == "sdk":
             script = os.path.join(HERE, "sdk_handler.py")
             return [sys.executable, script, handler, str(concurrency)]
@@ -144,8 +165,11 @@ class Bench:
             env.update(SSL_CERT_FILE=roots, REQUESTS_CA_BUNDLE=roots)
         return env
 
-    def worker(self, side, handler, port, roots=None, netns=False, concurrency=1):
-        env = self.environment(port, roots)
+    def worker(self, side, handler, port, roots=None, netns=False, concurrency=1, variables=None):
+        env = {**self.environment(port, roots), **(variables or {})}
+        if handler == "python" and side == "ours":
+            env["PYTHONPATH"] = os.path.join(ROOT, "src/handlers/python")
+            env["PYTHONPYCACHEPREFIX"] = os.path.join(self.folder, "pycache")
         log = os.path.join(self.folder, f"{side}.log")
         return Worker(self.launcher, self.command(side, handler, concurrency), env, log, netns)
 
@@ -171,13 +195,16 @@ def facts(options):
     model = "unknown"
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as f:
         model = next((line.split(":")[1].strip() for line in f if "model name" in line), model)
+    runpod = "none"
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        runpod = importlib.metadata.version("runpod")
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "cpu": model,
         "cores": os.cpu_count(),
         "kernel": machine.release(),
         "python": machine.python_version(),
-        "runpod": importlib.metadata.version("runpod"),
+        "runpod": runpod,
         "load_before": os.getloadavg()[0],
         "quick": options.quick,
     }
@@ -192,10 +219,17 @@ def parse(argv):
         choices=list(figures.MEASUREMENTS),
         help="this measurement alone (may be repeated); start includes idle memory",
     )
+    parser.add_argument(
+        "--torch",
+        action="store_true",
+        help="the sentiment figures, beside torch and transformers too (2 GB to fetch)",
+    )
     parser.add_argument("--side", choices=("both", "ours", "sdk"), default="both")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="the build folder")
     parser.add_argument("--out", help="the JSON file (default: bench.json in the build folder)")
     options = parser.parse_args(argv)
+    if options.torch and "sentiment" not in (options.only or []):
+        options.only = [*(options.only or []), "sentiment"]
     options.build = os.path.abspath(options.build)
     options.out = options.out or os.path.join(options.build, "bench.json")
     options.began = time.monotonic()
@@ -224,7 +258,7 @@ def main(argv):
         found = facts(options)
         bench = Bench(options)
         rows = measure(bench, options.only or list(figures.MEASUREMENTS))
-    except (BenchError, OSError, importlib.metadata.PackageNotFoundError) as e:
+    except (BenchError, OSError) as e:
         print(f"bench: {e}", file=sys.stderr)
         return 2
     found["seconds"] = round(time.monotonic() - options.began, 1)
@@ -237,11 +271,12 @@ def main(argv):
               "these numbers are noisy.")
     print(table.render(rows, (lambda t: f"\033[1;31m{t}\033[0m") if colour else (lambda t: t)))
     missed = [row.name for row in rows if row.verdict() == "MISS"]
-    absent = [row.absent for row in rows if row.absent]
+    open_rows = [row for row in rows if row.absent or row.verdict() == table.NOT_MEASURED]
     print(f"\n{len(missed)} missed" + (": " + "; ".join(missed) if missed else "")
           + f". Every sample: {os.path.relpath(options.out)}")
-    if absent:
-        print(f"{len(absent)} NOT MEASURED: {', '.join(dict.fromkeys(absent))}")
+    if open_rows:
+        why = dict.fromkeys(row.absent or row.name for row in open_rows)
+        print(f"{len(open_rows)} NOT MEASURED: {', '.join(why)}")
     shutil.rmtree(bench.home, ignore_errors=True)
     return 0
 

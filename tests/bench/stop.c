@@ -1,6 +1,7 @@
 /*
  * A handler for benchmarks: waits until its job is stopped and tells the time at which it knew.
- * "waiting" and "told NS" go to standard output; NS is CLOCK_MONOTONIC, as the platform's times are.
+ * "waiting" and "told NS" go to standard output; NS is CLOCK_MONOTONIC, as the platform's times
+ * are.
  */
 #include <stdio.h>
 #include <time.h>

@@ -1,4 +1,6 @@
-/* A handler for benchmarks: a stream of so many parts as the input says, each as small as a token. */
+/*
+ * A handler for benchmarks: a stream of so many parts as the input says, each as small as a token.
+ */
 #include "worker.h"
 
 static int stream(rp_job *job, void *user)

@@ -2,7 +2,8 @@
 
 import statistics
 
-DIGITS = {"ms": 2, "us": 2, "MiB": 2, "/s": 0, "KB": 1, "%": 2, "requests": 0}
+DIGITS = {"s": 2, "ms": 2, "us": 2, "MiB": 2, "/s": 0, "KB": 1, "MB": 1, "%": 2, "requests": 0, "e-6": 2}
+NOT_MEASURED = "not measured"
 
 
 def number(value, unit):
@@ -13,19 +14,23 @@ def number(value, unit):
     elif digits and abs(value) >= 100:
         digits = 1 if abs(value) < 1000 else 0
     text = f"{value:,.{digits}f}"
-    return text + ("" if unit == "requests" else unit if unit in ("/s", "%") else f" {unit}")
+    return text + ("" if unit == "requests" else unit if unit in ("/s", "%", "e-6") else f" {unit}")
 
 
 class Row:
-    """One figure. `limit` and `min_ratio` are what must be reached; None: nothing is asked. `against` names the other
-    side where it is not the SDK; it is "sdk" in the samples all the same."""
+    """One figure. `limit` and `min_ratio` are what must be reached; None: nothing is asked. `more_than_other` is a limit, too:
+    by how much ours may exceed the other side. `against` names that side where it is not the SDK; it is "sdk" in the
+    samples all the same."""
 
-    def __init__(self, name, unit, limit=None, min_ratio=None, more_is_better=False, against=None):
+    def __init__(
+        self, name, unit, limit=None, min_ratio=None, more_is_better=False, against=None, more_than_other=None
+    ):
         self.name = f"{name}, against {against}" if against else name
         self.other = "other" if against else "SDK"
         self.unit = unit
         self.limit = limit
         self.min_ratio = min_ratio
+        self.more_than_other = more_than_other
         self.more_is_better = more_is_better
         self.samples = {"ours": [], "sdk": []}
         self.errors = {}
@@ -34,6 +39,13 @@ class Row:
 
     def add(self, side, value):
         self.samples[side].append(value)
+
+    def fail_unmeasured(self, why):
+        """What was to be measured and has no sample yet has failed."""
+        is_beside = self.other == "other" or self.min_ratio is not None or self.more_than_other is not None
+        for side in ("ours", "sdk") if is_beside else ("ours",):
+            if not self.samples[side] and not self.absent:
+                self.errors[side] = why
 
     def median(self, side):
         values = self.samples[side]
@@ -47,18 +59,24 @@ class Row:
         top, bottom = (ours, sdk) if self.more_is_better else (sdk, ours)
         return top / bottom if bottom else None
 
+    def _judgements(self):
+        """Of each thing that is asked: whether it is met; None where that was not measured."""
+        ours, sdk, ratio = self.median("ours"), self.median("sdk"), self.ratio()
+        if self.limit is not None:
+            yield None if ours is None else ours >= self.limit if self.more_is_better else ours <= self.limit
+        if self.min_ratio is not None:
+            yield None if ratio is None else ratio >= self.min_ratio
+        if self.more_than_other is not None:
+            yield None if None in (ours, sdk) else ours <= sdk + self.more_than_other
+
     def verdict(self):
-        ours, ratio = self.median("ours"), self.ratio()
-        if self.limit is None and self.min_ratio is None:
+        """ "pass" only where all that is asked was measured."""
+        judgements = list(self._judgements())
+        if not judgements:
             return ""
-        if ours is None:
-            return "MISS" if "ours" in self.errors else "not run"
-        met = self.limit is None or (
-            ours >= self.limit if self.more_is_better else ours <= self.limit
-        )
-        if self.min_ratio is not None and ratio is not None:
-            met = met and ratio >= self.min_ratio
-        return "pass" if met else "MISS"
+        if "ours" in self.errors or False in judgements:
+            return "MISS"
+        return NOT_MEASURED if None in judgements else "pass"
 
     def target(self):
         parts = []
@@ -67,6 +85,8 @@ class Row:
             parts.append(f"{sign} {number(self.limit, self.unit)}")
         if self.min_ratio is not None:
             parts.append(f"≥ {self.min_ratio:.4g}x")
+        if self.more_than_other is not None:
+            parts.append(f"≤ {self.other} + {number(self.more_than_other, self.unit)}")
         return ", ".join(parts)
 
     def cell(self, side):
