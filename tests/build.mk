@@ -14,8 +14,8 @@ CMOCKA := vendor/.src/cmocka
 CMOCKA_FLAGS := -I$(CMOCKA)/include -D_GNU_SOURCE -DHAVE_CLOCK_GETTIME -DHAVE_CLOCK_REALTIME \
     -DHAVE_GCC_THREAD_LOCAL_STORAGE -DHAVE_INTTYPES_H -DHAVE_MALLOC_H -DHAVE_SIGNAL_H \
     -DHAVE_STRINGS_H -DHAVE_STRUCT_TIMESPEC -DHAVE_TIME_H -DHAVE_UNISTD_H
-TEST_WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wundef -Wvla -Wformat=2 -Wno-format-truncation \
-    -Wno-stringop-overflow -Werror
+TEST_WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wundef -Wvla -Wformat=2 \
+    -Wno-format-truncation -Wno-stringop-overflow -Werror
 TEST_INC := $(INCLUDES) -Itests/unit -isystem $(CMOCKA)/include
 
 # --- asan ----------------------------------------------------------------------------------------
@@ -26,16 +26,20 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 CLANG_WARN := -Wno-unknown-warning-option -Wno-format-nonliteral
 A_BASE := -std=gnu11 -O1 -g -fno-omit-frame-pointer
 A_CFLAGS := $(A_BASE) $(SANITIZE) -fsanitize=fuzzer-no-link -DSANITIZED=1
-# BearSSL shifts and reads words as it likes, with its compilers known; bounds are checked there too.
+# BearSSL shifts and reads words as it likes, with its compilers known; its bounds are checked too.
 A_BEARSSL := $(A_BASE) -fsanitize=address -w
 
-$(call remember,$A/flags,$(shell $(CLANG) -dumpversion) $(VENDORED) $(A_CFLAGS) $(WARN) $(TEST_WARN) $(INCLUDES) $(CMOCKA_FLAGS))
+A_FLAGS := $(shell $(CLANG) -dumpversion) $(VENDORED) $(A_CFLAGS) $(WARN) $(TEST_WARN) $(INCLUDES) \
+    $(CMOCKA_FLAGS)
+$(call remember,$A/flags,$(A_FLAGS))
 A_CORE := $(CORE_SRC:%.c=$A/%.o) $A/gen/roots.o
-A_BEARSSL_OBJ := $(BEARSSL_SRC:$(BEARSSL)/%.c=$A/bearssl/%.o) $A/vendor/bearssl_seed.o
+A_BEARSSL_OBJ := $(BEARSSL_SRC:$(BEARSSL)/%.c=$A/bearssl/%.o) $(VENDOR_SRC:%.c=$A/%.o)
 
 $A/src/%.o: src/%.c $A/flags
 	@mkdir -p $(@D); echo 'CC  $@'
 	@$(CLANG) $(A_CFLAGS) $(WARN) $(CLANG_WARN) $(DEFS) $(INCLUDES) -MMD -MP -c $< -o $@
+
+$A/src/source/endpoint_files.o: $(EMBEDDED)
 
 $A/gen/roots.o: build/gen/roots.c $A/flags
 	@mkdir -p $(@D); echo 'CC  $@'; $(CLANG) $(A_BASE) -c $< -o $@
@@ -76,11 +80,20 @@ $B/tests/%.o: tests/%.c $B/flags $B/flags-tests
 $B/cmocka.o: $(CMOCKA)/src/cmocka.c $B/flags-tests
 	@mkdir -p $(@D); echo 'CC  $@'; $(CC) $(CFLAGS) -w $(CMOCKA_FLAGS) -c $< -o $@
 
-$B/unit/%: $B/tests/unit/%.o $(UNIT_HELP:%.c=$B/%.o) $(CORE_OBJ) $B/cmocka.o $B/libbearssl.a | $B/vendor/relro.o
+$B/unit/%: $B/tests/unit/%.o $(UNIT_HELP:%.c=$B/%.o) $(CORE_OBJ) $B/cmocka.o $B/libbearssl.a \
+    | $(START_OBJ)
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CC) $(LDFLAGS) -fno-lto -o $@ $(CRT) $^ $(LIBS) $(CRT_END)
 
-.PHONY: unit-asan unit-musl fuzz
+# The black-box tests' own handlers, where ./build.sh handler does not build for the tested workers.
+OWN_HANDLERS := $(sort $(basename $(notdir $(wildcard tests/blackbox/handlers/*.c))))
+
+$(OUT)/test-handlers/%: $B/tests/blackbox/handlers/%.o $(LINKED)
+	$(call link,$< $B/libcore.a)
+
+.PHONY: unit-asan unit-musl fuzz workers
+workers: $(BINARIES) $(OWN_HANDLERS:%=$(OUT)/test-handlers/%)
+	@:
 unit-asan: $(UNIT:%=$A/unit/%)
 	@:
 unit-musl: $(UNIT:%=$B/unit/%)
@@ -88,5 +101,6 @@ unit-musl: $(UNIT:%=$B/unit/%)
 fuzz: $(FUZZ:%=$A/fuzz/%)
 	@:
 
--include $(patsubst %.o,%.d,$(A_CORE) $(A_BEARSSL_OBJ) $(UNIT:%=$A/tests/unit/%.o) $(FUZZ:%=$A/tests/fuzz/%.o) \
-    $(UNIT:%=$B/tests/unit/%.o) $(UNIT_HELP:%.c=$A/%.o) $(UNIT_HELP:%.c=$B/%.o) $(FUZZ_HELP:%.c=$A/%.o))
+-include $(patsubst %.o,%.d,$(A_CORE) $(A_BEARSSL_OBJ) $(UNIT:%=$A/tests/unit/%.o) \
+    $(FUZZ:%=$A/tests/fuzz/%.o) $(UNIT:%=$B/tests/unit/%.o) $(UNIT_HELP:%.c=$A/%.o) \
+    $(UNIT_HELP:%.c=$B/%.o) $(FUZZ_HELP:%.c=$A/%.o))

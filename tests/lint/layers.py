@@ -3,13 +3,14 @@
     python3 tests/lint/layers.py [FOLDER]      the src folder, or another one of its shape
 
 Rules, each against the tables below:
-  1. An include goes to the same row or a lower one, never up.
+  1. An include goes to a lower row or stays in its room; row 0 is one room.
   2. Modules (a header, and what else starts with its name) include each other without a circle.
   3. A vendor's header is included by its one user.
-  4. worker.h includes nothing of the project; a shipped handler nothing of it but worker.h and rp_gpu.h.
+  4. worker.h includes nothing of the project; a shipped handler nothing of it but worker.h and rp_gpu.h,
+     if it is a folder also its own headers and those of FOR_HANDLERS.
   5. Project includes are written relative to src/, in quotes, and exist; no file beside the one that
      includes has that name too, since the compiler would take it.
-  6. Every module of src/net is in a table: is it lower or upper?
+  6. Every folder of src/ is in the table.
 Exit status 0, or 1 with one line for each break.
 """
 
@@ -17,31 +18,40 @@ import re
 import sys
 from pathlib import Path
 
-# Folder, or module where one folder holds two rows: row. The longest matching start counts.
+# Room (a folder of src/, or a file beside them): row. A room may include those of lower rows.
 ROWS = {
     "worker": 0,
     "rp_gpu": 0,
     "base/": 0,
     "codec/": 1,
-    "net/transport": 2,
-    "net/resolve": 2,
-    "net/tcp": 2,
-    "net/tls": 2,
-    "net/digest": 2,
-    "net/http": 3,
-    "net/proxy": 3,
-    "net/server": 3,
-    "gpu/": 3,
-    "job/": 4,
-    "app/": 5,
-    "main": 6,
-    "handlers/": 7,
+    "json/": 1,
+    "net/": 2,
+    "files/": 2,
+    "loader/": 2,
+    "model/": 2,
+    "process/": 3,
+    "http/": 3,
+    "config/": 4,
+    "audit/": 5,
+    "job/": 5,
+    "api/": 6,
+    "source/": 6,
+    "gpu/": 6,
+    "linked/": 7,
+    "child/": 8,
+    "upstream/": 9,
+    "app/": 10,
+    "main": 11,
+    "handlers/": 12,
 }
+
+# Rooms that a handler in a folder of its own may include.
+FOR_HANDLERS = ("base/", "codec/", "json/", "model/")
 
 # Header of a vendor: the modules that may include it.
 VENDOR_USERS = {
     "bearssl": ("net/tls", "net/digest"),
-    "jsmn": ("codec/json",),
+    "jsmn": ("json/",),
 }
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
@@ -52,20 +62,31 @@ def without_comments(text):
 
 
 def row_of(name):
-    """Row of a file, by its path without the ending; None: no table holds it."""
-    starts = [start for start in ROWS if name == start or name.startswith(start) and (
-        start.endswith("/") or "/" in start)]
-    return ROWS[max(starts, key=len)] if starts else None
+    """Row of a file, by its path without the ending; None: the table does not hold it."""
+    return ROWS.get(room_of(name))
+
+
+def room_of(name):
+    """The table's key for a file: its top folder, or its own name where it lies in none."""
+    return name.split("/")[0] + "/" if "/" in name else name
 
 
 def module_of(path, headers):
-    """The module a file belongs to: json_scan.h and its .c are parts of json, where there is a json.h.
+    """The module a file belongs to: json/scan.h and server_body.c are parts of json and server.
 
     A .c file without a header of its own is a module by itself: nobody can include it.
     """
     name = path.removesuffix(".c").removesuffix(".h")
-    owners = [header for header in headers if name == header or name.startswith(header + "_")]
+    owners = [header for header in headers if name == header or name.startswith((header + "_", header + "/"))]
     return min(owners, key=len) if name in headers else path
+
+
+def handler_may(name, target):
+    """Whether a file of handlers/ may include that header."""
+    if target in ("worker.h", "rp_gpu.h"):
+        return True
+    own = name.rsplit("/", 1)[0] + "/"
+    return own != "handlers/" and (target.startswith(own) or room_of(target) in FOR_HANDLERS)
 
 
 def check_include(path, kind, target, root):
@@ -86,14 +107,15 @@ def check_include(path, kind, target, root):
         yield f'{path}: "{target}" is {beside.relative_to(root)} to the compiler: rename one of the two'
         return
     if not (root / target).is_file():
-        yield f'{path}: "{target}" is no file of src/ (write it relative to src/)'
+        yield f'{path}: "{target}" is not a file of src/ (write it relative to src/)'
         return
     row, below = row_of(name), row_of(target.removesuffix(".h"))
     if name == "worker":
         yield f"{path}: worker.h includes nothing of the project, but has {target}"
-    elif name.startswith("handlers/") and target not in ("worker.h", "rp_gpu.h"):
-        yield f"{path}: a handler includes worker.h and rp_gpu.h alone, but has {target}"
-    elif row is not None and below is not None and below > row:
+    elif name.startswith("handlers/") and not handler_may(name, target):
+        yield f"{path}: a handler may not include {target}"
+    elif row is not None and below is not None and (
+            below > row or below == row > 0 and room_of(name) != room_of(target)):
         yield f"{path} (row {row}): includes {target} of row {below}"
 
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The checks that read the sources without running them. One at a time: tests/lint/lint.sh NAME
-#   layers headers format cppcheck tidy shell
+#   layers tags columns comments citations bounded calls sizes pipes audit headers format cppcheck
+#   tidy shell
+# format: with the word "changed", only the files that a change concerns (tests/lint/changed.py).
 # Exit status 0, what the tool says, or 77 where it cannot judge here; its words on standard output.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -25,10 +27,12 @@ lint_headers()
 {
     local header status=0
     while IFS= read -r -d '' header; do
-        printf '#include "%s"\n#include "%s"\ntypedef int not_empty;\n' "${header#src/}" "${header#src/}" |
+        printf '#include "%s"\n#include "%s"\ntypedef int not_empty;\n' \
+            "${header#src/}" "${header#src/}" |
             gcc -std=gnu11 -fsyntax-only -Wall -Wextra -Werror -nostdinc \
                 -isystem "$(gcc -print-file-name=include)" -isystem "$MUSL_INC" \
-                "${DEFINES[@]}" "${INCLUDES[@]}" -x c - || { echo "$header does not compile alone"; status=1; }
+                "${DEFINES[@]}" "${INCLUDES[@]}" -x c - ||
+            { echo "$header does not compile alone"; status=1; }
     done < <(find src -name '*.h' -print0)
     return "$status"
 }
@@ -44,10 +48,16 @@ other_release() # TOOL
     echo "the sources are held to $1 $CLANG_RELEASE; here is $release"
 }
 
-lint_format()
+lint_format() # [changed]
 {
     ! other_release clang-format || return 77
-    c_files src tests vendor | xargs -0 -r clang-format --dry-run -Werror
+    if [ "${1-}" = changed ]; then
+        python3 tests/lint/changed.py files |
+            { grep -E '^(src|tests|vendor)/.*\.[ch]$' || true; } |
+            xargs -r -d '\n' clang-format --dry-run -Werror
+    else
+        c_files src tests vendor | xargs -0 -r clang-format --dry-run -Werror
+    fi
 }
 
 lint_cppcheck()
@@ -60,23 +70,19 @@ lint_cppcheck()
 lint_tidy()
 {
     ! other_release clang-tidy || return 77
-    find src -name '*.c' -print0 | xargs -0 -r -n 1 -P "$JOBS" tests/lint/lint.sh tidy_file
-}
-
-lint_tidy_file() # FILE
-{
-    local words status=0
-    words=$(clang-tidy --quiet --config-file=tests/lint/clang-tidy.yml "$1" -- -std=gnu11 \
-        "${DEFINES[@]}" "${INCLUDES[@]}" 2>&1) || status=1
-    # Counts of what was left out are no news.
-    grep -vE '^[0-9]+ warnings?|^Suppressed|^Use -header-filter|^$' <<<"$words" || true
-    return "$status"
+    python3 tests/lint/tidy.py
 }
 
 lint_shell()
 {
-    find . \( -path ./build -o -name .src -o -name .cache -o -name .git \) -prune -o -name '*.sh' -print0 |
+    find . \( -path ./build -o -name .src -o -name .cache -o -name .git \) -prune \
+        -o -name '*.sh' -print0 |
         xargs -0 shellcheck --external-sources --severity=warning
 }
 
-"lint_$1" "${@:2}"
+case $1 in
+tags | columns | comments | citations | bounded | calls | sizes | pipes | audit)
+    python3 tests/lint/sources.py "$1"
+    ;;
+*) "lint_$1" "${@:2}" ;;
+esac
