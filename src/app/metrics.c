@@ -7,12 +7,15 @@
 static void put_jobs(struct metrics *metrics, struct buf *out)
 {
     struct stats_jobs jobs;
-    if (metrics->source->ops->put_metrics != NULL) {
-        metrics->source->ops->put_metrics(metrics->source, out);
+    struct source *source = metrics->source;
+    if (source->ops->put_metrics != NULL) {
+        source->ops->put_metrics(source, out);
         return;
     }
     stats_read_jobs(&jobs);
     jobs.queued = job_table_queued(metrics->table);
+    if (source->ops->count_queued != NULL)
+        jobs.queued += source->ops->count_queued(source);
     stats_put_jobs(out, &jobs);
 }
 

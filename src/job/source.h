@@ -99,6 +99,9 @@ struct source_ops {
      * of them than the slots do. Any thread.
      */
     void (*put_metrics)(struct source *source, struct buf *out);
+
+    /* May be NULL. How many jobs wait in the source and were not taken yet. Any thread. */
+    size_t (*count_queued)(struct source *source);
 };
 
 struct source {

@@ -198,6 +198,14 @@ static void *timer_main(void *argument)
     return NULL;
 }
 
+static size_t count_queued(struct endpoint *endpoint)
+{
+    store_lock(&endpoint->store);
+    size_t count = endpoint->store.queued;
+    store_unlock(&endpoint->store);
+    return count;
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static bool close_queue(struct endpoint *endpoint)
@@ -283,6 +291,7 @@ const struct endpoint_beside source_endpoint_beside = {
     .end_job = end_job,
     .add_part = add_part,
     .set_progress = set_progress,
+    .count_queued = count_queued,
     .dispatch = endpoint_dispatch,
     .close_queue = close_queue,
     .wait_idle = wait_idle,

@@ -50,6 +50,8 @@ struct endpoint_beside {
     int (*add_part)(struct endpoint *endpoint, const struct job *job, slice json, struct err *err);
     void (*set_progress)(struct endpoint *endpoint, const struct job *job, slice json);
 
+    size_t (*count_queued)(struct endpoint *endpoint); /* jobs that take has not returned yet */
+
     /* Answers a request that the source's server has admitted. */
     void (*dispatch)(struct server_exchange *exchange, struct endpoint *endpoint);
 

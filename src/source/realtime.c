@@ -222,6 +222,17 @@ static int realtime_progress(struct reply_channel *reply_channel, const struct j
     return 0;
 }
 
+static size_t realtime_count_queued(struct source *source)
+{
+    struct realtime *realtime = realtime_of(source);
+    pthread_mutex_lock(&realtime->lock);
+    size_t count = realtime->waiting;
+    pthread_mutex_unlock(&realtime->lock);
+    if (realtime->beside != NULL)
+        count += realtime->beside->count_queued(realtime->api);
+    return count;
+}
+
 /* Refuses the requests that no slot has taken, and those to come: nobody takes them any more. */
 static void close_queue(struct realtime *realtime)
 {
@@ -276,6 +287,7 @@ static const struct source_ops realtime_ops = {
     .stream = realtime_stream,
     .progress = realtime_progress,
     .drain = realtime_drain,
+    .count_queued = realtime_count_queued,
 };
 
 /* --- realtime mode ---------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ from httphandler import server  # noqa: F401 (fixtures)
 from later import Later
 from own_handlers import Gate, own, steps
 from servers import free_port
+from test_metrics import port_of, scrape
 from witness import PATIENCE_S
 
 PATH = "/ep-1/realtime"
@@ -73,6 +74,14 @@ class Service:
         deadline = time.monotonic() + PATIENCE_S
         while self.threads() != count:
             assert time.monotonic() < deadline, f"{self.threads()} threads, not {count}"
+            time.sleep(0.01)
+
+    def wait_queued(self, count):
+        """Until so many requests wait for a slot, with --metrics-port: a connection alone has asked for nothing yet."""
+        port = port_of(self.process)
+        deadline = time.monotonic() + PATIENCE_S
+        while (queued := scrape(port)["worker_jobs_queued", None]) != count:
+            assert time.monotonic() < deadline, f"{queued} jobs wait, not {count}"
             time.sleep(0.01)
 
 
@@ -287,14 +296,13 @@ def test_job_api_cancels_and_shares_the_slots(realtime):
 def test_first_come_first_served_on_all_routes(realtime, tmp_path):
     """A job in the queue is not overtaken by requests that came after it; one of low priority is."""
     gate = Gate(tmp_path / "gate")
-    service = realtime(handler=own("steps"))
-    resting = service.threads()
+    service = realtime("--metrics-port=0", handler=own("steps"))
     first = service.later({"id": "first", "input": steps(gate.step)})
     service.process.wait_log("at step 1")
     low = service.post({"input": steps({"return": 1}), "policy": {"lowPriority": True}}, path="/run")[1]["id"]
     queued = [service.post({"input": steps()}, path="/run")[1]["id"] for _ in range(3)]
     later = [service.later({"id": f"later-{n}", "input": steps()}) for n in range(3)]
-    service.wait_threads(resting + 1 + 4 + 3)
+    service.wait_queued(1 + 3 + 3)
     gate.open()
     assert [answer.wait()[0] for answer in (first, *later)] == [200] * 4
     assert service.post("", path=f"/status-sync/{low}")[1]["status"] == "COMPLETED"
@@ -397,15 +405,14 @@ def test_server_lowers_the_concurrency_while_the_worker_is_idle(realtime, server
     server.pages["/"] = lambda talk: (go_on.wait(60), talk.reply(200, b"x"))
     server.pages["/wanted"] = plain(200, b"2")
     poll = ["--handler-concurrency-path", "/wanted", "--handler-concurrency-interval", "100"]
-    service = realtime("--handler-http", server.url, *poll, handler="worker")
+    service = realtime("--metrics-port=0", "--handler-http", server.url, *poll, handler="worker")
     service.process.wait_log(r"The concurrency is now 2\.")
     server.pages["/wanted"] = plain(200, b"1")
     service.process.wait_log(r"The concurrency is now 1\.")
     given = {"id": "a", "input": {"route": "/", "method": "GET"}}
-    resting = service.threads()
     answers = [service.later(given) for _ in range(2)]
-    service.wait_threads(resting + 2)
     server.wait("/", 1)
+    service.wait_queued(1)
     server.wait("/wanted", len(server.of("/wanted")) + 2)  # time for the other one, if there were room for it
     assert len(server.of("/")) == 1
     go_on.set()
@@ -778,12 +785,11 @@ def test_idle_worker_ends_at_once(realtime):
 
 def test_running_jobs_are_answered_first(realtime):
     """Those that wait are told to go elsewhere, new ones find nobody."""
-    service = realtime()
+    service = realtime("--metrics-port=0")
     running = service.later({"id": "runs", "input": {"mock_delay": 2, "mock_return": "done"}})
     service.process.wait_log(r"Started\.")
-    resting = service.threads()
     waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
-    service.wait_threads(resting + 1)
+    service.wait_queued(1)
     service.process.terminate()
     refused = hear(waiting)
     assert refused.startswith(b"HTTP/1.1 503 ") and b"shutting down" in refused
