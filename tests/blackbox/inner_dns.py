@@ -146,6 +146,10 @@ SCENARIOS = {
     "chain_to_nothing": Scenario(lambda query: query.reply(chain=["www.test"]), None),
     "spoofed": Scenario(spoofed, A_ONLY, glibc="skip"),
     "shouted": Scenario(shouted, A_ONLY),
+    "long_label": Scenario(both, None, host=f"{'a' * 64}.test"),
+    "long_name": Scenario(both, None, host=f"{'a.' * 125}test"),
+    "longest": Scenario(both, BOTH, host=f"{'a' * 63}.{'b.' * 92}test"),
+    "empty_label": Scenario(both, None, host="api..test"),
     "underscores": Scenario(only("10.9.0.1"), A_ONLY, host="my_service_1.test", glibc="skip"),
     # Several servers.
     "second_no_name": Scenario(behind(fails(NXDOMAIN)), A_ONLY, conf=TWO),

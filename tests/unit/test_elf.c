@@ -175,6 +175,49 @@ static void finds_symbols_by_either_hash(void **state)
     }
 }
 
+/* What the symbol `one` is, and whether other libraries may bind to it. */
+static const struct {
+    const char *why;
+    unsigned binding, type, visibility, section;
+    bool offered;
+} offers[] = {
+    { "a function", STB_GLOBAL, STT_FUNC, STV_DEFAULT, 1, true },
+    { "data", STB_GLOBAL, STT_OBJECT, STV_DEFAULT, 1, true },
+    { "no type", STB_GLOBAL, STT_NOTYPE, STV_DEFAULT, 1, true },
+    { "a common block", STB_GLOBAL, STT_COMMON, STV_DEFAULT, 1, true },
+    { "data of each thread", STB_GLOBAL, STT_TLS, STV_DEFAULT, 1, true },
+    { "chosen by a resolver", STB_GLOBAL, STT_GNU_IFUNC, STV_DEFAULT, 1, true },
+    { "weak", STB_WEAK, STT_FUNC, STV_DEFAULT, 1, true },
+    { "unique in the process", STB_GNU_UNIQUE, STT_OBJECT, STV_DEFAULT, 1, true },
+    { "protected", STB_GLOBAL, STT_FUNC, STV_PROTECTED, 1, true },
+    { "local", STB_LOCAL, STT_FUNC, STV_DEFAULT, 1, false },
+    { "hidden", STB_GLOBAL, STT_FUNC, STV_HIDDEN, 1, false },
+    { "internal", STB_GLOBAL, STT_FUNC, STV_INTERNAL, 1, false },
+    { "a section", STB_GLOBAL, STT_SECTION, STV_DEFAULT, 1, false },
+    { "a file's name", STB_GLOBAL, STT_FILE, STV_DEFAULT, 1, false },
+    { "a type of a processor", STB_GLOBAL, STT_LOPROC, STV_DEFAULT, 1, false },
+    { "wanted, not had", STB_GLOBAL, STT_FUNC, STV_DEFAULT, SHN_UNDEF, false },
+};
+
+static void offers_what_others_may_bind_to(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(offers); i++) {
+        struct picture p = draw();
+        struct elf_head head;
+        struct elf_dynamic dynamic;
+        slice memory;
+        struct elf_name one = elf_name("one");
+        p.symbols[1].st_info = ELF64_ST_INFO(offers[i].binding, offers[i].type);
+        p.symbols[1].st_other = (unsigned char)offers[i].visibility;
+        p.symbols[1].st_shndx = (Elf64_Half)offers[i].section;
+        assert_int_equal(read_all(&p, &head, &dynamic, &memory, NULL), 0);
+        if ((elf_find(&dynamic, &one) != NULL) != offers[i].offered)
+            fail_msg("%s", offers[i].why);
+        done(memory);
+    }
+}
+
 static void circles_in_a_hash_table_end(void **state)
 {
     (void)state;
@@ -342,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_everything),
         cmocka_unit_test(finds_symbols_by_either_hash),
+        cmocka_unit_test(offers_what_others_may_bind_to),
         cmocka_unit_test(circles_in_a_hash_table_end),
         cmocka_unit_test(rights_and_bounds_of_memory),
         cmocka_unit_test(refuses_what_does_not_fit),
