@@ -146,7 +146,8 @@ static int install_filter(const struct audit *audit, int landlock, struct err *e
 /* The kernel's; or, where nothing is refused, that of audit/listed.h. */
 struct allow_list {
     bool is_kernels;
-    int fd, version; /* of Landlock */
+    int fd, version;    /* of Landlock */
+    bool has_processes; /* /proc is on it */
 };
 
 static int list_path(const struct allow_list *list, const char *path, unsigned access)
@@ -205,7 +206,7 @@ static bool is_local_upload(const struct audit *audit, const struct audit_entry 
            slice_is(entry->subject, "local_upload");
 }
 
-static void allow_path(const struct allow_list *list, const struct audit *audit,
+static void allow_path(struct allow_list *list, const struct audit *audit,
                        const struct audit_entry *entry)
 {
     char path[PATH_MAX];
@@ -216,8 +217,11 @@ static void allow_path(const struct allow_list *list, const struct audit *audit,
     bool is_of_process = strncmp(path, "/proc/", 6) == 0;
     if (is_of_process && entry->kind == AUDIT_WRITE)
         return; /* modes are changed there, which no list of files is about */
+    if (is_of_process && list->has_processes)
+        return;
     if (is_of_process)
         path[5] = '\0'; /* its files come and go */
+    list->has_processes = list->has_processes || is_of_process;
     int errnum = list_path(list, path, access);
     if (errnum != ENOENT || entry->kind != AUDIT_WRITE)
         return;
@@ -235,8 +239,7 @@ static bool is_port(const struct audit_entry *entry)
            entry->port != AUDIT_PORT_NONE;
 }
 
-static void allow_paths(const struct allow_list *list, const struct audit *audit,
-                        enum audit_kind kind)
+static void allow_paths(struct allow_list *list, const struct audit *audit, enum audit_kind kind)
 {
     for (size_t i = 0; i < audit->count; i++)
         if (audit->entries[i].kind == kind)
@@ -255,7 +258,7 @@ static void allow_ports(const struct allow_list *list, const struct audit *audit
 }
 
 /* What is written comes first: it is made, and may be read as well. */
-static void fill_list(const struct allow_list *list, const struct audit *audit)
+static void fill_list(struct allow_list *list, const struct audit *audit)
 {
     allow_paths(list, audit, AUDIT_WRITE);
     allow_paths(list, audit, AUDIT_READ);

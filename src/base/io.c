@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/own_call.h"
+
 #define READ_BYTES 4096 /* least room for one read; the buffer grows by more as the file does */
 
 int io_write_all(int fd, slice bytes)
@@ -39,7 +41,7 @@ int io_read_fd(int fd, const char *path, struct buf *out, struct err *err)
 
 int io_read_file(const char *path, int flags, struct buf *out, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+    int fd = own_open(path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0)
         return err_system(err, ERR_INPUT, errno, "cannot open %s", path);
     int rc = io_read_fd(fd, path, out, err);

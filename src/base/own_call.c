@@ -1,6 +1,7 @@
 #include "base/own_call.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 
 /* One copy, in no other function, so that there is one address. */
@@ -57,11 +58,21 @@ uintptr_t own_call_address(void)
     return address;
 }
 
-int own_socket(int domain, int type, int protocol)
+static int settle(long result)
 {
-    const long arguments[6] = { domain, type, protocol };
-    long result = own_call(SYS_socket, arguments);
     if (result < 0)
         errno = (int)-result;
     return result < 0 ? -1 : (int)result;
+}
+
+int own_socket(int domain, int type, int protocol)
+{
+    const long arguments[6] = { domain, type, protocol };
+    return settle(own_call(SYS_socket, arguments));
+}
+
+int own_open(const char *path, int flags)
+{
+    const long arguments[6] = { AT_FDCWD, (long)path, flags };
+    return settle(own_call(SYS_openat, arguments));
 }

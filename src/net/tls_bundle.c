@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/own_call.h"
 #include "net/tls_roots.h"
 #include "net/tls_signature.h"
 
@@ -198,7 +199,7 @@ int tls_bundle_load(struct buf *blob, const char *path, struct err *err)
 {
     struct bundle bundle = { .blob = blob, .path = path };
     struct buf text;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = own_open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_system(err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", path);
     buf_init(&text, TLS_BUNDLE_FILE_BYTES, "SSL_CERT_FILE");
