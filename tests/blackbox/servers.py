@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ports import free_port
 from witness import PATIENCE_S
 
 
@@ -19,12 +20,6 @@ def tool(name, package):
     if path is None:
         pytest.skip(f"{name} is not installed (package {package}): this real server was NOT tested against")
     return path
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:
