@@ -3,13 +3,12 @@
 import os
 import re
 import socket
-from pathlib import Path
 
 import pytest
 
 from children import sh
 from own_handlers import own
-from test_confine import PLATFORM
+from test_confine import PLATFORM, thread_statuses
 
 LINE = "--confine: would refuse "
 CALL = "; --audit prints what is allowed"
@@ -164,7 +163,7 @@ def test_programs_as_handlers(platform, worker, tmp_path):
     handler = sh("n=$(grep -c '^Seccomp:.0$' /proc/self/status); read job; echo \"{\\\"output\\\": $n}\"; cat")
     process = worker(platform, "--confine=log", "--handler", handler, handler="worker")
     assert platform.run(1) == {"output": 1}
-    held = [("\nSeccomp:\t2\n" in (task / "status").read_text()) for task in Path(f"/proc/{process.pid}/task").iterdir()]
+    held = ["\nSeccomp:\t2\n" in status for status in thread_statuses(process)]
     assert held.count(False) == 2 and held.count(True) > 1
     assert told(process) == []
 
