@@ -285,7 +285,8 @@ def test_the_job_api_and_its_webhooks(traced, worker):
         thread.start()
         endpoint = Endpoint(worker(None, "--rp_serve_api", "--rp_api_port=0"))
         endpoint.run(1, webhook=f"http://localhost:{receiver.server_port}/")
-        assert called.wait(tracing.PATIENCE_S)
+        if not called.wait(tracing.PATIENCE_S):
+            raise TimeoutError("the webhook was not called")
         receiver.shutdown()
         thread.join()
     endpoint.process.terminate()
