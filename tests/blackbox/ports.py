@@ -1,9 +1,9 @@
 """Ports for servers, which nobody else takes while they are closed.
 
 The kernel gives a port out of its own range to every client and to every server that asks for any: one of those that
-is found free, or was closed to be opened again, may be somebody's a moment later. So these are from below that range, and
-a name in the space of abstract sockets, which the kernel keeps for each network, holds one against the other processes
-of a test run. Standard library only, see container_platform.py.
+is found free, or was closed to be opened again, may be somebody's a moment later. So these are from below that range,
+and a name in the space of abstract sockets, which the kernel keeps for each network, holds one against the other
+processes of a test run. Standard library only, see container_platform.py.
 """
 
 import collections
