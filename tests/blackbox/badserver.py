@@ -15,6 +15,7 @@ import socket
 import struct
 import threading
 
+from ports import free_port
 from wire import body_length, encode, split_head
 
 MODEL = "model-of-the-server"
@@ -118,7 +119,7 @@ class BadServer:
             self.listener.bind(str(path))
             self.listener.listen(backlog)
         else:
-            self.listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
+            self.listener = socket.create_server(("127.0.0.1", port or free_port()), backlog=backlog)
             self.port = self.listener.getsockname()[1]
         self.links = set()
         self.accepting = threading.Thread(target=self._accept, daemon=True)
@@ -148,7 +149,8 @@ class BadServer:
         self.deaf = True
         fillers = [socket.create_connection(("127.0.0.1", self.port))]  # wakes accept() a last time
         self.accepting.join(30)
-        assert not self.accepting.is_alive()
+        if self.accepting.is_alive():
+            raise TimeoutError("the last connection was not accepted")
         while True:
             one = socket.socket()
             one.settimeout(0.3)

@@ -57,8 +57,8 @@ class Endpoint:
         return self.get(f"/status/{job}").json()
 
     def ended(self, job):
-        """The job's status, once it is a final one."""
-        status = self.post(f"/status-sync/{job}?wait=20000").json()
+        """The job's status, once it is a final one; it is the client who gives up first."""
+        status = self.post(f"/status-sync/{job}?wait=300000").json()
         assert status["status"] in FINAL, status
         return status
 

@@ -6,7 +6,7 @@ import hmac
 import re
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 ACCESS, SECRET = "AKIDFAKE", "fake/secret+key/0123456789"
 
@@ -36,6 +36,7 @@ class FakeS3:
         self.wrong = []  # what was wrong with signatures
         self.objects = {}
         self.parts = {}
+        self.turn = Lock()
         self.waiting = Event()  # a request is being held
         self.go_on = Event()
         outer = self
@@ -73,8 +74,9 @@ class FakeS3:
     # ---- a request ----
 
     def serve(self, request):
-        self.seen.append(f"{request.command} {request.path}")
-        step = self.script.pop(0) if self.script else None
+        with self.turn:  # requests come side by side
+            self.seen.append(f"{request.command} {request.path}")
+            step = self.script.pop(0) if self.script else None
         if step and getattr(step, "early", False):
             step(request)
             return

@@ -132,9 +132,11 @@ def hanging(started, goes_on):
 
 def in_turn(*pages):
     """The first page for the first request, and so on; the last for all after it."""
-    left = list(pages)
+    left, turn = list(pages), threading.Lock()
 
     def page(request):
-        (left.pop(0) if len(left) > 1 else left[0])(request)
+        with turn:  # requests come side by side
+            first = left.pop(0) if len(left) > 1 else left[0]
+        first(request)
 
     return page

@@ -68,7 +68,8 @@ class Front:
         """Ask until the answer has this status: nobody announces it."""
         deadline = time.monotonic() + PATIENCE_S
         while (found := self.get(path, **more).status) != status:
-            assert time.monotonic() < deadline, f"{path}: {found}, not {status}"
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{path}: {found}, not {status}")
             time.sleep(0.01)
 
     def ready(self):

@@ -255,7 +255,9 @@ def main():
     set_up(scenario.conf, scenario.hosts)
     servers = [DnsServer(answer, host, scenario.tcp) for host, answer in scenario.servers.items()]
     worker = ask_worker(sys.argv[1], scenario)
-    asked = [[query.name, query.type, query.transport, server.host] for server in servers for query in server.queries]
+    # By its bytes, which are the same where a query was sent once more since its answer took too long.
+    queries = {(query.raw, query.transport, server.host): query for server in servers for query in server.queries}
+    asked = [[query.name, query.type, transport, host] for (_, transport, host), query in queries.items()]
     glibc = "skip"
     if scenario.glibc != "skip":
         for server in servers:

@@ -22,11 +22,13 @@ ADDRESSES = ("1.2.3.4", "5.6.7.8", "10.0.0.1", "127.0.0.1")
 
 
 class Dns:
-    """Answers A queries for any name from a script; there are no AAAA records."""
+    """Answers A queries for any name from a script; there are no AAAA records. A query that comes once more, since its
+    answer took too long, gets the same answer and is not counted."""
 
     def __init__(self):
         self.script = []
         self.asked = 0
+        self.answered = {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 53))
         threading.Thread(target=self.serve, daemon=True).start()
@@ -37,9 +39,12 @@ class Dns:
             question_end = query.index(b"\0", 12) + 5
             kind = struct.unpack("!H", query[question_end - 4 : question_end - 2])[0]
             records = []
-            if kind == 1:
+            if (query, peer) in self.answered:
+                records = self.answered[query, peer]
+            elif kind == 1:
                 records = self.script[min(self.asked, len(self.script) - 1)] if self.script else []
                 self.asked += 1
+            self.answered[query, peer] = records
             head = query[:2] + struct.pack("!HHHHH", 0x8180, 1, len(records), 0, 0)
             answers = b"".join(
                 b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + socket.inet_aton(record) for record in records

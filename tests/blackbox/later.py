@@ -21,7 +21,8 @@ class Later:
 
     def wait(self):
         self.thread.join(2 * PATIENCE_S)
-        assert not self.thread.is_alive(), "no answer"
+        if self.thread.is_alive():
+            raise TimeoutError("no answer")
         if self.error:
             raise self.error
         return self.value

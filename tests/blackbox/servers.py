@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from ports import free_port
 from witness import PATIENCE_S
 
 
@@ -19,12 +20,6 @@ def tool(name, package):
     if path is None:
         pytest.skip(f"{name} is not installed (package {package}): this real server was NOT tested against")
     return path
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Server:
@@ -48,7 +43,8 @@ class Server:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return self
             time.sleep(0.01)
-        raise AssertionError(f"the server does not listen: {self.output.decode(errors='replace')}")
+        assert self.process.poll() is None, f"the server has ended: {self.output.decode(errors='replace')}"
+        raise TimeoutError(f"the server does not listen: {self.output.decode(errors='replace')}")
 
     def send(self, data):
         self.process.stdin.write(data)
@@ -84,7 +80,9 @@ def openssl_server(witness, folder, chain, key, *options):
     deadline = time.monotonic() + PATIENCE_S
     # A knock would count as its first connection: look at the kernel's table of listeners instead.
     while f":{port:04X} 00000000:0000 0A" not in open("/proc/net/tcp").read():
-        assert server.process.poll() is None and time.monotonic() < deadline, server.output
+        assert server.process.poll() is None, server.output
+        if time.monotonic() >= deadline:
+            raise TimeoutError(f"openssl does not listen: {server.output}")
         time.sleep(0.01)
     return server
 

@@ -194,7 +194,8 @@ def test_what_is_not_listed_is_found(traced, platform, worker, audit):
 
 
 def test_platform_over_tls(traced, tls_platform, worker):
-    checks = {"RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "false", "RUNPOD_MIN_MEMORY_GB": "0", "RUNPOD_MIN_DISK_PERCENT": "0"}
+    checks = {"RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "false", "RUNPOD_MIN_MEMORY_GB": "0", "RUNPOD_MIN_DISK_PERCENT": "0",
+              "RUNPOD_NETWORK_CHECK_TIMEOUT": "60"}  # fmt: skip
     process = worker(tls_platform, "--stream", "--rp_debugger", "--metrics-port", "0", env={**checks, "RUNPOD_PING_INTERVAL": "100"})
     tls_platform.wait_request("ping", 2)
     assert "output" in tls_platform.run({"a": 1})
@@ -284,7 +285,8 @@ def test_the_job_api_and_its_webhooks(traced, worker):
         thread.start()
         endpoint = Endpoint(worker(None, "--rp_serve_api", "--rp_api_port=0"))
         endpoint.run(1, webhook=f"http://localhost:{receiver.server_port}/")
-        assert called.wait(tracing.PATIENCE_S)
+        if not called.wait(tracing.PATIENCE_S):
+            raise TimeoutError("the webhook was not called")
         receiver.shutdown()
         thread.join()
     endpoint.process.terminate()

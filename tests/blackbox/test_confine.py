@@ -3,6 +3,7 @@
 WORKER_CONFINE=1 runs every other black-box test on confined workers (confining.py).
 """
 
+import contextlib
 import json
 import os
 import re
@@ -132,24 +133,30 @@ def test_off(platform, worker, tmp_path):
 # ---- what the kernel holds ----
 
 
+def thread_statuses(process):
+    """What the kernel says of each of its threads. One that ends meanwhile is not there any more."""
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield (task / "status").read_text()
+
+
 def test_it_is_the_kernel_that_holds_every_thread(platform, worker):
     process = worker(platform, "--confine")
     assert platform.run(1) == {"output": 1}
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
-        status = (task / "status").read_text()
+    for status in thread_statuses(process):
         assert "\nSeccomp:\t2\n" in status and "\nNoNewPrivs:\t1\n" in status
 
 
 def _wide_threads(process):
-    tasks = Path(f"/proc/{process.pid}/task").iterdir()
-    return [task for task in tasks if "\nSeccomp:\t0\n" in (task / "status").read_text()]
+    return [status for status in thread_statuses(process) if "\nSeccomp:\t0\n" in status]
 
 
 def test_after_the_check_of_a_program_every_thread_is_held(platform, worker):
     """What has started it is not needed for a linked handler."""
     process = worker(platform, "--confine", "--fitness", sh("grep -q '^Seccomp:.0$' /proc/self/status"))
     assert platform.run(1) == {"output": 1}
-    assert not _wide_threads(process)
+    # It has been told to end before jobs are taken, and is gone as soon as it has had a processor.
+    platform.wait_for(lambda: not _wide_threads(process), "the end of the thread that has started the check")
     process.terminate()
     assert process.wait() == 0 and not process.lines(LINE)
 

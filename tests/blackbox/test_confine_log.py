@@ -3,13 +3,12 @@
 import os
 import re
 import socket
-from pathlib import Path
 
 import pytest
 
 from children import sh
 from own_handlers import own
-from test_confine import PLATFORM
+from test_confine import PLATFORM, thread_statuses
 
 LINE = "--confine: would refuse "
 CALL = "; --audit prints what is allowed"
@@ -28,8 +27,10 @@ def trial(platform, worker, tmp_path):
     return start
 
 
-def told(process):
-    """The lines, once it has ended."""
+def told(process, count):
+    """The lines, as many or more, once it has ended. What is told of goes on before its line is written."""
+    if count:
+        process.wait_log(LINE, count)
     process.terminate()
     assert process.wait() == 0
     lines = process.lines(LINE)
@@ -58,7 +59,7 @@ def test_each_kind_is_told_once(trial, platform, tmp_path):
             assert act("fork") is None
             assert act("exec", path="/no/program") == "another"
             folder.rmdir()
-    assert told(process) == [
+    assert told(process, 9) == [
         f"open of '{secret}'{FILE}",
         f"open of '{made}'{CHANGE}",
         f"mkdir of '{folder}'{CHANGE}",
@@ -92,13 +93,13 @@ def test_what_is_listed_is_not_told(trial, platform, tmp_path):
     ]:
         fails = path in (tmp_path / "none", tmp_path / "work")
         assert platform.run({"action": action, "path": str(path)}) == {"output": "another" if fails else None}
-    assert told(process) == []
+    assert told(process, 0) == []
     (models / "deep/model").write_text("2")
     process = trial("--confine-read", str(models), "--confine-write", str(work))
     assert platform.run({"action": "write", "path": str(models / "deep/model")}) == {"output": None}
     assert platform.run({"action": "give", "path": str(models / "deep/model"), "to": str(work / "model")}) == {"output": None}
     assert platform.run({"action": "give", "path": str(work / "model"), "to": str(tmp_path / "model")}) == {"output": None}
-    assert told(process) == [
+    assert told(process, 3) == [
         f"open of '{models}/deep/model'{FILE}",
         f"rename of '{models}/deep/model'{CHANGE}",
         f"rename of '{work}/model'{CHANGE}",
@@ -115,7 +116,7 @@ def test_paths_that_are_relative(trial, platform, tmp_path):
         assert platform.run(given) == {"output": None}
     for name in ("model", "../secret"):
         assert platform.run({"action": "at", "path": str(tmp_path / "in"), "to": name}) == {"output": None}
-    assert told(process) == [f"open of 'in/../secret'{FILE}", f"open{'at' if os.uname().machine == 'x86_64' else ''} of '../secret'{FILE}"]
+    assert told(process, 2) == [f"open of 'in/../secret'{FILE}", f"open{'at' if os.uname().machine == 'x86_64' else ''} of '../secret'{FILE}"]
 
 
 def test_files_of_a_folder_are_told_a_few_times(trial, platform, tmp_path):
@@ -126,7 +127,7 @@ def test_files_of_a_folder_are_told_a_few_times(trial, platform, tmp_path):
     process = trial()
     for name in [*map(str, range(7)), "other/file"]:
         assert platform.run({"action": "read", "path": str(tmp_path / name)}) == {"output": None}
-    assert [re.search(r"'.*/(.*)'", line)[1] for line in told(process)] == ["0", "1", "2", "3", "4", "file"]
+    assert [re.search(r"'.*/(.*)'", line)[1] for line in told(process, 6)] == ["0", "1", "2", "3", "4", "file"]
 
 
 def test_system_calls(trial, platform):
@@ -137,7 +138,7 @@ def test_system_calls(trial, platform):
     for number, output in [(9999, "another"), (0x40000000, "another"), (165, "another"), (49, "another")]:
         assert platform.run({"action": "number", "number": number}) == {"output": output}
     names = ["system call 9999", "system call 1073741824", "system call 165", "bind"]
-    assert told(process) == [f"{name}{CALL}" for name in names]
+    assert told(process, 4) == [f"{name}{CALL}" for name in names]
 
 
 def test_a_program_of_the_handler_does_what_it_wants(trial, platform, tmp_path):
@@ -148,7 +149,7 @@ def test_a_program_of_the_handler_does_what_it_wants(trial, platform, tmp_path):
     process = trial()
     assert platform.run({"action": "start", "path": str(script)}) == {"output": None}
     assert (tmp_path / "script.out").read_text().startswith("root:")
-    assert told(process) == [f"clone{CALL}", f"execve of '{script}'{CALL}"]
+    assert told(process, 2) == [f"clone{CALL}", f"execve of '{script}'{CALL}"]
 
 
 def test_an_isolated_handler(trial, platform, tmp_path):
@@ -156,7 +157,7 @@ def test_an_isolated_handler(trial, platform, tmp_path):
     process = trial("--isolate")
     assert platform.run({"action": "read", "path": str(tmp_path / "secret")}) == {"output": None}
     assert platform.run({"action": "start", "path": "/bin/true"}) == {"output": None}
-    assert told(process) == [f"open of '{tmp_path}/secret'{FILE}", f"clone{CALL}", f"execve of '/bin/true'{CALL}"]
+    assert told(process, 3) == [f"open of '{tmp_path}/secret'{FILE}", f"clone{CALL}", f"execve of '/bin/true'{CALL}"]
 
 
 def test_programs_as_handlers(platform, worker, tmp_path):
@@ -164,9 +165,9 @@ def test_programs_as_handlers(platform, worker, tmp_path):
     handler = sh("n=$(grep -c '^Seccomp:.0$' /proc/self/status); read job; echo \"{\\\"output\\\": $n}\"; cat")
     process = worker(platform, "--confine=log", "--handler", handler, handler="worker")
     assert platform.run(1) == {"output": 1}
-    held = [("\nSeccomp:\t2\n" in (task / "status").read_text()) for task in Path(f"/proc/{process.pid}/task").iterdir()]
+    held = ["\nSeccomp:\t2\n" in status for status in thread_statuses(process)]
     assert held.count(False) == 2 and held.count(True) > 1
-    assert told(process) == []
+    assert told(process, 0) == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from workerproc import BUILD, ROOT
 HARDENED = ["--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534"]
 PORT = 8443
 NAME = "api.platform.test"
-SOURCES = ["actions.py", "container_platform.py", "testplatform.py", "wire.py", "witness.py"]
+SOURCES = ["actions.py", "container_platform.py", "ports.py", "testplatform.py", "wire.py", "witness.py"]
 
 pytestmark = pytest.mark.xdist_group("build")
 

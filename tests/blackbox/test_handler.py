@@ -123,4 +123,6 @@ def test_levels_of_a_handlers_log(platform, worker, probe, level, shown):
     process = worker(platform, handler=probe, env={"RUNPOD_LOG_LEVEL": level})
     platform.run({"do": "logs"})
     platform.wait_idle()
+    if shown:  # lines may wait for the log's thread, in their order
+        process.wait_log(rf"level {shown[-1]}$")
     assert "".join(line[-1] for line in process.lines(r"level \d$")) == shown

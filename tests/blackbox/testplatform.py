@@ -17,6 +17,7 @@ import threading
 import time
 
 import actions
+from ports import free_port
 from wire import (
     MAX_HEAD_BYTES,
     ORIGIN_TARGET,
@@ -224,10 +225,10 @@ class Platform:
 
     async def _listen(self):
         for host in self.hosts:
+            self.port = self.port or free_port(host)
             server = await self._loop.create_server(
                 self._accept, host, self.port, ssl=self.tls, backlog=128, ssl_handshake_timeout=20 if self.tls else None
             )
-            self.port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
 
     def _accept(self):

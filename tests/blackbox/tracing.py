@@ -237,7 +237,8 @@ class Trace:
     def calls(self):
         """The worker's own calls; it has ended, and its tracer ends with it."""
         self._reader.join(PATIENCE_S)
-        assert not self._reader.is_alive(), "the tracer has not ended"
+        if self._reader.is_alive():
+            raise TimeoutError("the tracer has not ended")
         shutil.rmtree(self._folder, ignore_errors=True)
         return worker_calls(self.text.decode("utf-8", "replace"), self.binary)
 
