@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import socket
 import threading
 
 import pytest
@@ -977,11 +978,14 @@ def test_statuses_that_mean_ready(platform, server, serve, status, ready, is_rea
 def test_connection_that_means_ready(platform, witness, serve, tmp_path, where):
     """--handler-ready tcp: no route is asked. Before the server is there no job is taken."""
     path = tmp_path / "s.sock" if where == "unix" else None
-    port = free_port()
-    url = f"http+unix:{path}" if path else f"http://127.0.0.1:{port}"
-    process = serve(platform, url, "--handler-ready", "tcp", "--served-model", "m", "--concurrency", "1")
-    process.wait_log("Starting")
-    server = BadServer(witness, path=path, port=port)
+    with socket.socket() as taken:  # bound and not listening: until the server does, nobody else is given the port
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        url = f"http+unix:{path}" if path else f"http://127.0.0.1:{port}"
+        process = serve(platform, url, "--handler-ready", "tcp", "--served-model", "m", "--concurrency", "1")
+        process.wait_log("Starting")
+        server = BadServer(witness, path=path, port=port)
     server.pages[CHAT] = echo
     try:
         assert ask(platform, messages=HELLO)["target"] == CHAT
