@@ -37,12 +37,22 @@ def host_of(address):
     return address.rsplit(":", 1)[0].strip("[]")
 
 
+def look_up(name):
+    """What came of a scenario, and its addresses. The second family's may come 250 ms after the first one's, and are no
+    longer waited for then: if some are missing the machine may have had too much to do, and gets another try."""
+    for _ in range(2):
+        result = run_inside("inner_dns.py", own("resolve"), name)
+        addresses = sorted(host_of(address) for address in result["worker"].get("addresses", []))
+        if not addresses or not set(addresses) < set(SCENARIOS[name].expected or []):
+            break
+    return result, addresses
+
+
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_as_glibc(name):
     scenario = SCENARIOS[name]
-    result = run_inside("inner_dns.py", own("resolve"), name)
-    addresses = [host_of(address) for address in result["worker"].get("addresses", [])]
-    assert sorted(addresses) == sorted(scenario.expected or []), result
+    result, addresses = look_up(name)
+    assert addresses == sorted(scenario.expected or []), result
     if scenario.expected is None:
         assert f"cannot resolve host {scenario.host}: " in result["worker"]["reason"]
     if scenario.glibc != "skip":
