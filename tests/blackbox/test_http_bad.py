@@ -199,7 +199,7 @@ def test_redirect_to_elsewhere_is_refused(platform, server, serve, platform_port
 def test_health_that_is_elsewhere_is_no_health(platform, server, serve, platform_port, location):
     platform.poll_s = 0
     server.pages["/health"] = plain(307, headers=[("Location", location.format(other=platform_port))])
-    process = serve(platform, server, "--handler-ready-timeout", "1")
+    process = serve(platform, server, "--handler-ready-timeout", "3")
     assert process.wait() == 1
     assert "another origin" in process.log and "/health" in process.log
 
@@ -329,11 +329,11 @@ def test_slow_platform_holds_the_server_back(platform, server, serve):
     process = serve(platform, server, "--served-model", "m", env=FAST_PING)
     job = platform.give(input={"messages": HELLO, "stream": True})
     platform.wait_for(held.reached.is_set, "the part that is held")
-    platform.wait_more("ping", 2)
-    before = sent[0]
-    platform.wait_more("ping", 2)
-    assert sent[0] == before, "the server goes on sending although the platform accepts nothing"
-    assert sent[0] * len(piece) < 12 << 20  # 1 MiB in the worker, the rest in the kernel's socket buffers
+    before, most = -1, 12 << 20  # 1 MiB in the worker, the rest in the kernel's socket buffers
+    while sent[0] != before and sent[0] * len(piece) < most:  # a server that is slow fills them for longer
+        before = sent[0]
+        platform.wait_more("ping", 2)
+    assert sent[0] * len(piece) < most, "the server goes on sending although the platform accepts nothing"
     assert RUNNER or process.peak_kib() < 8 * MIB_KIB
     held.release(answer(200))
     platform.wait_for(lambda: len(parts(platform, job)) > 5, "parts again")

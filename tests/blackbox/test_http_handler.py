@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import socket
 import threading
 
 import pytest
@@ -517,7 +518,13 @@ def test_first_part_goes_at_once(platform, server, serve):
 def test_events_are_gathered(platform, server, serve):
     """1,000 events at once make far fewer posts, cut between events."""
     pieces = stream_of(*map(str, range(1000)))
-    server.pages[CHAT] = events(*pieces)
+
+    def page(talk):
+        talk.start()
+        talk.send(b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces))
+        talk.end()
+
+    server.pages[CHAT] = page
     serve(platform, server)
     job = platform.give(input={"messages": HELLO, "stream": True})
     assert platform.result(job) == {"output": []}
@@ -657,11 +664,11 @@ def test_timeout(platform, server, serve, name, how):
     page, flag = STALLS[name]
     server.pages[CHAT] = page
     variable = "RP_" + flag.removeprefix("--").replace("-", "_").upper()
-    flags, env = ([flag, "1"], {}) if how == "flag" else ([], {variable: "1"})
+    flags, env = ([flag, "2"], {}) if how == "flag" else ([], {variable: "2"})  # the last job has to end in time
     serve(platform, server, *flags, env=env)
     job = platform.give(input={"messages": HELLO, "stream": True})
     result = platform.result(job)
-    assert re.search(r"(?i)time|1 s\b|1000 ms", result["error"])
+    assert re.search(r"(?i)time|2 s\b|2000 ms", result["error"])
     if name != "total":
         assert flag in result["error"]
     server.wait_closed(server.of(CHAT)[0])
@@ -888,7 +895,7 @@ def test_server_over_tls(platform, tls_server, serve, authority):
 
 
 def test_server_over_tls_that_is_not_trusted(platform, tls_server, serve):
-    process = serve(platform, tls_server, "--handler-ready-timeout", "1")
+    process = serve(platform, tls_server, "--handler-ready-timeout", "3")
     assert process.wait() not in (0, 2)
     assert "certificate" in process.log and not tls_server.requests
 
@@ -943,8 +950,8 @@ def test_no_job_before_the_server_is_ready(platform, server, serve, how):
 def test_server_that_never_gets_ready(platform, server, serve, how):
     platform.poll_s = 0
     server.pages["/health"] = plain(503, b"still loading")
-    flags = ["--handler-ready-timeout", "1"] if how == "flag" else []
-    process = serve(platform, server, *flags, env={"RP_HANDLER_READY_TIMEOUT": "1"} if how != "flag" else {})
+    flags = ["--handler-ready-timeout", "3"] if how == "flag" else []
+    process = serve(platform, server, *flags, env={"RP_HANDLER_READY_TIMEOUT": "3"} if how != "flag" else {})
     assert process.wait() not in (0, 2)
     assert "503" in process.log and "--handler-ready-timeout" in process.log
     told(platform, "handler_http", "status 503")
@@ -960,7 +967,7 @@ def test_server_that_never_gets_ready(platform, server, serve, how):
 def test_statuses_that_mean_ready(platform, server, serve, status, ready, is_ready):
     platform.poll_s = 25 if is_ready else 0
     server.pages["/health"] = plain(status)
-    process = serve(platform, server, "--handler-ready", ready, "--handler-ready-timeout", "1")
+    process = serve(platform, server, "--handler-ready", ready, "--handler-ready-timeout", "3")
     if is_ready:
         process.wait_log('"event": "ready"')
     else:
@@ -971,11 +978,14 @@ def test_statuses_that_mean_ready(platform, server, serve, status, ready, is_rea
 def test_connection_that_means_ready(platform, witness, serve, tmp_path, where):
     """--handler-ready tcp: no route is asked. Before the server is there no job is taken."""
     path = tmp_path / "s.sock" if where == "unix" else None
-    port = free_port()
-    url = f"http+unix:{path}" if path else f"http://127.0.0.1:{port}"
-    process = serve(platform, url, "--handler-ready", "tcp", "--served-model", "m", "--concurrency", "1")
-    process.wait_log("Starting")
-    server = BadServer(witness, path=path, port=port)
+    with socket.socket() as taken:  # bound and not listening: until the server does, nobody else is given the port
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        url = f"http+unix:{path}" if path else f"http://127.0.0.1:{port}"
+        process = serve(platform, url, "--handler-ready", "tcp", "--served-model", "m", "--concurrency", "1")
+        process.wait_log("Starting")
+        server = BadServer(witness, path=path, port=port)
     server.pages[CHAT] = echo
     try:
         assert ask(platform, messages=HELLO)["target"] == CHAT

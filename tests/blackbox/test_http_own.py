@@ -102,7 +102,7 @@ def test_program_that_is_not_there(platform, worker):
 @pytest.mark.parametrize("how", ["flag", "variable"])
 def test_unhealthy_server_is_replaced(platform, own, sick, how):
     """An idle server is probed too."""
-    flags, env = ([LIMIT, "1"], {}) if how == "flag" else ([], {"RP_HANDLER_UNHEALTHY_TIMEOUT": "1"})
+    flags, env = ([LIMIT, "2"], {}) if how == "flag" else ([], {"RP_HANDLER_UNHEALTHY_TIMEOUT": "2"})
     process = own(f"sick={sick}", flags=flags, env=env)
     first = ask(platform, route="/echo", body=1)["pid"]
     sick.touch()
@@ -113,7 +113,7 @@ def test_unhealthy_server_is_replaced(platform, own, sick, how):
 
 
 def test_unhealthy_server_fails_its_jobs_with_its_last_words(platform, own, sick):
-    process = own(f"sick={sick}", flags=[LIMIT, "1"])
+    process = own(f"sick={sick}", flags=[LIMIT, "2"])
     job = platform.give(input={"route": "/stream"})
     platform.wait_for(lambda: parts(platform, job), "the first part")
     sick.touch()
@@ -141,7 +141,7 @@ def test_server_that_gets_well_in_time_is_left_alone(platform, own, sick):
 def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
     """The waiting job gets the error and the last words; the exit status has the platform replace the worker."""
     starts = tmp_path / "starts"
-    process = own(f"sick={sick}", f"starts={starts}", flags=[LIMIT, "1", "--handler-deaths", "2"])
+    process = own(f"sick={sick}", f"starts={starts}", flags=[LIMIT, "2", "--handler-deaths", "2"])
     platform.wait_request("take")
     sick.touch()
     process.wait_log("own server: starting", 2)
@@ -157,7 +157,7 @@ def test_after_so_many_in_a_row_the_worker_ends(platform, own, sick, tmp_path):
 
 
 def test_unhealthy_server_that_ignores_sigterm_is_killed(platform, own, sick):
-    process = own(f"sick={sick}", "lasts=600", flags=[LIMIT, "1", "--kill-grace", "0.1"])
+    process = own(f"sick={sick}", "lasts=600", flags=[LIMIT, "2", "--kill-grace", "0.1"])
     platform.wait_request("take")
     sick.touch()
     process.wait_log("own server: starting", 2)
@@ -178,9 +178,9 @@ def test_server_that_fails_every_job_is_replaced(platform, own):
 
 @pytest.mark.parametrize("grace, ends_itself", [("flag", False), ("variable", False), ("default", True)])
 def test_kill_grace(platform, own, grace, ends_itself):
-    """A server that takes 2 s to end after SIGTERM: a short grace kills it first, the default lets it finish."""
+    """A server that goes on after SIGTERM: a short grace kills it, the default lets it have 2 s."""
     flags, env = (["--kill-grace", "0.1"] if grace == "flag" else []), ({"RP_KILL_GRACE": "0.1"} if grace == "variable" else {})
-    process = own("lasts=2", flags=flags, env=env)
+    process = own(f"lasts={2 if ends_itself else 600}", flags=flags, env=env)
     ask(platform, route="/echo", body=1)
     process.terminate()
     assert process.wait() == 0

@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import re
+import socket
 import threading
 
 import pytest
 
-from servers import free_port, tinyproxy
+from servers import tinyproxy
 from workerproc import hosts_prefix
 
 
@@ -43,7 +44,7 @@ def test_https(tls_platform, worker, proxy, name):
     server = proxy()
     worker(tls_platform, env={name: f"http://127.0.0.1:{server.port}"})
     assert tls_platform.run("through") == {"output": "through"}
-    assert seen(server, rf"CONNECT localhost:{tls_platform.port}")
+    tls_platform.wait_for(lambda: seen(server, rf"CONNECT localhost:{tls_platform.port}"), "the proxy's log")
     assert not any(request.header("Via") for request in tls_platform.record)
 
 
@@ -167,9 +168,11 @@ def test_proxy_that_refuses_the_port(tls_platform, worker, proxy):
 
 
 def test_proxy_that_is_not_there(tls_platform, worker):
-    port = free_port()
-    process = worker(tls_platform, env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
-    line = process.wait_log("(?i)refused")
+    with socket.socket() as taken:  # bound, so that it is nobody else's, and not listening
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        process = worker(tls_platform, env={"HTTPS_PROXY": f"http://127.0.0.1:{port}"})
+        line = process.wait_log("(?i)refused")
     assert "proxy" in line.lower() or str(port) in line
     assert not tls_platform.record
 

@@ -146,7 +146,8 @@ def test_nothing_piles_up(platform, worker):
     before = round_of_jobs(5)
     after = round_of_jobs(40)
     beside = 2  # connections, each with a thread, for results that are posted beside the next job
-    assert after[0] <= before[0] + beside and after[1] <= before[1] + beside, (before, after)
+    stop_channel = 1  # it pauses after a poll that was cut: then it has no connection
+    assert after[0] <= before[0] + beside + stop_channel and after[1] <= before[1] + beside, (before, after)
     assert after[2] <= before[2] + 64 + 64 * beside, (before, after)
 
 

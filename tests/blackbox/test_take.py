@@ -70,13 +70,12 @@ def test_no_job(platform, worker, status):
 
 
 def test_too_many_requests_waits(platform, worker):
-    """429: five seconds of rest. Two pings a second apart see no take in between."""
+    """429: five seconds of rest."""
     platform.script("take", answer(429))
-    worker(platform, env=FAST_PING)
-    platform.wait_request("take")
-    platform.wait_more("ping", 3)
-    assert len(platform.requests("take")) == 1
+    worker(platform)
     assert platform.run("later") == {"output": "later"}
+    refused, later = platform.requests("take")[:2]
+    assert later.time_s - refused.time_s >= 4.99  # its clock has milliseconds
 
 
 @pytest.mark.parametrize("status", [201, 202])
@@ -194,6 +193,7 @@ def test_job_without_id_or_input(platform, worker, job):
     platform.script("take", hand_out(job))
     assert platform.run("next") == {"output": "next"}
     process.wait_log(r"ERROR.*(id|input)")
+    platform.wait_idle()
     assert all("error" in post.json() for post in platform.requests("done") if post.job_id != "job-1")
 
 
@@ -377,7 +377,8 @@ def test_every_connection_reset_is_no_hot_loop(platform, make_platform, worker):
     absent.accept_only = "reset"
     worker(platform, env={**FAST_PING, "RUNPOD_WEBHOOK_GET_JOB": absent.env()["RUNPOD_WEBHOOK_GET_JOB"]})
     platform.wait_request("ping", 3)
-    assert 2 <= len(absent.connections) <= 40  # two channels, takes and stops, each with its own pauses
+    absent.wait_for(lambda: len(absent.connections) >= 2, "a connection of each channel")
+    assert len(absent.connections) <= 40  # two channels, takes and stops, each with its own pauses
     absent.accept_only = None
     assert absent.wait_request("take")
 
