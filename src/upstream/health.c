@@ -174,13 +174,14 @@ static void wait_for_probe(struct upstream *upstream, unsigned generation, int64
 
 /*
  * A server that handles one request at a time does not answer a probe while it works: silence
- * counts only where no job is under way, or jobs have gone wrong since one was last answered, or it
+ * counts only where no job was under way meanwhile, or jobs have gone wrong since one was last answered, or it
  * has answered probes while it worked.
  */
-static bool probe_counts(const struct upstream *upstream, const struct upstream_probe *probe)
+static bool probe_counts(const struct upstream *upstream, const struct upstream_probe *probe,
+                         unsigned changes)
 {
-    return probe->answered || upstream->active_jobs == 0 || upstream->suspect_jobs > 0 ||
-           upstream->answers_busy;
+    bool had_jobs = upstream->active_jobs > 0 || upstream->job_changes != changes;
+    return probe->answered || !had_jobs || upstream->suspect_jobs > 0 || upstream->answers_busy;
 }
 
 static void watch(struct upstream *upstream, struct upstream_probe *probe)
@@ -199,7 +200,7 @@ static void watch(struct upstream *upstream, struct upstream_probe *probe)
                                   upstream->job_changes == changes &&
                                   is_still(upstream, UPSTREAM_READY, generation);
         if (is_still(upstream, UPSTREAM_READY, generation) && !healthy &&
-            probe_counts(upstream, probe)) {
+            probe_counts(upstream, probe, changes)) {
             upstream_mark_unhealthy(upstream, probe->err.text);
             return;
         }
