@@ -50,11 +50,11 @@ def raw(*pieces, then="keep", label=None):
     """These bytes exactly, each piece in a segment of its own; then "keep", "close" or "reset"."""
 
     async def act(exchange):
+        exchange.request.broken = then != "keep"
         for index, piece in enumerate(pieces):
             if index:
                 await asyncio.sleep(DRIP_PAUSE_S)
             exchange.send(piece)
-        exchange.request.broken = then != "keep"
         _end(exchange, then)
 
     return _action(label or f"raw {b''.join(pieces)[:60]!r} then {then}", act)
