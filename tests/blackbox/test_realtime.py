@@ -391,12 +391,15 @@ def test_one_at_a_time_is_the_default(realtime):
 
 
 @pytest.mark.parametrize("how", ["variable", "flag"])
-def test_several_at_a_time(realtime, how):
+def test_several_at_a_time(realtime, tmp_path, how):
     """Four jobs that end only when the last of them has begun would hang with less."""
-    service = realtime(concurrency=4) if how == "variable" else realtime("--concurrency", "4")
-    answers = [service.later({"id": f"j{n}", "input": {"mock_delay": 1.5}}) for n in range(4)]
-    service.process.wait_log(r"Started\.", 4)
-    assert not service.process.lines(r"Finished\.")
+    settings = {"concurrency": 4} if how == "variable" else {}
+    service = realtime(*([] if settings else ["--concurrency", "4"]), handler=own("steps"), **settings)
+    gates = [Gate(tmp_path / f"gate-{n}") for n in range(4)]
+    answers = [service.later({"id": f"j{n}", "input": steps(gate.step)}) for n, gate in enumerate(gates)]
+    service.process.wait_log("at step 1", 4)
+    for gate in gates:
+        gate.open()
     assert all(answer.wait()[0] == 200 for answer in answers)
 
 
