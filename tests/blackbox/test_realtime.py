@@ -787,11 +787,12 @@ def test_idle_worker_ends_at_once(realtime):
     assert hear(idle) == b""
 
 
-def test_running_jobs_are_answered_first(realtime):
+def test_running_jobs_are_answered_first(realtime, tmp_path):
     """Those that wait are told to go elsewhere, new ones find nobody."""
-    service = realtime("--metrics-port=0")
-    running = service.later({"id": "runs", "input": {"mock_delay": 2, "mock_return": "done"}})
-    service.process.wait_log(r"Started\.")
+    gate = Gate(tmp_path / "gate")
+    service = realtime("--metrics-port=0", handler=own("steps"))
+    running = service.later({"id": "runs", "input": steps(gate.step, {"return": "done"})})
+    service.process.wait_log("at step 1")
     waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
     service.wait_queued(1)
     service.process.terminate()
@@ -801,6 +802,7 @@ def test_running_jobs_are_answered_first(realtime):
         assert hear(service.dial()) == b""
     except OSError:
         pass
+    gate.open()
     assert running.wait() == (200, {"output": "done"})
     assert service.process.wait() == 0
 
