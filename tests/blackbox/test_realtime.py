@@ -863,13 +863,13 @@ def test_half_a_request_does_not_hold_up_the_end(realtime):
 # ---- beside it ----
 
 
-def test_pings_but_no_polls(platform, realtime):
+def test_pings_but_no_polls(platform, realtime, tmp_path):
     """As with the SDK: the heartbeat names the jobs, nothing is taken or posted."""
-    service = realtime(env=platform.env(RUNPOD_PING_INTERVAL="100"))
-    answer = service.later({"id": "seen", "input": {"mock_delay": 1.5, "mock_return": 1}})
-    platform.wait_for(
-        lambda: any(ping.param("job_id") == "seen" for ping in platform.requests("ping")), "a ping with the id"
-    )
+    gate = Gate(tmp_path / "gate")
+    service = realtime(handler=own("steps"), env=platform.env(RUNPOD_PING_INTERVAL="100"))
+    answer = service.later({"id": "seen", "input": steps(gate.step, {"return": 1})})
+    platform.wait_ping("seen")
+    gate.open()
     assert answer.wait() == (200, {"output": 1})
     platform.wait_ping()
     assert not any(platform.requests(route) for route in ("take", "stop", "done"))
