@@ -840,7 +840,7 @@ def test_execution_timeout(realtime):
 
 def test_execution_timeout_of_events_that_are_read_too_slowly(realtime):
     """The handler waits for its client then; its slot is free again although nothing more was read."""
-    service = realtime("--execution-timeout", "1", "--stream", handler=own("steps"))
+    service = realtime("--execution-timeout", "3", "--stream", handler=own("steps"))
     given = {"id": "slow", "input": steps({"yields": {"parts": 400, "bytes": 100_000}})}
     told = Events(service.dial, PATH, given)
     service.process.wait_log('"yielded 10"')
