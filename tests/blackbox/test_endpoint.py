@@ -313,10 +313,13 @@ def test_purge(endpoint, gate):
 
 def test_execution_timeout_and_ttl(endpoint):
     api = endpoint()
-    slow = api.run({"mock_delay": 1000}, policy={"executionTimeout": 100})
+    before = api.run({"mock_delay": 1000})
+    api.process.wait_log("Started")
     stale = api.run({}, policy={"ttl": 50})
-    assert api.ended(slow)["status"] == "TIMED_OUT" and "executionTimeout" in api.status(slow)["error"]
     assert api.ended(stale)["status"] == "TIMED_OUT"
+    api.post(f"/cancel/{before}")
+    slow = api.run({"mock_delay": 1000}, policy={"executionTimeout": 100})
+    assert api.ended(slow)["status"] == "TIMED_OUT" and "executionTimeout" in api.status(slow)["error"]
     assert api.post("/runsync", {"input": {}}).json()["status"] == "COMPLETED"
 
 
