@@ -91,6 +91,7 @@ def test_runsync_waits_for_the_result(endpoint):
 
 def test_runsync_answers_after_its_wait(endpoint, gate):
     api = endpoint(handler=own("steps"))
+    api.ended(api.run(steps()))  # the handler is ready
     begun = api.post("/v2/x/runsync?wait=1000", {"input": steps(gate.step, {"return": 1})}).json()
     assert begun["status"] == "IN_PROGRESS" and "output" not in begun
     gate.open()
@@ -101,7 +102,8 @@ def test_request_that_cannot_wait_is_hung_up(endpoint):
     """Without a descriptor to be woken by: its client asks again, as after any connection that broke, and is not told a
     status before its time."""
     api = endpoint()
-    job = api.run({"mock_delay": 60})
+    job = api.run({"mock_delay": 600})
+    api.process.wait_log("Started")
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=PATIENCE_S)
     connection.request("GET", f"/status/{job}")
     assert json.load(connection.getresponse())["id"] == job
