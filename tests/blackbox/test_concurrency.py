@@ -6,6 +6,8 @@ from actions import answer, hand_out, hold, reset
 from own_handlers import Gate, own, steps
 from testplatform import FAST_PING
 
+SHORT_POLL_S = 5  # where the job-take that is held was asked for fewer slots than the test waits for
+
 
 @pytest.fixture
 def start(worker):
@@ -78,6 +80,7 @@ def test_template_that_knows_no_batch(platform, start):
 
 def test_all_slots_at_once(platform, start, gates):
     """Four jobs of one batch are all at work at the same time."""
+    platform.poll_s = SHORT_POLL_S
     process = start(platform, "--concurrency", "4", env={"RUNPOD_PING_INTERVAL": "200"})
     names = [f"job-{number}" for number in range(4)]
     platform.script(
@@ -242,6 +245,7 @@ def dial(tmp_path):
 
 def test_more_slots_while_one_job_runs(platform, start, gates, dial):
     """All slots are busy and stay so: the worker asks all the same, and nothing is drained."""
+    platform.poll_s = SHORT_POLL_S
     dial.turn(1)
     process = start(platform, env=dial.env)
     platform.give({"id": "long", "input": steps(gates[0].step, {"return": "long"})})
@@ -260,6 +264,7 @@ def test_more_slots_while_one_job_runs(platform, start, gates, dial):
 
 def test_fewer_slots_drain_nothing(platform, start, gates, dial):
     """From three to one: what runs goes on, and there is no take until the last of them has ended."""
+    platform.poll_s = SHORT_POLL_S
     dial.turn(3)
     process = start(platform, env={**dial.env, **FAST_PING})
     platform.script(

@@ -15,12 +15,12 @@ def test_first_requests_wait_for_no_other(platform, worker):
 
 
 def test_each_channel_keeps_its_own_connection(platform, worker):
-    worker(platform, env={"RUNPOD_PING_INTERVAL": "300"})
+    worker(platform, env=FAST_PING)
     for number in range(5):
         assert platform.run(number) == {"output": number}
     platform.stop_jobs("nobody")
     platform.wait_request("stop", 2)
-    platform.wait_request("ping", 4)
+    platform.wait_request("ping", 3)
     platform.wait_idle()
     used = {
         route: {request.connection for request in platform.requests(route)}

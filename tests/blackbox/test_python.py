@@ -60,7 +60,7 @@ def test_a_stopped_stream_ends_and_its_process_goes_on(platform, handler):
 
 @pytest.mark.parametrize("name", ["plain", "coroutine"])
 def test_a_job_over_its_time_fails_and_its_process_goes_on(platform, handler, name):
-    handler(name, "--execution-timeout", "2")
+    handler(name, "--execution-timeout", "4")  # the first job imports what it needs
     before = pid_of(platform)
     assert failure(platform.run({"wait": True}))["error_type"] == "TimeoutError"
     assert pid_of(platform) == before

@@ -391,12 +391,15 @@ def test_one_at_a_time_is_the_default(realtime):
 
 
 @pytest.mark.parametrize("how", ["variable", "flag"])
-def test_several_at_a_time(realtime, how):
+def test_several_at_a_time(realtime, tmp_path, how):
     """Four jobs that end only when the last of them has begun would hang with less."""
-    service = realtime(concurrency=4) if how == "variable" else realtime("--concurrency", "4")
-    answers = [service.later({"id": f"j{n}", "input": {"mock_delay": 1.5}}) for n in range(4)]
-    service.process.wait_log(r"Started\.", 4)
-    assert not service.process.lines(r"Finished\.")
+    settings = {"concurrency": 4} if how == "variable" else {}
+    service = realtime(*([] if settings else ["--concurrency", "4"]), handler=own("steps"), **settings)
+    gates = [Gate(tmp_path / f"gate-{n}") for n in range(4)]
+    answers = [service.later({"id": f"j{n}", "input": steps(gate.step)}) for n, gate in enumerate(gates)]
+    service.process.wait_log("at step 1", 4)
+    for gate in gates:
+        gate.open()
     assert all(answer.wait()[0] == 200 for answer in answers)
 
 
@@ -660,8 +663,9 @@ def test_connections_beyond_the_limit_are_told_so(realtime):
     """Where every connection is at work: here, each has sent a part of a request."""
     service = realtime(handler="echo")
     resting = service.threads()
-    peers = [service.dial("P") for _ in range(1 + WAITING_MAX + SPARE)]
-    service.wait_threads(resting + len(peers))
+    ping = "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n"  # once it is answered, the rest has been read, too
+    peers = [service.dial(ping + "P") for _ in range(1 + WAITING_MAX + SPARE)]
+    assert all(hear_head(peer).startswith("HTTP/1.1 200 ") and peer.recv(2) == b"{}" for peer in peers)
     refused = hear(service.dial())
     assert refused.startswith(b"HTTP/1.1 503 ") and b"\r\nRetry-After: 1\r\n" in refused
     peers[0].sendall(f"{HEAD}{LENGTH}\r\n{BODY}".encode()[1:])
@@ -783,11 +787,12 @@ def test_idle_worker_ends_at_once(realtime):
     assert hear(idle) == b""
 
 
-def test_running_jobs_are_answered_first(realtime):
+def test_running_jobs_are_answered_first(realtime, tmp_path):
     """Those that wait are told to go elsewhere, new ones find nobody."""
-    service = realtime("--metrics-port=0")
-    running = service.later({"id": "runs", "input": {"mock_delay": 2, "mock_return": "done"}})
-    service.process.wait_log(r"Started\.")
+    gate = Gate(tmp_path / "gate")
+    service = realtime("--metrics-port=0", handler=own("steps"))
+    running = service.later({"id": "runs", "input": steps(gate.step, {"return": "done"})})
+    service.process.wait_log("at step 1")
     waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
     service.wait_queued(1)
     service.process.terminate()
@@ -797,6 +802,7 @@ def test_running_jobs_are_answered_first(realtime):
         assert hear(service.dial()) == b""
     except OSError:
         pass
+    gate.open()
     assert running.wait() == (200, {"output": "done"})
     assert service.process.wait() == 0
 
@@ -834,7 +840,7 @@ def test_execution_timeout(realtime):
 
 def test_execution_timeout_of_events_that_are_read_too_slowly(realtime):
     """The handler waits for its client then; its slot is free again although nothing more was read."""
-    service = realtime("--execution-timeout", "1", "--stream", handler=own("steps"))
+    service = realtime("--execution-timeout", "3", "--stream", handler=own("steps"))
     given = {"id": "slow", "input": steps({"yields": {"parts": 400, "bytes": 100_000}})}
     told = Events(service.dial, PATH, given)
     service.process.wait_log('"yielded 10"')
@@ -857,13 +863,13 @@ def test_half_a_request_does_not_hold_up_the_end(realtime):
 # ---- beside it ----
 
 
-def test_pings_but_no_polls(platform, realtime):
+def test_pings_but_no_polls(platform, realtime, tmp_path):
     """As with the SDK: the heartbeat names the jobs, nothing is taken or posted."""
-    service = realtime(env=platform.env(RUNPOD_PING_INTERVAL="100"))
-    answer = service.later({"id": "seen", "input": {"mock_delay": 1.5, "mock_return": 1}})
-    platform.wait_for(
-        lambda: any(ping.param("job_id") == "seen" for ping in platform.requests("ping")), "a ping with the id"
-    )
+    gate = Gate(tmp_path / "gate")
+    service = realtime(handler=own("steps"), env=platform.env(RUNPOD_PING_INTERVAL="100"))
+    answer = service.later({"id": "seen", "input": steps(gate.step, {"return": 1})})
+    platform.wait_ping("seen")
+    gate.open()
     assert answer.wait() == (200, {"output": 1})
     platform.wait_ping()
     assert not any(platform.requests(route) for route in ("take", "stop", "done"))
