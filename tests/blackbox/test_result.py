@@ -141,9 +141,11 @@ def test_refresh(platform, worker):
 
 
 def test_progress(platform, worker):
-    """In order, before the result, as the job's own."""
+    """In order, before the result, as the job's own. The delay is the platform's time to take them all: a result waits
+    for them no longer than a second."""
     worker(platform, handler="mock")
-    assert "output" in platform.run({"mock_progress": {"updates": 4, "wait_time": 0}, "mock_return": "end"})
+    updates = {"updates": 4, "wait_time": 0}
+    assert "output" in platform.run({"mock_progress": updates, "mock_delay": 3, "mock_return": "end"})
     platform.wait_idle()
     posts = platform.requests("done", "job-1")
     assert len(posts) == 5 and posts[-1].json() == {"output": "end"}
