@@ -143,7 +143,7 @@ def test_after_a_crash_jobs_go_to_a_program_that_is_ready(worker, platform, tmp_
     script = (f"if [ -e {gate} ]; then exec sleep 600; fi; echo '{{\"ready\": true}}'; while read -r job; do "
               f"case $job in *die*) : >{gate}; exit 3;; esac; echo '{{\"output\": \"'$$'\"}}'; done")
     process = worker(platform, "--handler", sh(script), "--handler-ready", "line", "--concurrency", "2",
-                     "--execution-timeout", "5", handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
+                     "--execution-timeout", "20", handler="worker", env={"RP_SHUTDOWN_GRACE_S": "0"})
     failure(platform.run("die"))
     pids = {platform.run(number)["output"] for number in range(6)}
     assert len(pids) == 1 and not process.ended
@@ -224,10 +224,12 @@ def test_refresh_worker_ends_the_taking(actor, platform):
 
 
 def test_silence_beyond_the_timeout(actor, platform):
-    actor("--execution-timeout", "0.3", "--kill-grace", "5")
+    """Its start is in no job's time."""
+    actor("--handler-ready", "line", "--execution-timeout", "2", "--kill-grace", "5",
+          env={"AT_START": json.dumps([["say", {"ready": True}]])})
     first = pid_of(platform)
     error = failure(platform.run(do(("sleep", 600))))
-    assert error["error_type"] == "TimeoutError" and "execution timeout of 0.3 s" in error["error_message"]
+    assert error["error_type"] == "TimeoutError" and "execution timeout of 2 s" in error["error_message"]
     assert pid_of(platform) != first and not is_alive(first)
 
 
@@ -401,14 +403,17 @@ def test_children_of_children_go_too(how, actor, platform, tmp_path):
 @pytest.mark.parametrize("when", ["job", "end"])
 def test_daemons_without_an_environment_go_too(when, worker, platform, tmp_path):
     """Nothing but their descent tells that they are ours."""
-    start = f"env -i setsid /bin/sh -c 'echo $$ >{tmp_path}/daemon; exec sleep 600' >/dev/null 2>&1 & sleep 0.1"
+    daemon, begun = tmp_path / "daemon", tmp_path / "begun"
+    os.mkfifo(begun)
+    start = (f"env -i setsid /bin/sh -c 'echo $$ >{daemon}; echo >{begun}; exec sleep 600' >/dev/null 2>&1 & "
+             f"read -r line <{begun}")
     script = f"cat >/dev/null; ({start}); echo 1"
     if when == "end":
         script = f"read -r job; ({start}); echo '{{\"output\": 1}}'; read -r job"
     flag = "--handler-once" if when == "job" else "--handler"
     process = worker(platform, flag, sh(script), handler="worker")
     assert platform.run({}) == {"output": 1}
-    pid = int((tmp_path / "daemon").read_text())
+    pid = int(daemon.read_text())
     if when == "end":
         assert is_alive(pid)
         process.terminate()
@@ -425,6 +430,8 @@ def test_orphans_are_reaped(actor, platform):
 def test_no_descriptor_is_lost(actor, platform):
     process = actor()
     pid_of(platform)
+    for route in ("ping", "stop"):  # each has its connection, which stays
+        platform.wait_request(route)
     before = descriptors(process.pid)
     for acts in [do(("exit", 1)), do(("close", 1), ("exit", 0)), do(("signal", 11))]:
         platform.run(acts)
@@ -478,7 +485,8 @@ def test_a_running_job_is_finished_at_the_worker_s_end(actor, platform):
 
 @pytest.mark.parametrize("wanted", ["later", "never"])
 def test_an_answer_before_the_job_is_read(wanted, worker, platform):
-    process = worker(platform, "--handler", program("deaf.py", wanted), "--kill-grace", "0.5", handler="worker")
+    grace = "60" if wanted == "later" else "0.5"  # for the rest of the job to be read
+    process = worker(platform, "--handler", program("deaf.py", wanted), "--kill-grace", grace, handler="worker")
     for _ in range(3):
         assert platform.run({"first": 1, "rest": "x" * 3000000}) == {"output": "early"}
     if wanted == "later":
@@ -488,7 +496,7 @@ def test_an_answer_before_the_job_is_read(wanted, worker, platform):
 def test_ten_megabytes_each_way_cost_little_more_than_themselves(worker, platform):
     process = worker(platform, "--handler", "/bin/sh -c 'while IFS= read -r job; do :; done'", handler="worker")
     process.end()
-    process = worker(platform, "--handler", program("echo.py"), handler="worker")
+    process = worker(platform, "--handler", program("echo.py"), handler="worker", env={"RUNPOD_PING_INTERVAL": "200"})
     platform.run("warm")
     payload = "y" * (10 * 1000 * 1000 - 200)
     before = process.peak_kib()
@@ -497,6 +505,7 @@ def test_ten_megabytes_each_way_cost_little_more_than_themselves(worker, platfor
     print(f"resident memory: {before} KiB, {grown} KiB more for 10 MB in and out")
     assert grown * 1024 <= len(payload) + 4 * 1024 * 1024
     for _ in range(2):
+        platform.wait_ping()  # the job before is gone, and its memory
         platform.run(payload)
     assert process.peak_kib() - before <= grown + 1024
 

@@ -77,7 +77,7 @@ def test_the_folder_of_a_job_that_was_given_up_serves_no_other(several, platform
 
 
 def test_a_program_with_nothing_but_jobs_that_were_given_up_is_replaced(several, platform):
-    process = several("--execution-timeout", "0.3", "--kill-grace", "0.2")
+    process = several("--execution-timeout", "3", "--kill-grace", "0.2")
     before = platform.run({})["output"]
     error = failure(platform.run({"hold": 100}))
     assert error["error_type"] == "TimeoutError"

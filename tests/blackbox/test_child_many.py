@@ -3,7 +3,7 @@
 import os
 import signal
 
-from children import children_of, failure, sh, wait_reaped
+from children import children_of, failure, sh, wait_gone, wait_reaped
 
 SLOTS = 8
 
@@ -30,12 +30,14 @@ def test_children_die_and_are_replaced_at_once(worker, platform):
         for job in odd:
             assert "exited with status 3" in failure(platform.result(job))["error_message"]
         platform.wait_idle()
-        for pid in children_of(process.pid):
+        children = children_of(process.pid)
+        for pid in children:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         process.wait_log("SIGKILL.* while it had no job")
+        wait_gone(platform, *children)  # one that is only about to die would take a job along
     assert not process.ended
 
 

@@ -120,7 +120,8 @@ def test_many_jobs_in_a_row(platform, worker):
     for number in range(1000):
         platform.give({"id": f"n-{number}", "input": number})
     platform.wait_for(
-        lambda: len(platform.requests("done")) == 1000 and platform.requests("done")[-1].answered, "a thousand results"
+        lambda: len(posts := platform.requests("done")) == 1000 and all(post.answered for post in posts),
+        "a thousand results",
     )
     results = {post.job_id: post.json() for post in platform.requests("done")}
     assert results == {f"n-{number}": {"output": number} for number in range(1000)}

@@ -24,10 +24,24 @@ def updates(platform, job_id):
     return [post.json()["output"] for post in platform.requests("done", job_id) if is_progress(post.body)]
 
 
-def test_request(platform, start):
+@pytest.fixture
+def say(platform, gate):
+    """say(step..., last=update) -> a job that has returned "end" once this update of its was posted: a result waits a
+    second for those behind the one under way, which a slow platform may need for a few of them."""
+
+    def run(*todo, last):
+        job = platform.give(input=steps(*todo, gate.step, {"return": "end"}))
+        platform.wait_for(lambda: updates(platform, job)[-1:] == [last], "the last update")
+        gate.open()
+        assert platform.result(job) == {"output": "end"}
+        return job
+
+    return run
+
+
+def test_request(platform, start, say):
     start(platform)
-    job = platform.give(input=steps({"progress": {"percent": 7}}, {"return": "end"}))
-    assert platform.result(job) == {"output": "end"}
+    job = say({"progress": {"percent": 7}}, last={"percent": 7})
     post = platform.requests("done", job)[0]
     assert post.json() == {"status": "IN_PROGRESS", "output": {"percent": 7}}
     assert post.target == f"/v2/ep0test/job-done/pod-7x2/{job}?gpu=NVIDIA+L4&isStream=false"
@@ -35,11 +49,10 @@ def test_request(platform, start):
     assert post.header("Content-Type") == "application/x-www-form-urlencoded"
 
 
-def test_in_order_and_before_the_result(platform, start):
+def test_in_order_and_before_the_result(platform, start, say):
     """Faster than the platform takes them: some may be left out, the last one is not."""
     start(platform)
-    job = platform.give(input=steps({"progresses": 200}, {"return": "end"}))
-    platform.result(job)
+    job = say({"progresses": 200}, last={"job": "job-1", "n": 200})
     platform.wait_idle()
     numbers = [update["n"] for update in updates(platform, job)]
     assert numbers == sorted(set(numbers)) and numbers[0] == 1 and numbers[-1] == 200
@@ -87,47 +100,49 @@ def test_result_waits_for_the_update_under_way_and_drops_the_rest(platform, star
     assert len(platform.requests("done", job)) == 2
 
 
-def test_update_that_fails_is_not_repeated(platform, start):
+def test_update_that_fails_is_not_repeated(platform, start, say):
     """What is old by then is of no use; the others keep their order."""
     start(platform)
     platform.script("done", answer(200), answer(503))
-    job = platform.give(input=steps({"progresses": 5}, {"return": "end"}))
-    assert platform.result(job) == {"output": "end"}
+    job = say({"progresses": 5}, last={"job": "job-1", "n": 5})
     assert [update["n"] for update in updates(platform, job)] == [1, 2, 3, 4, 5]
 
 
-def test_update_that_is_taken_is_not_logged(platform, start):
+def test_update_that_is_taken_is_not_logged(platform, start, say):
     process = start(platform)
-    job = platform.give(input=steps({"progress": 1}, {"progress": 2}, {"return": "end"}))
-    assert platform.result(job) == {"output": "end"}
+    job = say({"progress": 1}, {"progress": 2}, last=2)
     assert updates(platform, job) == [1, 2]
     assert not process.lines("WARN|ERROR|Progress")
 
 
 @pytest.mark.parametrize("status", [400, 500])
-def test_update_that_fails_is_one_warning(platform, start, status):
+def test_update_that_fails_is_one_warning(platform, start, say, status):
     process = start(platform)
     platform.script("done", answer(status))
-    job = platform.give(input=steps({"progress": 1}, {"progress": 2}, {"return": "end"}))
-    assert platform.result(job) == {"output": "end"}
+    job = say({"progress": 1}, {"progress": 2}, last=2)
     (warning,) = process.lines("WARN|ERROR")
     assert f"Progress was not sent: the platform answered {status}" in warning and job in warning
 
 
-def test_update_that_is_no_json_does_no_harm(platform, start):
+def test_update_that_is_no_json_does_no_harm(platform, start, say):
     process = start(platform)
-    job = platform.give(input=steps({"bad_progress": 0}, {"progress": "good"}, {"return": "end"}))
-    assert platform.result(job) == {"output": "end"}
+    job = say({"bad_progress": 0}, {"progress": "good"}, last="good")
     assert updates(platform, job) == ["good"]
     assert process.lines("bad progress: RP_WRONG") and process.lines("WARN.*Progress was not sent")
 
 
-def test_each_job_under_its_own_name(platform, start):
+def test_each_job_under_its_own_name(platform, start, tmp_path):
     """Eight at once, all with updates: no body and no X-Request-ID under another job's URL."""
     start(platform, "--concurrency", "8")
+    gates = {f"p{n}": Gate(tmp_path / f"gate-{n}") for n in range(40)}
     jobs = [
-        platform.give({"id": f"p{n}", "input": steps({"progresses": 12}, {"return": f"end of p{n}"})}) for n in range(40)
+        platform.give({"id": job, "input": steps({"progresses": 12}, gate.step, {"return": f"end of {job}"})})
+        for job, gate in gates.items()
     ]
+    for job in jobs:
+        last = {"job": job, "n": 12}
+        platform.wait_for(lambda job=job, last=last: updates(platform, job)[-1:] == [last], f"the last update of {job}")
+        gates[job].open()
     for job in jobs:
         assert platform.result(job) == {"output": f"end of {job}"}
     platform.wait_idle()
@@ -140,10 +155,12 @@ def test_each_job_under_its_own_name(platform, start):
         assert not is_progress(posts[-1].body)
 
 
-def test_beside_a_stream(platform, start):
+def test_beside_a_stream(platform, start, gate):
     """Parts and updates of one job keep the order in which they were said."""
     start(platform, "--stream")
-    job = platform.give(input=steps(*[{kind: n} for n in range(6) for kind in ("yield", "progress")]))
+    job = platform.give(input=steps(*[{kind: n} for n in range(6) for kind in ("yield", "progress")], gate.step))
+    platform.wait_for(lambda: updates(platform, job)[-1:] == [5], "the last update")
+    gate.open()
     assert platform.result(job) == {"output": []}
     said = [post for post in platform.record if post.job_id == job]
     assert [(post.route, post.json()["output"]) for post in said[:-1]] == [

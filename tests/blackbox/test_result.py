@@ -141,9 +141,11 @@ def test_refresh(platform, worker):
 
 
 def test_progress(platform, worker):
-    """In order, before the result, as the job's own."""
+    """In order, before the result, as the job's own. The delay is the platform's time to take them all: a result waits
+    for them no longer than a second."""
     worker(platform, handler="mock")
-    assert "output" in platform.run({"mock_progress": {"updates": 4, "wait_time": 0}, "mock_return": "end"})
+    updates = {"updates": 4, "wait_time": 0}
+    assert "output" in platform.run({"mock_progress": updates, "mock_delay": 3, "mock_return": "end"})
     platform.wait_idle()
     posts = platform.requests("done", "job-1")
     assert len(posts) == 5 and posts[-1].json() == {"output": "end"}
@@ -234,14 +236,15 @@ def test_in_progress_until_the_result_is_settled(platform, worker):
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after(platform, worker, status, form):
-    """The pings between both posts show that the worker waited at least as long as it was told."""
-    value = "4" if form == "seconds" else email.utils.formatdate(time.time() + 5, usegmt=True)
+    """Whenever the first post comes, the second one waits for at least as long as it was told."""
+    date = int(time.time()) + 5
+    due_s = time.monotonic() + date - time.time()
+    value = "4" if form == "seconds" else email.utils.formatdate(date, usegmt=True)
     platform.script("done", answer(status, headers=[("Retry-After", value)]))
-    worker(platform, env=FAST_PING)
+    worker(platform)
     assert platform.run("kept") == {"output": "kept"}
     first, second = platform.requests("done")
-    between = [ping for ping in platform.requests("ping") if first.number < ping.number < second.number]
-    assert len(between) >= 2
+    assert second.time_s > (first.time_s + 4 if form == "seconds" else due_s) - 0.1
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "99999999999999999999", "", "1.5", "\x01"])
@@ -307,9 +310,7 @@ def test_413_before_the_body_was_read(platform, worker):
     worker(platform)
     platform.script("done", answer(413, early=True))
     platform.give({"id": "early", "input": "x" * 5_000_000})
-    assert platform.wait_for(
-        lambda: len(platform.finals("early")) == 2 and platform.finals("early")[1], "the error post"
-    ).json()["error"]
+    platform.wait_for(lambda: any(post.json().get("error") for post in platform.finals("early")), "the error post")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_running_job_finishes_and_posts(platform, worker, tmp_path, number):
     job = platform.give(input=steps(gate.step, {"return": "finished"}))
     process.wait_log("at step 1")
     process.signal(number)
-    process.wait_log("Shutting down")
+    process.wait_log("Waiting for 1 job")  # said when nothing is taken any more
     gate.open()
     assert platform.result(job) == {"output": "finished"}
     assert process.wait() == 0
@@ -259,7 +259,7 @@ def test_no_request_after_the_end_of_the_job(platform, worker, tmp_path):
     job = platform.give(input=steps(gate.step))
     process.wait_log("at step 1")
     process.terminate()
-    process.wait_log("Shutting down")
+    process.wait_log("Waiting for 1 job")  # said when nothing is taken any more
     gate.open()
     platform.result(job)
     assert process.wait() == 0

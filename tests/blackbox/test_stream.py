@@ -235,7 +235,8 @@ def test_stopped_job_drops_the_parts_that_wait(platform, start):
 
 
 def test_stop_while_a_part_is_retried(platform, start):
-    platform.script("stream", answer(200), *[answer(503)] * 3)
+    platform.script("stream", answer(200))
+    platform.always("stream", answer(503))
     process = start(platform)
     platform.give({"id": "stopped", "input": steps({"yield": 1}, {"yield": 2}, {"yield": 3})})
     platform.wait_request("stream", 2)
