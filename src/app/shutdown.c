@@ -193,10 +193,14 @@ static int abandon_jobs(const struct drain *drain)
     return 1;
 }
 
-/* Of a worker that has ended its jobs, or has none: only a start that failed is a failure. */
-static int status_of_start(const struct worker *worker)
+/*
+ * Of a worker that has ended its jobs, or has none: a result that was lost since the signal is a
+ * failure, and so is a start that failed.
+ */
+static int final_status(const struct worker *worker, int undelivered_before)
 {
-    return failed_start_is_set(&worker->failed) ? 1 : 0;
+    bool lost_any = atomic_load(&worker->undelivered) > undelivered_before;
+    return lost_any || failed_start_is_set(&worker->failed) ? 1 : 0;
 }
 
 static const char *name_of(int signal_number)
@@ -226,7 +230,7 @@ int worker_shut_down(struct worker *worker, int signals_fd, int signal_number)
     if (!drains &&
         (job_table_wait_empty(&worker->table, clock_deadline(LIMIT_TAKER_MS)) ||
          (!job_table_is_busy(&worker->table) && !atomic_load(&worker->source->answering))))
-        return status_of_start(worker);
+        return final_status(worker, undelivered_before);
     const struct drain drain = {
         .worker = worker,
         .signals_fd = signals_fd,
@@ -241,6 +245,5 @@ int worker_shut_down(struct worker *worker, int signals_fd, int signal_number)
         log_write(LOG_ERROR, NULL, "Exiting before all results have reached their clients.");
         return 1;
     }
-    bool lost_any = atomic_load(&worker->undelivered) > undelivered_before;
-    return lost_any ? 1 : status_of_start(worker);
+    return final_status(worker, undelivered_before);
 }
