@@ -174,8 +174,8 @@ static void wait_for_probe(struct upstream *upstream, unsigned generation, int64
 
 /*
  * A server that handles one request at a time does not answer a probe while it works: silence
- * counts only where no job was under way meanwhile, or jobs have gone wrong since one was last answered, or it
- * has answered probes while it worked.
+ * counts only where no job was under way meanwhile, or jobs have gone wrong since one was last
+ * answered, or it has answered probes while it worked.
  */
 static bool probe_counts(const struct upstream *upstream, const struct upstream_probe *probe,
                          unsigned changes)
