@@ -79,6 +79,12 @@ void process_signal(const struct process *process, int signal_number);
 /* True once it has ended, by itself or by a signal; process_end is still to be called. */
 bool process_has_ended(const struct process *process);
 
+/*
+ * True once a process that was not reaped yet has ended, or the kernel has begun to end it, which
+ * comes before its descriptors are closed: proc(5). False without a /proc.
+ */
+bool process_is_ending(pid_t pid);
+
 /* Blocks until it has ended or the deadline has passed; true if it has ended. */
 bool process_wait(const struct process *process, deadline_ms deadline);
 

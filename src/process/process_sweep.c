@@ -19,6 +19,7 @@
 #include "process/process_private.h"
 
 #define DESCENT_MAX 64 /* generations */
+#define FLAG_EXITING 4 /* PF_EXITING of the kernel's include/linux/sched.h */
 
 enum mark_found { NO, YES, UNKNOWN };
 
@@ -58,6 +59,7 @@ static enum mark_found has_mark(pid_t pid, const char *mark)
 struct relative {
     pid_t pid, parent, group, session;
     uint64_t started; /* in clock ticks since the system's boot */
+    unsigned flags;   /* PF_EXITING and others of the kernel's */
     char state;
 };
 
@@ -78,12 +80,19 @@ static bool read_relative(pid_t pid, struct relative *relative)
     // NOLINTNEXTLINE(cert-err34-c): the kernel's own numbers
     if (after == NULL ||
         sscanf(after + 1, // NOLINT(cert-err34-c)
-               " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+               " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
                &relative->state, &relative->parent, &relative->group, &relative->session,
-               &started) != 5)
+               &relative->flags, &started) != 6)
         return false;
     relative->started = started;
     return true;
+}
+
+bool process_is_ending(pid_t pid)
+{
+    struct relative relative;
+    return read_relative(pid, &relative) &&
+           (relative.state == 'Z' || (relative.flags & FLAG_EXITING) != 0);
 }
 
 /*

@@ -52,6 +52,7 @@ static bool relay_output(struct upstream *upstream)
 static bool reap(struct upstream *upstream, bool ended_by_us)
 {
     struct child *child = &upstream->child;
+    upstream->pid = 0;
     child_end(child); /* leaves the tail of its log where it is */
     if (child_is_outdated(child))
         child_renew(child);
@@ -71,6 +72,7 @@ static bool run_once(struct upstream *upstream)
     struct err err = { 0 };
     int rc = child_start(&upstream->child, &err);
     pthread_mutex_lock(&upstream->lock);
+    upstream->pid = rc == 0 ? upstream->child.process.pid : 0;
     if (rc == 0)
         upstream_mark_starting(upstream);
     else if (rc != ERR_CANCELLED && !child_halt(&upstream->child, err.text))

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "child/report.h"
+#include "process/process.h"
 #include "upstream/upstream_private.h"
 #include "json/json.h"
 
@@ -359,13 +360,24 @@ static void put_exit(const struct upstream *upstream, unsigned generation, struc
     put_last_words(upstream, exit_report);
 }
 
+/* How long to wait for the exit. A busy machine may be slow to carry out one that has begun. */
+static int64_t patience_for_exit(const struct upstream *upstream, unsigned generation,
+                                 int64_t patience_ms)
+{
+    bool has_begun = upstream->generation == generation && upstream->pid != 0 &&
+                     process_is_ending(upstream->pid);
+    if (!upstream_has_program(upstream))
+        return 0;
+    return has_begun && patience_ms < LIMIT_SERVER_END_MS ? LIMIT_SERVER_END_MS : patience_ms;
+}
+
 void upstream_report_exit(struct upstream *upstream, struct upstream_waiter *waiter,
                           const struct flag *stop, unsigned generation, int64_t patience_ms,
                           struct buf *exit_report)
 {
-    deadline_ms deadline = upstream_deadline(upstream,
-                                             upstream_has_program(upstream) ? patience_ms : 0);
     pthread_mutex_lock(&upstream->lock);
+    deadline_ms deadline = upstream_deadline(upstream,
+                                             patience_for_exit(upstream, generation, patience_ms));
     add_waiter(upstream, waiter);
     while (upstream->generation == generation && upstream_now_ms(upstream) < deadline &&
            !flag_is_raised(stop))

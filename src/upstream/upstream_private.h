@@ -126,6 +126,7 @@ struct upstream {
 
     /* The program, where the worker runs it. */
     struct child child;
+    pid_t pid;               /* its process while that runs and was not reaped; else 0 */
     struct wake end_program; /* to the program's thread: end_reason is set, or its file changed */
     bool renewing;           /* --watch: it is to be replaced; no job begins until it was */
     struct child_edition_listener listener;
@@ -204,8 +205,8 @@ void upstream_refused(struct upstream *upstream, unsigned generation);
 
 /*
  * After a connection to the server of that generation broke or was closed: waits for the exit that
- * may be the cause, at most patience_ms or until `stop` is raised, and not at all where the worker
- * does not run the program. Appends how the server ended and the end of its output to
+ * may be the cause, at most patience_ms (LIMIT_SERVER_END_MS where that has begun) or until `stop`
+ * is raised, and not at all where the worker does not run the program. Appends how the server ended and the end of its output to
  * `exit_report`, nothing where it goes on.
  */
 void upstream_report_exit(struct upstream *upstream, struct upstream_waiter *waiter,

@@ -1,6 +1,7 @@
 /* process/process: programs started, told apart from orphans, and ended with all they leave. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -213,6 +214,23 @@ static void waiting_has_a_deadline_and_needs_no_pidfd(void **state)
     process_signal(&process, SIGKILL); /* none: of no effect */
 }
 
+static void an_end_shows_before_the_pipes_close(void **state)
+{
+    struct process process;
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(start_script(&process, "read -r line"), 0);
+        assert_false(process_is_ending(process.pid));
+        process_signal(&process, SIGKILL);
+        struct pollfd output = { .fd = process.out, .events = POLLIN };
+        assert_int_equal(poll(&output, 1, 10000), 1);
+        assert_true(process_is_ending(process.pid));
+        process_end(&process);
+    }
+    assert_false(process_is_ending(getpid()));
+    assert_false(process_is_ending(-1));
+}
+
 static int count_descriptors(void)
 {
     int count = 0;
@@ -370,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_process_starts_clean),
         cmocka_unit_test(closed_standard_streams_do_no_harm),
         cmocka_unit_test(waiting_has_a_deadline_and_needs_no_pidfd),
+        cmocka_unit_test(an_end_shows_before_the_pipes_close),
         cmocka_unit_test(no_descriptor_is_lost),
         cmocka_unit_test(a_daemon_is_found_by_its_mark),
         cmocka_unit_test(a_daemon_without_a_mark_is_found_by_its_descent),

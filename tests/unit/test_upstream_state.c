@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -737,15 +739,46 @@ static void exit_with_9(struct world *world)
 }
 
 /* What a job learns whose connection broke at this time of the world, as text. */
-static void check_report(struct world *world, unsigned generation, const char *expected)
+static void check_report_within(struct world *world, unsigned generation, int64_t patience_ms,
+                                const char *expected)
 {
     struct buf report;
     buf_init(&report, 1000, "report");
-    upstream_report_exit(&world->upstream, &world->waiter, &world->stop, generation, 1000, &report);
+    upstream_report_exit(&world->upstream, &world->waiter, &world->stop, generation, patience_ms,
+                         &report);
     buf_add(&report, "", 1, NULL);
     assert_string_equal(report.ptr, expected);
     buf_free(&report);
     assert_null(world->upstream.waiters);
+}
+
+static void check_report(struct world *world, unsigned generation, const char *expected)
+{
+    check_report_within(world, generation, 1000, expected);
+}
+
+/* A process that has ended stays until it is reaped, and one that the kernel ends looks the same. */
+static void an_exit_that_has_begun_is_waited_for(void **state)
+{
+    static const struct event events[] = { { 300, exit_with_9 }, { NEVER_MS, NULL } };
+    struct world world;
+    siginfo_t info;
+    (void)state;
+    pid_t ended = fork();
+    if (ended == 0)
+        _exit(0);
+    assert_int_equal(waitid(P_PID, (id_t)ended, &info, WEXITED | WNOWAIT), 0);
+    begin_ready(&world, true);
+    world.events = events;
+    world.upstream.pid = getpid();
+    check_report_within(&world, world.upstream.generation, 20, "");
+    assert_int_equal(world.now_ms, 20);
+    world.upstream.pid = ended;
+    check_report_within(&world, world.upstream.generation, 20,
+                        "The server exited with status 9. Its last words:\nboom");
+    assert_int_equal(world.now_ms, 300);
+    assert_int_equal(waitpid(ended, NULL, 0), ended);
+    end(&world);
 }
 
 static void an_exit_that_follows_is_reported(void **state)
@@ -1017,6 +1050,7 @@ int main(void)
         cmocka_unit_test(no_signal_is_left_behind),
         cmocka_unit_test(all_that_wait_are_woken),
         cmocka_unit_test(an_exit_that_follows_is_reported),
+        cmocka_unit_test(an_exit_that_has_begun_is_waited_for),
         cmocka_unit_test(an_exit_that_came_before_is_reported_at_once),
         cmocka_unit_test(without_an_exit_patience_runs_out),
         cmocka_unit_test(a_stopped_job_does_not_wait_for_an_exit),
