@@ -72,6 +72,14 @@ def test_each_kind_is_told_once(trial, platform, tmp_path):
     ]
 
 
+def test_the_last_call_is_told_too(trial, platform):
+    """There is no worker afterwards: it has become another program, whose calls nobody answers for."""
+    process = trial()
+    platform.give(input={"action": "exec", "path": "/bin/true"})
+    process.wait()
+    assert [line.partition(LINE)[2] for line in process.lines(LINE)] == [f"execve of '/bin/true'{CALL}"]
+
+
 def test_what_is_listed_is_not_told(trial, platform, tmp_path):
     """Nor is what would fail anyway: a file that is not there, a folder that is there already."""
     models, work = tmp_path / "models", tmp_path / "work"
