@@ -201,6 +201,7 @@ static struct shared_child *new_program(const struct child_setting *setting, str
     pthread_mutex_init(&shared->lock, NULL);
     flag_cond_init(&shared->changed);
     int rc = wake_init(&shared->work, err);
+    bool has_wake = rc == 0;
     shared->listener = (struct child_edition_listener){ .changed = wake_program, .owner = shared };
     child_edition_listen(&shared->listener);
     if (rc == 0)
@@ -208,6 +209,8 @@ static struct shared_child *new_program(const struct child_setting *setting, str
     if (rc == 0)
         return shared;
     child_edition_unlisten(&shared->listener);
+    if (has_wake)
+        wake_free(&shared->work);
     folder_remove(&shared->child);
     child_free(&shared->child);
     free(shared);
