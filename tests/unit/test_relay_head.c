@@ -7,6 +7,11 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "http/relay_private.h"
 
 static struct relay relay;
@@ -95,6 +100,60 @@ static void the_clients_address_comes_last(void **state)
                   "X-Forwarded-For:\r\nx-forwarded-for: 2.2.2.2, ::3\r\n\r\n",
                   "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\n"
                   "X-Forwarded-For: 1.1.1.1, 2.2.2.2, ::3, 192.0.2.7\r\n\r\n");
+}
+
+/* A descriptor of a connection that was made to this address; -1 where the machine has none. */
+static int accept_from(const struct sockaddr *to, socklen_t size, int family)
+{
+    struct sockaddr_storage own = { 0 };
+    socklen_t own_size = size;
+    int listener = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, to, size) != 0)
+        return -1;
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&own, &own_size), 0);
+    const in_port_t port = family == AF_INET6 || to->sa_family == AF_INET6
+                               ? ((struct sockaddr_in6 *)&own)->sin6_port
+                               : ((struct sockaddr_in *)&own)->sin_port;
+    struct sockaddr_in v4 = { .sin_family = AF_INET,
+                              .sin_port = port,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int peer = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int rc = family == AF_INET ? connect(peer, (struct sockaddr *)&v4, sizeof v4)
+                               : connect(peer, (struct sockaddr *)&own, own_size);
+    assert_int_equal(rc, 0);
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    close(listener);
+    close(peer);
+    return fd;
+}
+
+/* Of an IPv4 client, too, that has come to a socket for both protocols. */
+static void the_clients_address_is_that_of_its_connection(void **state)
+{
+    const struct sockaddr_in v4 = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    struct sockaddr_in6 mapped = { .sin6_family = AF_INET6 };
+    (void)state;
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+    const int fds[] = {
+        accept_from((const struct sockaddr *)&v4, sizeof v4, AF_INET),
+        accept_from((const struct sockaddr *)&mapped, sizeof mapped, AF_INET),
+        accept_from((const struct sockaddr *)&v6, sizeof v6, AF_INET6),
+    };
+    for (size_t i = 0; i < 3; i++) {
+        client.fd = fds[i];
+        client.peer[0] = '\0';
+        if (client.fd < 0)
+            continue;
+        check_request("GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+                      i < 2 ? "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 127.0.0.1\r\n\r\n"
+                            : "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: ::1\r\n\r\n");
+        close(client.fd);
+    }
+    assert_true(fds[0] >= 0);
 }
 
 static void only_whole_handshakes_ask_for_a_websocket(void **state)
@@ -225,6 +284,7 @@ int main(void)
         TEST(fields_of_the_connection_are_left_out),
         TEST(the_length_is_written_anew),
         TEST(the_clients_address_comes_last),
+        TEST(the_clients_address_is_that_of_its_connection),
         TEST(only_whole_handshakes_ask_for_a_websocket),
         TEST(what_does_not_fit_is_an_error),
         TEST(a_response_keeps_its_fields_and_its_reason),
