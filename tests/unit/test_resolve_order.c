@@ -127,7 +127,21 @@ static const struct {
     { "loopback first", { { "::1", "::1" }, { "2001:db8:1::1", GLOBAL_V6 } } },
     { "loopback is of its link", { { "127.0.0.1", "127.0.0.1" }, { "10.1.2.3", "10.1.2.4" } } },
     { "link-local IPv4", { { "169.254.1.1", "169.254.1.2" }, { "10.1.2.3", "10.1.2.4" } } },
-    { "169.253 is global", { { "169.254.1.1", "169.254.1.2" }, { "169.253.1.1", "10.1.2.4" } } },
+    { "169.253 is global", { { "169.254.1.1", "169.254.1.2" }, { "169.253.1.1", "169.253.1.2" } } },
+    { "10.254 is global", { { "169.254.1.1", "169.254.1.2" }, { "10.254.1.1", "10.254.1.2" } } },
+    { "a prefix ends where it does",
+      { { "10.1.2.3", "10.1.2.4" }, { "2001:0:ff::1", "2001:0:ff::2" } } },
+    { "a prefix ends where it does",
+      { { "10.1.2.3", "10.1.2.4" }, { "2001:0:8000::1", "2001:0:8000::2" } } },
+    { "a prefix ends where it does",
+      { { "10.1.2.3", "10.1.2.4" }, { "3ffe:8000::1", "3ffe:8000::2" } } },
+    { "a prefix ends where it does", { { "3fff::1", "3fff::2" }, { "10.1.2.3", "10.1.2.4" } } },
+    { "a prefix ends where it does", { { "2003::1", "2003::2" }, { "10.1.2.3", "10.1.2.4" } } },
+    { "a prefix ends where it does", { { "10.1.2.3", "10.1.2.4" }, { "fee0::1", "fee0::2" } } },
+    { "a prefix ends where it does",
+      { { GLOBAL_V6, GLOBAL_V6 }, { "::ffff:200.1.2.3", "::ffff:200.1.2.4" } } },
+    { "a prefix ends where it does",
+      { { "fc00::1", "fc00::2" }, { "::200.1.2.3", "::200.1.2.4" } } },
     { "site-local is smaller than global", { { "fec0::1", "fec0::2" }, { "3ffe::1", "3ffe::2" } } },
     { "febf:: is link-local, too", { { "febf::1", "fe80::2" }, { "2001:db8:1::1", GLOBAL_V6 } } },
 };
@@ -171,13 +185,18 @@ static void families_take_turns(void **state)
                 "2001:db8::1 2001:db8::2 2001:db8::4 10.0.0.3");
 }
 
+/* And no descriptor is left open. */
 static void routes(void **state)
 {
+    const int unused = dup(STDOUT_FILENO);
     const struct address known = make("10.0.0.1", 443), unknown = make("10.0.0.2", 443);
     (void)state;
+    close(unused);
     paths = (const struct path[]){ { "10.0.0.1", "10.1.2.4" }, { NULL, NULL } };
     assert_true(resolve_has_route(&known));
     assert_false(resolve_has_route(&unknown));
+    assert_int_equal(dup(STDOUT_FILENO), unused);
+    close(unused);
 }
 
 /* --- addresses -------------------------------------------------------------------------------- */

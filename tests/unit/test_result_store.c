@@ -1,6 +1,7 @@
 /* source/result_store: results kept in a folder, claimed once, and what becomes of them. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,9 +38,19 @@ time_t time(time_t *at)
     return now;
 }
 
+static int first_unused;
+
+static int next_descriptor(void)
+{
+    int fd = dup(STDOUT_FILENO);
+    close(fd);
+    return fd;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    first_unused = next_descriptor();
     now_s = 0;
     log_init(LOG_NOTSET, false);
     snprintf(dir, sizeof dir, "/tmp/result_store_XXXXXX");
@@ -48,15 +59,17 @@ static int set_up(void **state)
     return 0;
 }
 
+/* No test leaves a descriptor open. */
 static int tear_down(void **state)
 {
     struct err err;
+    int unused = next_descriptor();
     int parent = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void)state;
     stored_result_free(&stored);
     remove_tree(parent, dir + strlen("/tmp/"), &err);
     close(parent);
-    return 0;
+    return unused == first_unused ? 0 : -1;
 }
 
 /* The names in the folder that have this ending. */
@@ -173,6 +186,21 @@ static void all_are_claimed_one_after_the_other(void **state)
     assert_int_equal(seen, 7);
 }
 
+/* However many there are: each takes the room of the one before. */
+static void ids_may_be_long(void **state)
+{
+    static char id[20000];
+    unsigned count = 0;
+    (void)state;
+    memset(id, 'i', sizeof id - 1);
+    id[0] = '\n'; /* which needs room of its own, as JSON escapes it */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(save(id, false), 0);
+    for (; claim() == 1; count++)
+        assert_true(slice_is(stored.id, id));
+    assert_int_equal(count, 5);
+}
+
 /* A file of somebody else's making, or damaged: set aside, and the others still come. */
 static void unusable_files_are_set_aside(void **state)
 {
@@ -287,6 +315,14 @@ static void the_folder_is_our_own(void **state)
     check_folder(ERR_CONFIG, "may be written by others");
     assert_int_equal(chmod(dir, 02750), 0);
     check_folder(0, NULL);
+    const gid_t groups[] = { 4712, 4711 };
+    gid_t before[256];
+    int count = getgroups(256, before);
+    if (count < 0 || setgroups(2, groups) != 0)
+        return;
+    assert_int_equal(chmod(dir, 02770), 0); /* now it is, if not our first */
+    check_folder(0, NULL);
+    assert_int_equal(setgroups((size_t)count, before), 0);
 }
 
 static void the_folder_must_be_one(void **state)
@@ -320,6 +356,7 @@ int main(void)
         IN_FOLDER(a_claimed_result_is_nobody_elses),
         IN_FOLDER(an_old_claim_may_be_taken_over),
         IN_FOLDER(all_are_claimed_one_after_the_other),
+        IN_FOLDER(ids_may_be_long),
         IN_FOLDER(unusable_files_are_set_aside),
         IN_FOLDER(a_link_is_not_followed),
         IN_FOLDER(what_is_no_file_of_our_own_is_set_aside),

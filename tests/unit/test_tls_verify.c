@@ -636,6 +636,21 @@ static void constraints_bind_the_names_of_their_form(void **state)
                "this name (name constraints)");
 }
 
+/* An authority's own successor is not bound, a server that bears its name is. */
+static void a_servers_name_does_not_lift_constraints(void **state)
+{
+    struct certificate_spec server = below_middle, authority = middle;
+    (void)state;
+    server.subject = "The Middle";
+    authority.constraints = SLICE_LITERAL(PERMITTED_A);
+    assert_good("a.test", CHAIN(&server, &authority));
+    authority.constraints = SLICE_LITERAL(EXCLUDED_A);
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&server, &authority), 256),
+                     TLS_PATH_NAMES_FORBIDDEN);
+    tls_verify_free(&verify);
+}
+
 /* Gives raw bytes as a chain of `count` equal certificates. */
 static unsigned run_bytes(struct tls_verify *verify, const unsigned char *bytes, size_t len,
                           size_t count)
@@ -725,6 +740,7 @@ int main(void)
         cmocka_unit_test(a_path_has_at_most_twelve_certificates),
         cmocka_unit_test(an_authoritys_constraints_are_kept),
         cmocka_unit_test(constraints_bind_the_names_of_their_form),
+        cmocka_unit_test(a_servers_name_does_not_lift_constraints),
         cmocka_unit_test(chains_of_odd_sizes),
         cmocka_unit_test(no_changed_byte_makes_a_chain_good),
     };
