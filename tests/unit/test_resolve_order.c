@@ -72,6 +72,12 @@ static int has_both_protocols(void **state)
     return fd >= 0 ? 0 : -1;
 }
 
+static bool is_at(const struct address *address, const char *text)
+{
+    const struct address wanted = make(text, 443);
+    return address->size == wanted.size && memcmp(&address->any, &wanted.any, address->size) == 0;
+}
+
 static void check_order(const char *const *given, size_t count, const char *expected)
 {
     struct address_list list = { .count = 0 };
@@ -81,10 +87,11 @@ static void check_order(const char *const *given, size_t count, const char *expe
     resolve_sort(&list);
     assert_int_equal(list.count, count);
     for (size_t i = 0; i < count; i++) {
-        char host[INET6_ADDRSTRLEN];
-        struct ip ip = address_ip(&list.items[i]);
-        int family = ip.size == IP_V4_BYTES ? AF_INET : AF_INET6;
-        strcat(text, inet_ntop(family, ip.bytes, host, sizeof host));
+        size_t which = 0;
+        while (which < count && !is_at(&list.items[i], given[which]))
+            which++;
+        assert_true(which < count);
+        strcat(text, given[which]);
         strcat(text, i + 1 < count ? " " : "");
     }
     assert_string_equal(text, expected);
