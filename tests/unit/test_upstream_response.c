@@ -510,6 +510,29 @@ static void a_failed_exchange_names_the_limit(void **state)
     }
 }
 
+/* A request that was given up tells why, and with what last words the server went. */
+static void a_request_is_given_up_with_its_server(void **state)
+{
+    (void)state;
+    for (int is_lost = 0; is_lost < 2; is_lost++) {
+        struct bench bench;
+        struct err err;
+        begin(&bench);
+        if (is_lost == 1) {
+            upstream_mark_down(&bench.upstream, "was killed", SLICE_LITERAL("no memory"));
+            upstream_mark_lost(&bench.upstream, "It ended: ", "killed", " (--handler-deaths)");
+        }
+        err_set(&err, ERR_CANCELLED, "cancelled");
+        assert_int_equal(upstream_fail_exchange(&bench.slot, &err), RP_FAILED);
+        if (is_lost == 1)
+            check_failure(&bench, 503, "ServiceUnavailableError",
+                          "\"It ended: killed (--handler-deaths). Its last words:\\nno memory\"");
+        else
+            check_failure(&bench, 502, "BadGatewayError", "\"The request was given up.\"");
+        end(&bench);
+    }
+}
+
 static void a_stopped_job_gets_no_error_of_the_exchange(void **state)
 {
     struct bench bench;
@@ -692,6 +715,7 @@ int main(void)
         cmocka_unit_test(only_what_was_cut_says_so),
         cmocka_unit_test(the_type_and_the_param_of_an_error_have_limits),
         cmocka_unit_test(a_failed_exchange_names_the_limit),
+        cmocka_unit_test(a_request_is_given_up_with_its_server),
         cmocka_unit_test(a_stopped_job_gets_no_error_of_the_exchange),
         cmocka_unit_test(a_response_that_looks_complete_may_be_cut_off),
         cmocka_unit_test(events_go_out_when_they_are_due),
