@@ -69,7 +69,7 @@ static void urls_that_cannot_be_used(void **state)
         const char *url, *text;
     } urls[] = {
         { "ftp://a.test", "--handler-http" },
-        { "http://me@a.test", "a user name in the URL is not supported" },
+        { "http://m@a.test", "a user name in the URL is not supported" },
         { "http://a.test//x", "--handler-http: a route must be a path on the server" },
         { "http://a.test/a/../b", "--handler-http: a route may not hold the segments" },
         { "http+unix:x", "the absolute path of a socket, at most 107 bytes long" },
