@@ -71,6 +71,8 @@ static void element_slice(struct writer *writer, unsigned char tag, slice bytes)
 #define OID_BASIC SLICE_LITERAL("\x55\x1d\x13")
 #define OID_ALT_NAME SLICE_LITERAL("\x55\x1d\x11")
 #define OID_EXTENDED_USAGE SLICE_LITERAL("\x55\x1d\x25")
+#define OID_KEY_USAGE SLICE_LITERAL("\x55\x1d\x0f")
+#define OID_NAME_CONSTRAINTS SLICE_LITERAL("\x55\x1d\x1e")
 
 static void put_algorithm(struct writer *writer, enum certificate_flaw flaw)
 {
@@ -125,13 +127,15 @@ static void end_extension(struct writer *writer, size_t start, size_t value)
     wrap(writer, start, 0x30);
 }
 
-static void put_basic_constraints(struct writer *writer)
+static void put_basic_constraints(struct writer *writer, slice path_length)
 {
     size_t start = writer->len;
     element_slice(writer, 0x06, OID_BASIC);
     element(writer, 0x01, "\xff", 1);
     size_t value = writer->len;
     element(writer, 0x01, "\xff", 1);
+    if (path_length.ptr != NULL)
+        element_slice(writer, 0x02, path_length);
     wrap(writer, value, 0x30);
     end_extension(writer, start, value);
 }
@@ -162,15 +166,32 @@ static void put_purpose(struct writer *writer, const struct certificate_spec *sp
     end_extension(writer, start, value);
 }
 
+/* A critical extension of one element. */
+static void put_critical(struct writer *writer, slice oid, unsigned char tag, slice content)
+{
+    size_t start = writer->len;
+    element_slice(writer, 0x06, oid);
+    element(writer, 0x01, "\xff", 1);
+    size_t value = writer->len;
+    element_slice(writer, tag, content);
+    end_extension(writer, start, value);
+}
+
 static void put_extensions(struct writer *writer, const struct certificate_spec *spec)
 {
     size_t start = writer->len;
     if (spec->ca)
-        put_basic_constraints(writer);
+        put_basic_constraints(writer, spec->path_length);
     else if (!spec->no_names)
         put_alt_names(writer, spec);
     if (spec->purpose.ptr != NULL)
         put_purpose(writer, spec);
+    if (spec->key_usage.ptr != NULL)
+        put_critical(writer, OID_KEY_USAGE, 0x03, spec->key_usage);
+    if (spec->constraints.ptr != NULL)
+        put_critical(writer, OID_NAME_CONSTRAINTS, 0x30, spec->constraints);
+    if (spec->unknown.ptr != NULL)
+        put_critical(writer, spec->unknown, 0x05, SLICE_LITERAL(""));
     if (writer->len == start)
         return;
     wrap(writer, start, 0x30);

@@ -47,6 +47,10 @@ struct certificate_spec {
     bool no_names;                      /* no subjectAltName, which an authority has not anyway */
     slice purpose;                      /* an OID for extKeyUsage; none where ptr is NULL */
     bool critical_purpose;              /* the extension is one BearSSL does not know */
+    slice key_usage;   /* a BIT STRING's value for keyUsage; none where ptr is NULL */
+    slice path_length; /* an INTEGER's value for pathLenConstraint; likewise */
+    slice constraints; /* a SEQUENCE's content for nameConstraints; likewise */
+    slice unknown;     /* the OID of a critical extension that nobody knows; likewise */
     enum certificate_flaw flaw;
 };
 

@@ -242,7 +242,96 @@ static void test_retry_forgets_the_parts(void **state)
     assert_slice(store_part(job, 0), "{}");
 }
 
+/* It begins anew in every respect, and ends as any other. */
+static void test_retry_leaves_nothing_of_the_first_time(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    struct store_job *job = add("a");
+    store_begin_next(&store, DEADLINE_NEVER);
+    store_set_progress(&store, job, SLICE_LITERAL("50"));
+    finish(job, "{\"error\": \"no\", \"output\": 1}", true);
+    job->arrived_ms -= 1000;
+    const int64_t first_ms = job->arrived_ms;
+    assert_int_equal(store_retry(&store, job, &err), 0);
+    assert_int_equal(job->begun_ms, 0);
+    assert_int_equal(job->ended_ms, 0);
+    assert_true(job->arrived_ms >= first_ms + 1000);
+    assert_null(job->output.ptr);
+    assert_int_equal(job->result.len, 0);
+    assert_int_equal(job->progress.len, 0);
+    assert_int_equal(job->request.len, 0);
+    store_begin_next(&store, DEADLINE_NEVER);
+    finish(job, "{\"output\": 2}", false);
+    struct store_job *next = run("b", "{\"output\": 3}", false);
+    job->ended_ms -= LIMIT_ENDPOINT_KEEP_RUN_MS;
+    next->ended_ms -= LIMIT_ENDPOINT_KEEP_RUN_MS;
+    store_look_at_time(&store);
+    assert_null(find("a"));
+    assert_null(find("b"));
+    assert_int_equal(store.bytes, 0);
+}
+
+static void test_what_has_been_cancelled_or_timed_out_may_be_retried(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    struct store_job *job = add("a");
+    for (int i = 0; i < 2; i++) {
+        store_end(&store, job, i == 0 ? STORE_CANCELLED : STORE_TIMED_OUT);
+        assert_int_equal(store_retry(&store, job, &err), 0);
+        assert_int_equal(store.queued, 1);
+    }
+    assert_ptr_equal(store_begin_next(&store, DEADLINE_NEVER), job);
+    assert_int_equal(store_retry(&store, job, &err), ERR_INPUT); /* it runs */
+    assert_non_null(strstr(err.text, "this one is IN_PROGRESS"));
+    finish(job, "{}", false);
+}
+
 /* --- what is kept ----------------------------------------------------------------------------- */
+
+/* Jobs that go leave the others in their order. */
+static void test_jobs_are_linked_by_their_arrival(void **state)
+{
+    (void)state;
+    struct store_job *first = add("a"), *middle = make("sync-b"), *last;
+    int status;
+    middle->is_sync = true;
+    assert_int_equal(try_add(middle, &status), 0);
+    last = add("c");
+    assert_ptr_equal(store.newest, last);
+    store_end(&store, middle, STORE_CANCELLED);
+    middle->ended_ms -= LIMIT_ENDPOINT_KEEP_RUNSYNC_MS;
+    store_look_at_time(&store);
+    assert_ptr_equal(last->older, first);
+    assert_ptr_equal(first->newer, last);
+    assert_null(last->newer);
+    assert_null(first->older);
+    store_end(&store, last, STORE_CANCELLED);
+    last->ended_ms -= LIMIT_ENDPOINT_KEEP_RUN_MS;
+    store_look_at_time(&store);
+    assert_ptr_equal(store.newest, first);
+    assert_null(first->newer);
+}
+
+/* A line, with its line feed, is kept whole or not at all. */
+static void test_a_log_may_be_full_to_the_last_byte(void **state)
+{
+    const size_t size = LIMIT_ENDPOINT_LOG_BYTES;
+    char *text = malloc(size);
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', size);
+    struct store_job *job = add("a");
+    store_add_log(&store, job, (slice){ text, size });
+    assert_int_equal(job->log.len, 0);
+    store_add_log(&store, job, (slice){ text, size - 1 });
+    assert_int_equal(job->log.len, size);
+    assert_int_equal(job->log.ptr[size - 1], '\n');
+    store_add_log(&store, job, SLICE_LITERAL(""));
+    assert_int_equal(job->log.len, size);
+    free(text);
+}
 
 static void test_parts_progress_and_log(void **state)
 {
@@ -362,6 +451,24 @@ static void test_time_to_live_and_execution_timeout(void **state)
     assert_int_equal(store_retry(&store, waiting, &err), 0);
 }
 
+/* The time to live goes on while it runs. */
+static void test_a_job_that_runs_has_no_more_time_to_live(void **state)
+{
+    (void)state;
+    struct store_job *job = add("a"), *other = add("b");
+    store_begin_next(&store, DEADLINE_NEVER);
+    store_begin_next(&store, DEADLINE_NEVER);
+    struct job *task = job->job, *other_task = other->job;
+    job->arrived_ms -= job->ttl_ms;
+    store_look_at_time(&store);
+    assert_int_equal(job->state, STORE_TIMED_OUT);
+    assert_int_equal(other->state, STORE_IN_PROGRESS);
+    assert_int_equal(store.next_ms, other->begun_ms + other->execution_ms);
+    job_release(task);
+    store_end(&store, other, STORE_CANCELLED);
+    job_release(other_task);
+}
+
 /* A deadline that has come nearer is seen by the timer. */
 static void test_next_deadline(void **state)
 {
@@ -440,6 +547,32 @@ static void test_only_so_many_are_kept(void **state)
     assert_int_equal(store.ended_count, LIMIT_ENDPOINT_ENDED);
 }
 
+/* Of /run and of /runsync alike: the one that ended first goes first. */
+static void test_the_oldest_of_both_kinds_gives_way(void **state)
+{
+    char id[32];
+    int status;
+    (void)state;
+    struct store_job *sync = NULL;
+    for (int i = 0; i < LIMIT_ENDPOINT_ENDED + 1; i++) {
+        name(id, sizeof id, "job-", i);
+        struct store_job *job = make(id);
+        job->is_sync = i == 0 || i == LIMIT_ENDPOINT_ENDED;
+        sync = job->is_sync ? job : sync;
+        assert_int_equal(try_add(job, &status), 0);
+        store_begin_next(&store, DEADLINE_NEVER);
+        finish(job, "{}", false);
+        job->ended_ms += i == 0 ? -1000 : i == LIMIT_ENDPOINT_ENDED ? 1000 : 0;
+    }
+    add("more");
+    assert_null(find("job-0"));
+    assert_non_null(find("job-1"));
+    finish(store_begin_next(&store, DEADLINE_NEVER), "{}", false);
+    add("even-more");
+    assert_null(find("job-1"));
+    assert_ptr_equal(find(id), sync);
+}
+
 /* --- watchers --------------------------------------------------------------------------------- */
 
 static bool is_signalled(const struct wake *wake)
@@ -504,6 +637,10 @@ static void test_names_of_states(void **state)
 {
     (void)state;
     assert_string_equal(store_state_name(STORE_IN_QUEUE), "IN_QUEUE");
+    assert_string_equal(store_state_name(STORE_IN_PROGRESS), "IN_PROGRESS");
+    assert_string_equal(store_state_name(STORE_COMPLETED), "COMPLETED");
+    assert_string_equal(store_state_name(STORE_FAILED), "FAILED");
+    assert_string_equal(store_state_name(STORE_CANCELLED), "CANCELLED");
     assert_string_equal(store_state_name(STORE_TIMED_OUT), "TIMED_OUT");
 }
 
@@ -520,16 +657,22 @@ int main(void)
         TEST(test_purge),
         TEST(test_retry),
         TEST(test_retry_forgets_the_parts),
+        TEST(test_retry_leaves_nothing_of_the_first_time),
+        TEST(test_what_has_been_cancelled_or_timed_out_may_be_retried),
+        TEST(test_jobs_are_linked_by_their_arrival),
+        TEST(test_a_log_may_be_full_to_the_last_byte),
         TEST(test_parts_progress_and_log),
         TEST(test_parts_over_the_limit),
         TEST(test_bytes_are_accounted_for),
         TEST(test_a_job_in_use_outlives_the_store_s_reference),
         TEST(test_how_long_jobs_are_kept),
         TEST(test_time_to_live_and_execution_timeout),
+        TEST(test_a_job_that_runs_has_no_more_time_to_live),
         TEST(test_next_deadline),
         TEST(test_full_queue),
         TEST(test_full_memory),
         TEST(test_only_so_many_are_kept),
+        TEST(test_the_oldest_of_both_kinds_gives_way),
         TEST(test_watchers),
         TEST(test_watcher_for_the_end),
         TEST(test_names_of_states),

@@ -1,6 +1,7 @@
 /* source/result_store: results kept in a folder, claimed once, and what becomes of them. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,9 +25,33 @@
 static char dir[64];
 static struct stored_result stored;
 
+static time_t now_s; /* 0: the real time */
+
+/* This program's own: a claim grows old when the test says so. */
+time_t time(time_t *at)
+{
+    struct timespec real;
+    clock_gettime(CLOCK_REALTIME, &real);
+    const time_t now = now_s != 0 ? now_s : real.tv_sec;
+    if (at != NULL)
+        *at = now;
+    return now;
+}
+
+static int first_unused;
+
+static int next_descriptor(void)
+{
+    int fd = dup(STDOUT_FILENO);
+    close(fd);
+    return fd;
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    first_unused = next_descriptor();
+    now_s = 0;
     log_init(LOG_NOTSET, false);
     snprintf(dir, sizeof dir, "/tmp/result_store_XXXXXX");
     assert_non_null(mkdtemp(dir));
@@ -33,15 +59,17 @@ static int set_up(void **state)
     return 0;
 }
 
+/* No test leaves a descriptor open. */
 static int tear_down(void **state)
 {
     struct err err;
+    int unused = next_descriptor();
     int parent = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void)state;
     stored_result_free(&stored);
     remove_tree(parent, dir + strlen("/tmp/"), &err);
     close(parent);
-    return 0;
+    return unused == first_unused ? 0 : -1;
 }
 
 /* The names in the folder that have this ending. */
@@ -125,6 +153,25 @@ static void a_claimed_result_is_nobody_elses(void **state)
     assert_int_equal(claim(), 0);
 }
 
+/* Its worker has ended while it was sending. */
+static void an_old_claim_may_be_taken_over(void **state)
+{
+    struct stat info;
+    (void)state;
+    assert_int_equal(save("a", false), 0);
+    assert_int_equal(claim(), 1);
+    assert_int_equal(stat(stored.path, &info), 0);
+    now_s = info.st_ctime + LIMIT_CLAIM_S - 1;
+    assert_int_equal(claim(), 0);
+    now_s = info.st_ctime + LIMIT_CLAIM_S;
+    assert_int_equal(claim(), 1);
+    assert_true(slice_is(stored.id, "a"));
+    assert_int_equal(count_files(".claim"), 1);
+    result_store_finish(&stored, STORED_LATER);
+    assert_int_equal(count_files(".claim"), 0);
+    assert_int_equal(count_files(".result"), 1);
+}
+
 static void all_are_claimed_one_after_the_other(void **state)
 {
     unsigned seen = 0;
@@ -137,6 +184,21 @@ static void all_are_claimed_one_after_the_other(void **state)
         result_store_finish(&stored, STORED_DELIVERED);
     }
     assert_int_equal(seen, 7);
+}
+
+/* However many there are: each takes the room of the one before. */
+static void ids_may_be_long(void **state)
+{
+    static char id[20000];
+    unsigned count = 0;
+    (void)state;
+    memset(id, 'i', sizeof id - 1);
+    id[0] = '\n'; /* which needs room of its own, as JSON escapes it */
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(save(id, false), 0);
+    for (; claim() == 1; count++)
+        assert_true(slice_is(stored.id, id));
+    assert_int_equal(count, 5);
 }
 
 /* A file of somebody else's making, or damaged: set aside, and the others still come. */
@@ -170,6 +232,27 @@ static void a_link_is_not_followed(void **state)
     assert_int_equal(count_files(".bad"), 1);
 }
 
+/* Opening the one would wait for a writer; another user's may be forged. */
+static void what_is_no_file_of_our_own_is_set_aside(void **state)
+{
+    char path[128];
+    (void)state;
+    snprintf(path, sizeof path, "%s/a.result", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(claim(), 0);
+    assert_int_equal(count_files(".bad"), 1);
+    snprintf(path, sizeof path, "%s/b.result", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(claim(), 0);
+    assert_int_equal(count_files(".bad"), 2);
+    write_file("c.result", "{\"id\": \"x\", \"is_stream\": false, \"result\": {}}");
+    snprintf(path, sizeof path, "%s/c.result", dir);
+    if (chown(path, 4711, (gid_t)-1) != 0)
+        return; /* that takes root */
+    assert_int_equal(claim(), 0);
+    assert_int_equal(count_files(".bad"), 3);
+}
+
 static void a_result_over_the_limit_is_set_aside(void **state)
 {
     (void)state;
@@ -191,6 +274,78 @@ static void a_missing_folder_is_an_error(void **state)
     assert_non_null(strstr(err.text, "/nowhere/at/all"));
 }
 
+/* --- the folder ------------------------------------------------------------------------------- */
+
+static void check_folder(int expected, const char *text)
+{
+    struct err err = { 0 };
+    assert_int_equal(result_store_check(dir, &err), expected);
+    if (expected != 0 && strstr(err.text, text) == NULL)
+        fail_msg("%s does not hold %s", err.text, text);
+}
+
+/* Whoever can put a file there can have a result sent in the worker's name. */
+static void others_must_not_write_to_the_folder(void **state)
+{
+    static const struct {
+        mode_t mode;
+        bool good;
+    } modes[] = {
+        { 0700, true },   { 0755, true },  { 0770, false }, { 0777, false },  { 0702, false },
+        { 02770, true },  { 01770, true }, { 02755, true }, { 02777, false }, { 01777, false },
+        { 04770, false }, { 0720, false }, { 02720, true },
+    };
+    (void)state;
+    assert_int_equal(chown(dir, (uid_t)-1, getegid()), 0);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        assert_int_equal(chmod(dir, modes[i].mode), 0);
+        check_folder(modes[i].good ? 0 : ERR_CONFIG, "may be written by others");
+    }
+}
+
+/* What only root can set up: an owner and a group that are not the worker's. */
+static void the_folder_is_our_own(void **state)
+{
+    (void)state;
+    if (chown(dir, 4711, (gid_t)-1) != 0)
+        skip();
+    check_folder(ERR_CONFIG, "belongs to another user");
+    assert_int_equal(chown(dir, 0, 4711), 0); /* a group that is not ours */
+    assert_int_equal(chmod(dir, 02770), 0);
+    check_folder(ERR_CONFIG, "may be written by others");
+    assert_int_equal(chmod(dir, 02750), 0);
+    check_folder(0, NULL);
+    const gid_t groups[] = { 4712, 4711 };
+    gid_t before[256];
+    int count = getgroups(256, before);
+    if (count < 0 || setgroups(2, groups) != 0)
+        return;
+    assert_int_equal(chmod(dir, 02770), 0); /* now it is, if not our first */
+    check_folder(0, NULL);
+    assert_int_equal(setgroups((size_t)count, before), 0);
+}
+
+static void the_folder_must_be_one(void **state)
+{
+    char path[4200];
+    struct err err = { 0 };
+    (void)state;
+    write_file("file", "");
+    snprintf(path, sizeof path, "%s/file", dir);
+    assert_int_equal(result_store_check(path, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "file is not a folder"));
+    assert_int_equal(result_store_check("/nowhere/at/all", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "/nowhere/at/all"));
+    memset(path, '/', sizeof path); /* "/tmp///..." is the same folder */
+    memcpy(path, dir, strlen(dir));
+    path[sizeof stored.path - 64] = '\0';
+    assert_int_equal(result_store_check(path, &err), 0);
+    path[sizeof stored.path - 64] = '/';
+    path[sizeof stored.path - 63] = '\0';
+    assert_int_equal(result_store_check(path, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "is too long"));
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -199,11 +354,17 @@ int main(void)
         IN_FOLDER(a_stored_result_comes_back_as_it_was),
         IN_FOLDER(only_the_owner_may_read_it),
         IN_FOLDER(a_claimed_result_is_nobody_elses),
+        IN_FOLDER(an_old_claim_may_be_taken_over),
         IN_FOLDER(all_are_claimed_one_after_the_other),
+        IN_FOLDER(ids_may_be_long),
         IN_FOLDER(unusable_files_are_set_aside),
         IN_FOLDER(a_link_is_not_followed),
+        IN_FOLDER(what_is_no_file_of_our_own_is_set_aside),
         IN_FOLDER(a_result_over_the_limit_is_set_aside),
         IN_FOLDER(a_missing_folder_is_an_error),
+        IN_FOLDER(others_must_not_write_to_the_folder),
+        IN_FOLDER(the_folder_is_our_own),
+        IN_FOLDER(the_folder_must_be_one),
     };
     return cmocka_run_group_tests_name("result_store", tests, NULL, NULL);
 }

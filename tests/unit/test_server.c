@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "http/server_private.h"
@@ -130,6 +131,20 @@ static void stream(struct server_exchange *exchange, void *owner)
     assert_int_equal(server_stream_end(exchange, &err), ERR_INPUT);
 }
 
+/* A response in pieces whose head cannot be sent: it has not begun, and another may be sent. */
+static void stream_badly(struct server_exchange *exchange, void *owner)
+{
+    struct err err;
+    const struct http1_field field = { SLICE_LITERAL("X"), SLICE_LITERAL("a\nb") };
+    const struct server_response bad = { 200, "text/plain", &field, 1, NULL, 0 };
+    const struct server_response empty = { 204, NULL, NULL, 0, NULL, 0 };
+    assert_int_equal(server_stream_begin(exchange, &bad, &err), ERR_INPUT);
+    assert_int_equal(server_stream_begin(exchange, &empty, &err), ERR_INPUT);
+    assert_int_equal(server_stream_write(exchange, SLICE_LITERAL("x"), &err), ERR_INPUT);
+    assert_int_equal(server_stream_end(exchange, &err), ERR_INPUT);
+    tell(exchange, owner);
+}
+
 /* Writes until the client has gone. */
 static void stream_on(struct server_exchange *exchange, void *argument)
 {
@@ -147,6 +162,8 @@ static void stream_on(struct server_exchange *exchange, void *argument)
 static const struct server_route routes[] = {
     { "GET, HEAD", "/stream", stream },
     { "GET", "/stream/on", stream_on },
+    { "GET", "/stream/badly", stream_badly },
+    { "*", "/any/**", tell },
     { "GET", "/", tell },
     { "POST", "/run", tell },
     { "GET, POST, HEAD", "/status/*", tell },
@@ -274,6 +291,16 @@ static const struct {
     { "GET /" H "Content-Encoding: identity\r\n\r\n", 200, "GET /" },
     { "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, "Connection: keep-alive\r\n" },
     { "GET /" H "\r\n", 200, "X-Y: z\r\n" },
+    { "GET /" H "Content-Encoding:\r\n\r\n", 200, "GET /" },
+    { "GET / HTTP/1.0\r\nConnection: keep-alive\r\nExpect: x\r\n\r\n", 200, "GET /" },
+    { "GET /any/a/b" H "\r\n", 200, "GET /any/a/b ? (a/b)() " },
+    { "BREW /any/" H "\r\n", 200, "BREW /any/ ? ()() " },
+    { "GET /any" H "\r\n", 404, "error" },
+    { "GET /anyone/a" H "\r\n", 404, "error" },
+    { "GET /stream/badly" H "\r\n", 200, "GET /stream/badly ? ()() " },
+    { "GET /stream/badly HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200,
+      "Connection: keep-alive\r\n" },
+    { "GET /" H "\r\n", 200, "Content-Type: text/plain\r\nContent-Length: 13\r\n" },
 };
 
 /* All of them on one connection, so each must leave it in order. */
@@ -289,8 +316,14 @@ static void requests_find_their_handlers(void **state)
         if (strstr(text, cases[i].holds) == NULL)
             fail_msg("case %zu: %s", i, text);
     }
+    say(fd, "GET /nowhere" H "\r\nGET /empty" H "\r\n");
+    assert_int_equal(hear(fd, false, text, sizeof text), 404);
+    assert_null(strstr(text, "Retry-After")); /* it would not help */
+    assert_int_equal(hear(fd, false, text, sizeof text), 204);
+    assert_null(strstr(text, "Content-Length"));
     say(fd, "HEAD /status/x" H "\r\n");
     assert_int_equal(hear(fd, true, text, sizeof text), 200);
+    assert_non_null(strstr(text, "Content-Length: 23\r\n")); /* of what GET would get */
     assert_string_equal(body_of(text), "");
     say(fd, "HEAD /" H "\r\n"); /* the route names GET alone */
     assert_int_equal(hear(fd, true, text, sizeof text), 200);
@@ -352,10 +385,37 @@ static void heads_and_chunks_have_limits(void **state)
     assert_int_equal(hear(fd, false, text, sizeof text), 431);
     close(fd);
     fd = dial();
+    say(fd, "POST /any/" H "Transfer-Encoding: chunked\r\n\r\n3e8\r\n");
+    send(fd, piece, 1000, MSG_NOSIGNAL);
+    say(fd, "\r\n0\r\n\r\n");
+    assert_int_equal(hear(fd, false, text, sizeof text), 200);
     say(fd, "POST /run" H "Transfer-Encoding: chunked\r\n\r\n3e9\r\n");
     send(fd, piece, 1001, MSG_NOSIGNAL);
     say(fd, "\r\n0\r\n\r\n");
     assert_int_equal(hear(fd, false, text, sizeof text), 413);
+    close(fd);
+    end();
+}
+
+/* As RFC 9110, section 5.6.7, has it. */
+static void responses_have_a_date(void **state)
+{
+    char text[4096], expected[64];
+    struct tm utc;
+    bool found = false;
+    (void)state;
+    begin(SLICE_LITERAL("127.0.0.1"), 4);
+    int fd = dial();
+    const time_t before = time(NULL);
+    say(fd, "GET /" H "\r\n");
+    assert_int_equal(hear(fd, false, text, sizeof text), 200);
+    for (time_t at = before; at <= time(NULL) && !found; at++) {
+        gmtime_r(&at, &utc);
+        strftime(expected, sizeof expected, "\r\nDate: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+        found = strstr(text, expected) != NULL;
+    }
+    if (!found)
+        fail_msg("%s is not in %s", expected, text);
     close(fd);
     end();
 }
@@ -600,6 +660,50 @@ static void bodies_share_their_memory(void **state)
         close(first);
         close(second);
     }
+    end();
+}
+
+/* What is claimed may be as much as there is, and is given back once. */
+static void memory_is_claimed_and_released(void **state)
+{
+    struct server_memory memory = { .max_bytes = 100 };
+    struct server_connection one = { .memory = &memory }, two = { .memory = &memory };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(server_claim(&one, 60, &err), 0);
+    assert_int_equal(server_claim(&two, 41, &err), ERR_MEMORY);
+    assert_int_equal(two.held_bytes, 0);
+    assert_int_equal(server_claim(&two, 40, &err), 0);
+    assert_int_equal(server_claim(&one, 1, &err), ERR_MEMORY);
+    server_hold(&one.exchange, 10); /* is there already, limit or not */
+    assert_int_equal(memory.used_bytes, 110);
+    assert_int_equal(server_claim(&one, 0, &err), ERR_MEMORY);
+    assert_int_equal(server_claim(&one, SIZE_MAX, &err), ERR_MEMORY);
+    for (int i = 0; i < 2; i++) {
+        server_release(&one);
+        assert_int_equal(one.held_bytes, 0);
+        assert_int_equal(memory.used_bytes, 40);
+    }
+    assert_int_equal(server_claim(&one, 60, &err), 0);
+    server_release(&one);
+    server_release(&two);
+    assert_int_equal(memory.used_bytes, 0);
+    memory.max_bytes = 0; /* no limit */
+    assert_int_equal(server_claim(&one, 1u << 30, &err), 0);
+}
+
+static void a_server_knows_whether_it_is_local(void **state)
+{
+    (void)state;
+    begin(SLICE_LITERAL("127.0.0.2"), 1);
+    assert_true(server_is_local(fixture.server));
+    end();
+    begin(SLICE_LITERAL("localhost"), 1);
+    assert_true(server_is_local(fixture.server));
+    end();
+    begin((slice){ 0 }, 1);
+    assert_false(server_is_local(fixture.server));
+    assert_int_not_equal(server_port(fixture.server), 0);
     end();
 }
 
@@ -850,6 +954,7 @@ int main(void)
         cmocka_unit_test(requests_find_their_handlers),
         cmocka_unit_test(some_requests_end_the_connection),
         cmocka_unit_test(heads_and_chunks_have_limits),
+        cmocka_unit_test(responses_have_a_date),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(expectations_are_met),
         cmocka_unit_test(waiting_ends_when_the_client_goes),
@@ -859,6 +964,8 @@ int main(void)
         cmocka_unit_test(requests_that_are_not_admitted_are_told_so),
         cmocka_unit_test(requests_are_refused_before_their_body_is_read),
         cmocka_unit_test(bodies_share_their_memory),
+        cmocka_unit_test(memory_is_claimed_and_released),
+        cmocka_unit_test(a_server_knows_whether_it_is_local),
         cmocka_unit_test(a_body_that_is_not_read_does_not_hide_the_response),
         cmocka_unit_test(large_bodies_arrive_whole),
         cmocka_unit_test(stopping_refuses_what_has_not_arrived),

@@ -234,6 +234,114 @@ static void purposes(void **state)
     assert_false(der_purpose_is_server((slice){ NULL, 0 }));
 }
 
+/* What is critical must be known, or restrict nothing that is asked for here. */
+static void critical_extensions(void **state)
+{
+    static const struct {
+        slice oid;
+        bool unknown;
+    } cases[] = {
+        { SLICE_LITERAL("\x55\x1d\x09"), false }, /* directory attributes */
+        { SLICE_LITERAL("\x55\x1d\x0e"), false }, /* subject key identifier */
+        { SLICE_LITERAL("\x55\x1d\x12"), false }, /* other names of the issuer */
+        { SLICE_LITERAL("\x55\x1d\x1f"), false }, /* CRL distribution points */
+        { SLICE_LITERAL("\x55\x1d\x20"), false }, /* policies */
+        { SLICE_LITERAL("\x55\x1d\x23"), false }, /* authority key identifier */
+        { SLICE_LITERAL("\x55\x1d\x08"), true },
+        { SLICE_LITERAL("\x55\x1d\x0a"), true },
+        { SLICE_LITERAL("\x55\x1d\x10"), true },
+        { SLICE_LITERAL("\x55\x1d\x21"), true }, /* policy mappings */
+        { SLICE_LITERAL("\x55\x1d\x24"), true }, /* policy constraints */
+        { SLICE_LITERAL("\x55\x1d\x36"), true }, /* inhibit any policy */
+        { SLICE_LITERAL("\x55\x1d"), true },
+        { SLICE_LITERAL("\x55\x1d\x0e\x01"), true },
+        { SLICE_LITERAL("\x55\x1c\x0e"), true },
+        { SLICE_LITERAL("\x54\x1d\x0e"), true },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        unsigned char bytes[CERTIFICATE_BYTES];
+        struct der_certificate certificate;
+        slice made = make(bytes, (struct certificate_spec){ .unknown = cases[i].oid });
+        assert_true(der_certificate(made, &certificate));
+        assert_int_equal(certificate.unknown_critical, cases[i].unknown);
+    }
+}
+
+static void key_usages(void **state)
+{
+    static const struct {
+        slice bits;
+        bool good;
+        unsigned usage;
+    } cases[] = {
+        { SLICE_LITERAL("\x07\x80"), true, DER_USAGE_DIGITAL_SIGNATURE },
+        { SLICE_LITERAL("\x02\x84"), true,
+          DER_USAGE_DIGITAL_SIGNATURE | DER_USAGE_CERTIFICATE_SIGN },
+        { SLICE_LITERAL("\x07\x20\x80"), true, DER_USAGE_KEY_ENCIPHERMENT },
+        { SLICE_LITERAL("\x00"), true, 0 },
+        { SLICE_LITERAL(""), false, 0 },
+    };
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slice made = make(bytes, (struct certificate_spec){ .key_usage = cases[i].bits });
+        assert_int_equal(der_certificate(made, &certificate), cases[i].good);
+        assert_int_equal(certificate.has_key_usage, cases[i].good);
+        assert_int_equal(certificate.key_usage, cases[i].usage);
+    }
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ 0 }), &certificate));
+    assert_false(certificate.has_key_usage);
+}
+
+static void path_lengths(void **state)
+{
+    static const struct {
+        slice number;
+        bool good;
+        int64_t length;
+    } cases[] = {
+        { { 0 }, true, DER_NO_PATH_LENGTH },      { SLICE_LITERAL("\x00"), true, 0 },
+        { SLICE_LITERAL("\x7f"), true, 127 },     { SLICE_LITERAL("\x00\xfe"), true, 254 },
+        { SLICE_LITERAL("\x01\x00"), true, 255 }, /* longer than any path here */
+        { SLICE_LITERAL("\xff"), false, 0 },      /* -1 */
+        { SLICE_LITERAL(""), false, 0 },
+    };
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slice made = make(bytes,
+                          (struct certificate_spec){ .ca = true, .path_length = cases[i].number });
+        assert_int_equal(der_certificate(made, &certificate), cases[i].good);
+        if (cases[i].good) {
+            assert_true(certificate.is_ca);
+            assert_int_equal(certificate.path_length, cases[i].length);
+        }
+    }
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ 0 }), &certificate));
+    assert_false(certificate.is_ca);
+}
+
+static void name_constraints(void **state)
+{
+    unsigned char bytes[CERTIFICATE_BYTES];
+    struct der_certificate certificate;
+    const slice empty = SLICE_LITERAL(""), some = SLICE_LITERAL("\xa1\x00");
+    (void)state;
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ 0 }), &certificate));
+    assert_null(certificate.name_constraints.ptr);
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ .constraints = empty }),
+                                &certificate));
+    assert_non_null(certificate.name_constraints.ptr);
+    assert_int_equal(certificate.name_constraints.len, 0);
+    assert_true(der_certificate(make(bytes, (struct certificate_spec){ .constraints = some }),
+                                &certificate));
+    assert_true(slice_equal(certificate.name_constraints, some));
+    assert_false(certificate.unknown_critical);
+}
+
 static void names_of_authorities(void **state)
 {
     (void)state;
@@ -304,6 +412,10 @@ int main(void)
         cmocka_unit_test(elements_of_odd_lengths),
         cmocka_unit_test(times),
         cmocka_unit_test(purposes),
+        cmocka_unit_test(critical_extensions),
+        cmocka_unit_test(key_usages),
+        cmocka_unit_test(path_lengths),
+        cmocka_unit_test(name_constraints),
         cmocka_unit_test(names_of_authorities),
         cmocka_unit_test(display_names_are_printable),
         cmocka_unit_test(display_names_are_cut_between_characters),

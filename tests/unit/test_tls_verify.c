@@ -10,6 +10,7 @@
 
 #include "certificate.h"
 #include "net/tls_name.h"
+#include "net/tls_path.h"
 #include "net/tls_verify.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -476,6 +477,180 @@ static void algorithms_and_purposes(void **state)
     assert_good("a.test", CHAIN(&critical));
 }
 
+/* --- what a certificate may be used for ------------------------------------------------------- */
+
+static unsigned usages_of(const struct certificate_spec *server)
+{
+    struct tls_verify verify;
+    unsigned usages = 0;
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(server), 256), 0);
+    const br_x509_class *const *engine = &verify.vtable;
+    assert_non_null((*engine)->get_pkey(engine, &usages));
+    tls_verify_free(&verify);
+    return usages;
+}
+
+/* The worker's key exchange is ECDHE, for which the server's key signs. */
+static void the_servers_key_must_be_one_that_signs(void **state)
+{
+    struct certificate_spec server = good;
+    (void)state;
+    assert_int_equal(usages_of(&server), BR_KEYTYPE_SIGN | BR_KEYTYPE_KEYX);
+    server.key_usage = SLICE_LITERAL("\x07\x80"); /* digitalSignature */
+    assert_int_equal(usages_of(&server), BR_KEYTYPE_SIGN);
+    server.key_usage = SLICE_LITERAL("\x05\xa0"); /* and keyEncipherment */
+    assert_int_equal(usages_of(&server), BR_KEYTYPE_SIGN | BR_KEYTYPE_KEYX);
+    server.key_usage = SLICE_LITERAL("\x05\x20"); /* that alone */
+    assert_bad(A_TEST, CHAIN(&server), TLS_PATH_NO_SIGNING,
+               "certificate of a.test has a key that may not sign: its key usage has "
+               "keyEncipherment, for RSA key exchange; this worker needs digitalSignature (its key "
+               "exchange is ECDHE)");
+    server.key_usage = SLICE_LITERAL("\x00"); /* nothing */
+    assert_bad(A_TEST, CHAIN(&server), TLS_PATH_NO_SIGNING,
+               "certificate of a.test has a key that may not sign: its key usage has no "
+               "digitalSignature; this worker needs digitalSignature (its key exchange is ECDHE)");
+}
+
+static void an_authoritys_key_must_be_one_for_certificates(void **state)
+{
+    struct certificate_spec authority = middle;
+    (void)state;
+    authority.key_usage = SLICE_LITERAL("\x02\x04"); /* keyCertSign */
+    assert_good("a.test", CHAIN(&below_middle, &authority));
+    authority.key_usage = SLICE_LITERAL("\x01\x82"); /* digitalSignature, cRLSign */
+    assert_bad(
+        A_TEST, CHAIN(&below_middle, &authority), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+        "certificate of a.test: that of its authority (The Middle) may not sign certificates "
+        "(keyCertSign is not in its key usage)");
+    authority.key_usage = (slice){ 0 };
+    authority.purpose = OID_CLIENT;
+    assert_bad(A_TEST, CHAIN(&below_middle, &authority), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+               "certificate of a.test: that of its authority (The Middle) is not one for servers "
+               "(serverAuth is not in its extended key usage)");
+    authority.purpose = OID_SERVER;
+    assert_good("a.test", CHAIN(&below_middle, &authority));
+}
+
+static void what_is_critical_must_be_known(void **state)
+{
+    struct certificate_spec server = good, authority = middle;
+    struct tls_verify verify;
+    (void)state;
+    server.unknown = authority.unknown = SLICE_LITERAL("\x2a\x03");
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&server), 256), BR_ERR_X509_CRITICAL_EXTENSION);
+    assert_int_equal(verify.err.code, ERR_TRUST);
+    tls_verify_free(&verify);
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&below_middle, &authority), 256),
+                     BR_ERR_X509_CRITICAL_EXTENSION);
+    tls_verify_free(&verify);
+}
+
+/* --- how long a path may be ------------------------------------------------------------------- */
+
+static const struct certificate_spec below_upper = { .issuer = "The Upper",
+                                                     .signer = &other_key,
+                                                     .subject = "The Middle",
+                                                     .key = &middle_key,
+                                                     .ca = true };
+
+static void an_authority_limits_how_many_are_below_it(void **state)
+{
+    struct certificate_spec upper = { ROOT, .subject = "The Upper", .key = &other_key, .ca = true };
+    struct certificate_spec authority = middle;
+    const char *text = "certificate of a.test was issued by a certificate that is not a CA's, or "
+                       "by a CA of too long a chain";
+    (void)state;
+    authority.path_length = SLICE_LITERAL("\x00");
+    assert_good("a.test", CHAIN(&below_middle, &authority));
+    upper.path_length = SLICE_LITERAL("\x01");
+    assert_good("a.test", CHAIN(&below_middle, &below_upper, &upper));
+    upper.path_length = SLICE_LITERAL("\x00");
+    assert_bad(A_TEST, CHAIN(&below_middle, &below_upper, &upper), BR_ERR_X509_NOT_CA, text);
+    upper.path_length = SLICE_LITERAL("\x01\x00"); /* 256 */
+    assert_good("a.test", CHAIN(&below_middle, &below_upper, &upper));
+}
+
+/* The server's, and as many authorities as make twelve. */
+static void a_path_has_at_most_twelve_certificates(void **state)
+{
+    static char names[TLS_PATH_DEPTH + 1][24];
+    struct certificate_spec specs[TLS_PATH_DEPTH + 1] = { good };
+    const struct certificate_spec *chain[TLS_PATH_DEPTH + 2] = { NULL };
+    struct tls_verify verify;
+    (void)state;
+    for (size_t count = TLS_PATH_DEPTH; count <= TLS_PATH_DEPTH + 1; count++) {
+        for (size_t i = 0; i < count; i++) {
+            snprintf(names[i], sizeof names[i], "Number %zu", i);
+            if (i > 0)
+                specs[i] = (struct certificate_spec){ .subject = names[i - 1],
+                                                      .key = &middle_key,
+                                                      .ca = true };
+            specs[i].issuer = i + 1 < count ? names[i] : "The Root";
+            specs[i].signer = i + 1 < count ? &middle_key : &root_key;
+            chain[i] = &specs[i];
+        }
+        unsigned reason = run(&verify, &A_TEST, chain, 256);
+        assert_int_equal(reason, count == TLS_PATH_DEPTH ? 0 : BR_ERR_X509_NOT_TRUSTED);
+        tls_verify_free(&verify);
+    }
+}
+
+/* --- name constraints ------------------------------------------------------------------------- */
+
+#define PERMITTED_A            \
+    "\xa0\x0a\x30\x08\x82\x06" \
+    "a.test"
+#define PERMITTED_B            \
+    "\xa0\x0a\x30\x08\x82\x06" \
+    "b.test"
+#define EXCLUDED_A             \
+    "\xa1\x0a\x30\x08\x82\x06" \
+    "a.test"
+
+static void an_authoritys_constraints_are_kept(void **state)
+{
+    struct certificate_spec authority = middle;
+    const char *text = "certificate of a.test: its authority (The Middle) may not issue "
+                       "certificates for this name (name constraints)";
+    (void)state;
+    authority.constraints = SLICE_LITERAL(EXCLUDED_A);
+    assert_bad(A_TEST, CHAIN(&below_middle, &authority), TLS_PATH_NAMES_FORBIDDEN, text);
+    authority.constraints = SLICE_LITERAL("\xff");
+    assert_bad(A_TEST, CHAIN(&below_middle, &authority), TLS_PATH_NAMES_FORBIDDEN, text);
+}
+
+static void constraints_bind_the_names_of_their_form(void **state)
+{
+    /* The names that all certificates have, but for the mail address. */
+    struct certificate_spec server = below_middle, authority = middle;
+    (void)state;
+    authority.constraints = SLICE_LITERAL(PERMITTED_A);
+    assert_good("a.test", CHAIN(&server, &authority));
+    authority.constraints = SLICE_LITERAL(PERMITTED_B);
+    assert_bad(A_TEST, CHAIN(&server, &authority), TLS_PATH_NAMES_FORBIDDEN,
+               "certificate of a.test: its authority (The Middle) may not issue certificates for "
+               "this name (name constraints)");
+    server.dns[1] = "b.test"; /* one that is allowed does not help */
+    assert_bad(A_TEST, CHAIN(&server, &authority), TLS_PATH_NAMES_FORBIDDEN,
+               "certificate of a.test: its authority (The Middle) may not issue certificates for "
+               "this name (name constraints)");
+}
+
+/* An authority's own successor is not bound, a server that bears its name is. */
+static void a_servers_name_does_not_lift_constraints(void **state)
+{
+    struct certificate_spec server = below_middle, authority = middle;
+    (void)state;
+    server.subject = "The Middle";
+    authority.constraints = SLICE_LITERAL(PERMITTED_A);
+    assert_good("a.test", CHAIN(&server, &authority));
+    authority.constraints = SLICE_LITERAL(EXCLUDED_A);
+    struct tls_verify verify;
+    assert_int_equal(run(&verify, &A_TEST, CHAIN(&server, &authority), 256),
+                     TLS_PATH_NAMES_FORBIDDEN);
+    tls_verify_free(&verify);
+}
+
 /* Gives raw bytes as a chain of `count` equal certificates. */
 static unsigned run_bytes(struct tls_verify *verify, const unsigned char *bytes, size_t len,
                           size_t count)
@@ -558,6 +733,14 @@ int main(void)
         cmocka_unit_test(no_chain_takes_for_ever),
         cmocka_unit_test(forged_chains),
         cmocka_unit_test(algorithms_and_purposes),
+        cmocka_unit_test(the_servers_key_must_be_one_that_signs),
+        cmocka_unit_test(an_authoritys_key_must_be_one_for_certificates),
+        cmocka_unit_test(what_is_critical_must_be_known),
+        cmocka_unit_test(an_authority_limits_how_many_are_below_it),
+        cmocka_unit_test(a_path_has_at_most_twelve_certificates),
+        cmocka_unit_test(an_authoritys_constraints_are_kept),
+        cmocka_unit_test(constraints_bind_the_names_of_their_form),
+        cmocka_unit_test(a_servers_name_does_not_lift_constraints),
         cmocka_unit_test(chains_of_odd_sizes),
         cmocka_unit_test(no_changed_byte_makes_a_chain_good),
     };

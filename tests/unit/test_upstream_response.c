@@ -139,6 +139,14 @@ static const struct shape {
     { "POST", 200, "text/plain", "\xff\xfe\xfd\xfc", false, NULL, "--handler-binary" },
     { "POST", 200, "text/plain", "\xff\xfe\xfd\xfc", true,
       "{\"content_type\": \"text/plain\", \"base64\": \"//79/A==\"}", NULL },
+    { "POST", 200, "application/xml;x", "<x/>", false, "\"<x/>\"", NULL },
+    { "POST", 200, "Application/X-NDJSON", "{}\n", false, "\"{}\\n\"", NULL },
+    { "POST", 200, "application/jsonl x", "{}", false, "\"{}\"", NULL },
+    { "POST", 200, "application/json-lines", "{}", false, "\"{}\"", NULL },
+    { "POST", 200, "application/xmlx", "<x/>", false, NULL, "application/xmlx" },
+    { "POST", 200, "TEXT/x", "a", false, "\"a\"", NULL },
+    { "POST", 200, "text/", "a", false, NULL, "text/" },
+    { "POST", 200, ";charset=utf-8", "7", false, "7", NULL },
     { "POST", 200, "image/png", "abc", false, NULL, "image/png" },
     { "POST", 200, "image/png", "abc", true,
       "{\"content_type\": \"image/png\", \"base64\": \"YWJj\"}", NULL },
@@ -225,6 +233,13 @@ static void an_error_inside_a_200_is_an_error(void **state)
         { "{\"error\": {\"message\": \"no\", \"code\": \"x\"}}", 500, "InternalServerError",
           "\"no\"" },
         { "{\"error\": \"no\", \"a\": 1}", 500, "InternalServerError", "\"no (POST /x)\"" },
+        { "{\"error\": {\"message\": \"no\", \"code\": 399}}", 500, "InternalServerError",
+          "\"no\"" },
+        { "{\"error\": {\"message\": \"no\", \"code\": 400}}", 400, "BadRequestError", "\"no\"" },
+        { "{\"error\": {\"message\": \"no\", \"code\": 599}}", 599, "InternalServerError",
+          "\"no\"" },
+        { "{\"error\": {\"message\": \"no\", \"code\": 600}}", 500, "InternalServerError",
+          "\"no\"" },
     };
     (void)state;
     for (size_t i = 0; i < 2 * COUNT(inside); i++) {
@@ -238,6 +253,32 @@ static void an_error_inside_a_200_is_an_error(void **state)
         assert_int_equal(upstream_response_return(&bench.slot), RP_FAILED);
         check_failure(&bench, inside[i / 2].code, inside[i / 2].type, inside[i / 2].message);
         assert_int_equal(bench.slot.error_status, inside[i / 2].code);
+        end(&bench);
+    }
+}
+
+/* An "error" that is none must not be taken for one later, and refresh_worker must be seen. */
+static void an_error_that_is_none_is_hidden(void **state)
+{
+    static const struct {
+        const char *body;
+        bool opaque;
+    } bodies[] = {
+        { "{\"error\": null}", true },
+        { "{\"error\": null, \"refresh_worker\": true}", false },
+        { "{\"refresh_worker\": true}", false },
+        { "{\"a\": 1}", false },
+        { "[{\"error\": 1}]", false },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        struct bench bench;
+        begin(&bench);
+        bench.slot.request.method = "POST";
+        set_type(&bench, "application/json");
+        buf_add_text(&bench.slot.body, bodies[i].body, NULL);
+        assert_int_equal(upstream_response_return(&bench.slot), RP_OK);
+        assert_int_equal(bench.rp_job.is_opaque, bodies[i].opaque);
         end(&bench);
     }
 }
@@ -295,6 +336,14 @@ static const struct {
     { 429, "  slow down\n", "\"slow down\"", "RateLimitError" },
     { 504, "", "empty body", "TimeoutError" },
     { 413, "[1]", "\"[1]\"", "BadRequestError" },
+    { 499, "no", "\"no\"", "BadRequestError" },
+    { 599, "no", "\"no\"", "InternalServerError" },
+    { 401, "no", "\"no\"", "AuthenticationError" },
+    { 403, "no", "\"no\"", "PermissionDeniedError" },
+    { 408, "no", "\"no\"", "TimeoutError" },
+    { 409, "no", "\"no\"", "ConflictError" },
+    { 502, "no", "\"no\"", "BadGatewayError" },
+    { 400, "{\"error\": {\"message\": \"\", \"detail\": \"why\"}}", "\"why\"", "BadRequestError" },
     { 500, "\xff\xfe", "\xef\xbf\xbd", "InternalServerError" },
 };
 
@@ -372,6 +421,58 @@ static void a_long_error_is_cut_to_the_limit(void **state)
     end(&bench);
 }
 
+/* A JSON body is whole where it can be read; any other that fills the limit may not be. */
+static void only_what_was_cut_says_so(void **state)
+{
+    (void)state;
+    for (size_t short_by = 0; short_by < 2; short_by++) {
+        struct bench bench;
+        begin(&bench);
+        bench.slot.response.status = 500;
+        buf_add_text(&bench.slot.body, "x", NULL);
+        while (bench.slot.body.len < LIMIT_SERVER_ERROR_BYTES - short_by)
+            buf_add_text(&bench.slot.body, " ", NULL);
+        assert_int_equal(upstream_fail_status(&bench.slot), RP_FAILED);
+        check_failure(&bench, 500, "InternalServerError",
+                      short_by == 0 ? "\"x ... (cut by the worker)\"" : "\"x\"");
+        end(&bench);
+    }
+    struct bench bench;
+    begin(&bench);
+    bench.slot.response.status = 500;
+    buf_add_text(&bench.slot.body, "{\"message\": \"x\"}", NULL);
+    while (bench.slot.body.len < LIMIT_SERVER_ERROR_BYTES)
+        buf_add_text(&bench.slot.body, " ", NULL);
+    assert_int_equal(upstream_fail_status(&bench.slot), RP_FAILED);
+    check_failure(&bench, 500, "InternalServerError", "\"x\"");
+    end(&bench);
+}
+
+/* What is too long of an error's other members is cut, or left out where a part makes no sense. */
+static void the_type_and_the_param_of_an_error_have_limits(void **state)
+{
+    char body[1024], type[102] = "", param[302] = "";
+    (void)state;
+    memset(type, 't', sizeof type - 1);
+    memset(param, '7', sizeof param - 1);
+    for (int long_param = 0; long_param < 2; long_param++) {
+        struct bench bench;
+        begin(&bench);
+        bench.slot.response.status = 400;
+        param[300 + long_param] = '\0';
+        snprintf(body, sizeof body,
+                 "{\"error\": {\"message\": \"m\", \"type\": \"%s\", \"param\": %s}}", type, param);
+        buf_add_text(&bench.slot.body, body, NULL);
+        assert_int_equal(upstream_fail_status(&bench.slot), RP_FAILED);
+        slice message = buf_slice(&bench.rp_job.message);
+        assert_false(holds(message, type));
+        assert_true(holds(message, type + 1));
+        assert_int_equal(holds(message, "\"param\": 77"), long_param == 0);
+        end(&bench);
+        memset(param, '7', sizeof param - 1);
+    }
+}
+
 /* --- exchanges that fail ---------------------------------------------------------------------- */
 
 static const struct {
@@ -404,6 +505,30 @@ static void a_failed_exchange_names_the_limit(void **state)
         assert_int_equal(upstream_fail_exchange(&bench.slot, &err), RP_FAILED);
         check_failure(&bench, failures[i].code, failures[i].type, failures[i].text);
         assert_int_equal(bench.upstream.state, UPSTREAM_READY);
+        assert_int_equal(bench.slot.incomplete, failures[i].error != ERR_LIMIT);
+        end(&bench);
+    }
+}
+
+/* A request that was given up tells why, and with what last words the server went. */
+static void a_request_is_given_up_with_its_server(void **state)
+{
+    (void)state;
+    for (int is_lost = 0; is_lost < 2; is_lost++) {
+        struct bench bench;
+        struct err err;
+        begin(&bench);
+        if (is_lost == 1) {
+            upstream_mark_down(&bench.upstream, "was killed", SLICE_LITERAL("no memory"));
+            upstream_mark_lost(&bench.upstream, "It ended: ", "killed", " (--handler-deaths)");
+        }
+        err_set(&err, ERR_CANCELLED, "cancelled");
+        assert_int_equal(upstream_fail_exchange(&bench.slot, &err), RP_FAILED);
+        if (is_lost == 1)
+            check_failure(&bench, 503, "ServiceUnavailableError",
+                          "\"It ended: killed (--handler-deaths). Its last words:\\nno memory\"");
+        else
+            check_failure(&bench, 502, "BadGatewayError", "\"The request was given up.\"");
         end(&bench);
     }
 }
@@ -581,12 +706,16 @@ int main(void)
         cmocka_unit_test(a_body_becomes_the_output),
         cmocka_unit_test(where_parts_are_wanted_the_output_is_one),
         cmocka_unit_test(an_error_inside_a_200_is_an_error),
+        cmocka_unit_test(an_error_that_is_none_is_hidden),
         cmocka_unit_test(what_is_passed_on_as_it_comes),
         cmocka_unit_test(an_error_of_the_server_is_the_jobs),
         cmocka_unit_test(the_request_is_named_where_the_server_does_not),
         cmocka_unit_test(the_param_of_an_error_is_kept),
         cmocka_unit_test(a_long_error_is_cut_to_the_limit),
+        cmocka_unit_test(only_what_was_cut_says_so),
+        cmocka_unit_test(the_type_and_the_param_of_an_error_have_limits),
         cmocka_unit_test(a_failed_exchange_names_the_limit),
+        cmocka_unit_test(a_request_is_given_up_with_its_server),
         cmocka_unit_test(a_stopped_job_gets_no_error_of_the_exchange),
         cmocka_unit_test(a_response_that_looks_complete_may_be_cut_off),
         cmocka_unit_test(events_go_out_when_they_are_due),
