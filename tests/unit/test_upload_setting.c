@@ -107,13 +107,17 @@ static void the_jobs_own_storage_comes_before_the_variables(void **state)
     assert_slice(upload.s3.region, "us-east-1"); /* the variable is about the worker's storage */
 }
 
-static void an_object_path_of_slashes_is_none(void **state)
+static void an_object_path_may_be_short_or_empty(void **state)
 {
     (void)state;
     task.s3_config = slice_from(OWN ", \"objectPath\": \"/\", \"bucketName\": null}");
     assert_int_equal(choose("out.png"), 0);
     assert_slice(upload.s3.key, "job-1/out.png");
     assert_int_equal(upload.s3.bucket.len, 5);
+    task.s3_config = slice_from(OWN ", \"objectPath\": \"a\"}");
+    options.prefix = "p";
+    assert_int_equal(choose("out.png"), 0);
+    assert_slice(upload.s3.key, "a/p/out.png");
 }
 
 /* No secret of the worker's goes to a host that a job has named, nor the other way round. */
@@ -125,6 +129,13 @@ static void keys_of_two_places_are_not_mixed(void **state)
     assert_int_equal(choose("out.png"), ERR_CONFIG);
     assert_string_equal(err.text, "s3Config.accessId is not set: no storage to upload to");
     task.s3_config = slice_from("{\"accessSecret\": \"x\"}");
+    assert_int_equal(choose("out.png"), ERR_CONFIG);
+    assert_string_equal(err.text, "s3Config.endpointUrl is not set: no storage to upload to");
+    /* However long each of them is. */
+    task.s3_config = slice_from("{\"endpointUrl\": \"http://ab\", \"accessId\": \"123456789\"}");
+    assert_int_equal(choose("out.png"), ERR_CONFIG);
+    assert_string_equal(err.text, "s3Config.accessSecret is not set: no storage to upload to");
+    task.s3_config = slice_from("{\"accessId\": \"abc\", \"accessSecret\": \"abc\"}");
     assert_int_equal(choose("out.png"), ERR_CONFIG);
     assert_string_equal(err.text, "s3Config.endpointUrl is not set: no storage to upload to");
     task.s3_config = slice_from("{\"bucketName\": \"mine\", \"objectPath\": \"a\"}");
@@ -207,6 +218,8 @@ static void endpoints_are_plain_urls(void **state)
     setenv(variables[0], "https://user:password@s3.example.org", 1);
     assert_int_equal(choose("out.png"), ERR_CONFIG);
     assert_string_equal(err.text, "BUCKET_ENDPOINT_URL may not hold a user or password");
+    setenv(variables[0], "https://u@s3.example.org", 1);
+    assert_int_equal(choose("out.png"), ERR_CONFIG);
     setenv(variables[0], "s3.example.org", 1);
     assert_true(choose("out.png") < 0);
     assert_non_null(strstr(err.text, "BUCKET_ENDPOINT_URL: "));
@@ -309,7 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_variables_name_the_storage),
         TEST(the_jobs_own_storage_comes_before_the_variables),
-        TEST(an_object_path_of_slashes_is_none),
+        TEST(an_object_path_may_be_short_or_empty),
         TEST(keys_of_two_places_are_not_mixed),
         TEST(any_option_of_the_handler_comes_before_the_jobs),
         TEST(members_of_an_s3_config_are_strings),
