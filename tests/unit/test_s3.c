@@ -270,6 +270,10 @@ static void test_too_long_to_sign(void **state)
     assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), ERR_LIMIT);
     s3 = example;
     assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), 0);
+    const size_t url_len = out.len, authorization_len = authorization.len;
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), 0); /* in the place of the first */
+    assert_int_equal(out.len, url_len);
+    assert_int_equal(authorization.len, authorization_len);
     request.url = &small;
     assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), ERR_LIMIT);
     buf_clear(&small);
