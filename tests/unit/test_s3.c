@@ -306,6 +306,7 @@ static void test_regions(void **state)
         { "s3api-x.runpod.io", "X" },
         { "s3api-.runpod.io", NULL },
         { "another-x.runpod.io", NULL },
+        { "s3apiax.runpod.io", NULL },
         { "s3api-x.example.org", NULL },
         { "s3." REGION_63 ".example.org", REGION_63 },
         { "s3." REGION_63 "x.example.org", NULL },
