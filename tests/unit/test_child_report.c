@@ -237,6 +237,9 @@ static void a_line_that_is_too_long_loses_its_start(void **state)
     memset(line, 'x', sizeof line);
     child_add_to_tail(&child, (slice){ line, room - 1 });
     assert_int_equal(child.log_tail_len, room);
+    child_add_to_tail(&child, (slice){ line, room }); /* without room for its line feed */
+    assert_int_equal(child.log_tail_len, room);
+    assert_int_equal(child.log_tail[room - 1], '\n');
     line[sizeof line - room] = 'a';
     line[sizeof line - room + 1] = 'b';
     child_add_to_tail(&child, (slice){ line, sizeof line });
