@@ -194,7 +194,7 @@ static void add_lines(int from, int to)
 {
     char line[32];
     for (int i = from; i < to; i++) {
-        int len = snprintf(line, sizeof line, "%d", i);
+        int len = snprintf(line, sizeof line, "no%d", i);
         child_add_to_tail(&child, (slice){ line, (size_t)len });
     }
 }
@@ -204,9 +204,11 @@ static void an_error_shows_ten_lines(void **state)
     (void)state;
     assert_int_equal(child_log_tail(&child).len, 0);
     add_lines(0, 10);
-    assert_true(slice_is(child_log_tail(&child), "0\n1\n2\n3\n4\n5\n6\n7\n8\n9"));
+    assert_true(
+        slice_is(child_log_tail(&child), "no0\nno1\nno2\nno3\nno4\nno5\nno6\nno7\nno8\nno9"));
     add_lines(10, 11);
-    assert_true(slice_is(child_log_tail(&child), "1\n2\n3\n4\n5\n6\n7\n8\n9\n10"));
+    assert_true(
+        slice_is(child_log_tail(&child), "no1\nno2\nno3\nno4\nno5\nno6\nno7\nno8\nno9\nno10"));
 }
 
 /* Whole lines go from the front, as many as make room and no more. */
