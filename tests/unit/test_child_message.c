@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "child/message.h"
+#include "guard.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -92,6 +93,15 @@ static const struct kind_row {
     { "{\"streaming\": \"list\"}", MESSAGE_VALID },
     { "{\"unfit\": \"why\"}", MESSAGE_VALID },
     { "{\"check\": \"name\"}", MESSAGE_TEXT },
+    { "{\"concurrency\": 2}", MESSAGE_VALID },
+    { "{\"error_type\": \"T\", \"traceback\": \"t\"}", MESSAGE_TEXT },
+    { "{'output'", MESSAGE_TEXT },
+    { "{'output': 1, 'traceback': 't', 'level': 1, 'id': None}", MESSAGE_INVALID },
+    { "{\"concurrency\": x}", MESSAGE_INVALID },
+    { "{\"level\": x}", MESSAGE_TEXT },
+    { "{\"log\": 1}\x1b[1", MESSAGE_INVALID },
+    { "{\"log\": 1}\x1b(", MESSAGE_INVALID },
+    { "{\"log\": 1}\xc2", MESSAGE_INVALID },
 };
 
 static void kinds_of_lines(void **state)
@@ -100,13 +110,28 @@ static void kinds_of_lines(void **state)
     for (size_t i = 0; i < COUNT(kinds); i++) {
         struct child_message message;
         struct err err = { 0 };
-        enum child_message_kind kind = child_message_read(slice_from(kinds[i].line), &message,
-                                                          &err);
+        slice line = guard_text(kinds[i].line);
+        enum child_message_kind kind = child_message_read(line, &message, &err);
+        guard_free(line);
         if (kind != kinds[i].kind)
             fail_msg("%s: %d", kinds[i].line, (int)kind);
         if (kind == MESSAGE_INVALID)
             assert_true(err.code < 0 && err.text[0] != '\0');
     }
+}
+
+/* Each line may end anywhere, and whatever it means then: nothing is read behind its end. */
+static void every_start_of_a_line_ends(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        for (size_t len = 0; len < strlen(kinds[i].line); len++) {
+            struct child_message message;
+            struct err err;
+            slice line = guard_copy(kinds[i].line, len);
+            child_message_read(line, &message, &err);
+            guard_free(line);
+        }
 }
 
 static void assert_slice(slice found, const char *text)
@@ -121,7 +146,8 @@ static void every_member_is_found_where_it_stands(void **state)
         "{\"id\": \"a\", \"output\": {\"error\": 1}, \"error\": null, \"error_type\": \"T\", "
         "\"traceback\": \"t\", \"stream\": [1], \"progress\": 2, \"log\": \"l\", \"level\": 3, "
         "\"ready\": true, \"refresh_worker\": true, \"streaming\": \"parts\", "
-        "\"unfit\": \"u\", \"check\": \"c\", \"unknown\": {}}";
+        "\"unfit\": \"u\", \"check\": \"c\", \"concurrency\": 5, \"upload\": \"p\", "
+        "\"unknown\": {}}";
     struct child_message message;
     (void)state;
     assert_int_equal(child_message_read(slice_from(line), &message, NULL), MESSAGE_VALID);
@@ -137,6 +163,8 @@ static void every_member_is_found_where_it_stands(void **state)
     assert_slice(message.streaming, "\"parts\"");
     assert_slice(message.unfit, "\"u\"");
     assert_slice(message.check, "\"c\"");
+    assert_slice(message.concurrency, "5");
+    assert_slice(message.upload, "\"p\"");
     assert_true(child_message_is_true(message.ready));
     assert_true(child_message_is_true(message.refresh));
     assert_true(message.output.ptr > line && message.output.ptr < line + sizeof line);
@@ -198,6 +226,38 @@ static void a_long_line_of_quotations_is_read_once(void **state)
     }
 }
 
+/* So that the right job fails: the id of its own object, if it is a whole string. */
+static void a_message_that_is_not_valid_names_its_job(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *id; /* NULL: none */
+    } cases[] = {
+        { "{\"id\": \"x\", \"output\": NaN}", "\"x\"" },
+        { "{\"output\": NaN, \"id\":\"x\\\"y\"}", "\"x\\\"y\"" },
+        { "{\"id\": \"a\", \"id\": \"b\", \"log\": NaN}", "\"b\"" },
+        { "{\"output\": {\"id\": \"x\"}, \"log\": NaN}", NULL },
+        { "{\"id\": 7, \"output\": NaN}", NULL },
+        { "{\"output\": NaN, \"id\": \"x", NULL },
+        { "{\"output\": NaN, \"id\": \"", NULL },
+        { "{\"output\": NaN, \"id\":", NULL },
+        { "{\"output\": NaN, \"id\"", NULL },
+        { "{\"output\": NaN, \"ids\": \"x\"}", NULL },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct child_message message;
+        slice line = guard_text(cases[i].line);
+        assert_int_equal(child_message_read(line, &message, NULL), MESSAGE_INVALID);
+        if (cases[i].id != NULL)
+            assert_slice(message.id, cases[i].id);
+        else if (message.id.len > 0)
+            fail_msg("%s: %.*s", cases[i].line, SLICE_ARG(message.id));
+        assert_null(message.output.ptr);
+        guard_free(line);
+    }
+}
+
 static bool is_for(const char *line, const char *id)
 {
     struct child_message message;
@@ -246,10 +306,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_of_lines),
+        cmocka_unit_test(every_start_of_a_line_ends),
         cmocka_unit_test(every_member_is_found_where_it_stands),
         cmocka_unit_test(what_stands_around_the_object),
         cmocka_unit_test(an_object_that_is_text_leaves_nothing_behind),
         cmocka_unit_test(a_long_line_of_quotations_is_read_once),
+        cmocka_unit_test(a_message_that_is_not_valid_names_its_job),
         cmocka_unit_test(the_id_is_optional_but_counts),
         cmocka_unit_test(a_job_ends_with_its_output_files_or_error),
     };

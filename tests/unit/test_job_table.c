@@ -1,4 +1,6 @@
 /* app/job_table: the index of ids, duplicates, sealed jobs, room and stops. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -128,6 +130,136 @@ static void a_sealed_job_makes_room_and_is_held(void **state)
     remove_all();
 }
 
+static void room_is_told_without_waiting(void **state)
+{
+    (void)state;
+    assert_int_equal(job_table_room(&table, 3), 3);
+    job_table_add(&table, take(2), &repeat);
+    assert_int_equal(job_table_room(&table, 3), 1);
+    assert_int_equal(job_table_room(&table, 2), 0);
+    assert_int_equal(job_table_room(&table, 1), 0);
+    assert_int_equal(job_table_queued(&table), 2);
+    assert_int_equal(job_table_count(&table), 2);
+    struct job *job = job_table_next(&table, &waiter);
+    assert_int_equal(job_table_queued(&table), 1);
+    assert_int_equal(job_table_count(&table), 2);
+    job_table_seal(&table, job);
+    assert_int_equal(job_table_room(&table, 2), 1);
+    job_table_close(&table);
+    assert_int_equal(job_table_room(&table, 3), 0);
+    job_table_remove(&table, job);
+    remove_all();
+}
+
+/* What is to end needs no slot that is ready; the others keep their order. */
+static void a_queued_job_that_is_stopped_comes_first(void **state)
+{
+    static const char *const others[] = { "0", "3" };
+    (void)state;
+    job_table_add(&table, take(3), &repeat);
+    assert_null(job_table_next_stopped(&table));
+    for (const char *id = "21"; *id != '\0'; id++) { /* the last, and one in the middle */
+        assert_int_equal(job_table_stop(&table, (slice){ id, 1 }), JOB_STOPPED_NOW);
+        struct job *job = job_table_next_stopped(&table);
+        assert_true(job != NULL && job->id.ptr[0] == *id);
+        assert_null(job->next);
+        assert_true(job->begun_ms > 0);
+        assert_null(job_table_next_stopped(&table));
+        if (*id == '2') /* which is a new last one's place */
+            assert_int_equal(job_table_add(&table, take(4), &repeat).accepted, 1);
+        job_table_remove(&table, job);
+    }
+    assert_int_equal(job_table_queued(&table), 2);
+    for (int i = 0; i < 2; i++) {
+        struct job *job = job_table_next(&table, &waiter);
+        assert_true(slice_is(job->id, others[i]));
+        job_table_remove(&table, job);
+    }
+    remove_all();
+}
+
+static void a_recalled_slot_gets_no_job(void **state)
+{
+    (void)state;
+    job_table_add(&table, take(1), &repeat);
+    job_table_recall(&table, &waiter);
+    assert_null(job_table_next(&table, &waiter));
+    assert_true(atomic_load(&waiter.recalled));
+    assert_int_equal(job_table_queued(&table), 1);
+    atomic_store(&waiter.recalled, false);
+    struct job *job = job_table_next(&table, &waiter);
+    assert_non_null(job);
+    job_table_remove(&table, job);
+    remove_all();
+}
+
+static void *wait_for_job(void *argument)
+{
+    return job_table_next(&table, argument);
+}
+
+static void await_waiting(size_t count)
+{
+    for (size_t waiting = SIZE_MAX; waiting != count; sched_yield()) {
+        pthread_mutex_lock(&table.lock);
+        waiting = table.waiting;
+        pthread_mutex_unlock(&table.lock);
+    }
+}
+
+/* The one that has waited longest is the last of the list. */
+static void a_slot_is_recalled_while_it_waits(void **state)
+{
+    struct job_waiter waiters[3];
+    pthread_t threads[3];
+    void *got;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        job_waiter_init(&waiters[i]);
+        assert_int_equal(pthread_create(&threads[i], NULL, wait_for_job, &waiters[i]), 0);
+        await_waiting(i + 1);
+    }
+    job_table_recall(&table, &waiters[0]);
+    pthread_join(threads[0], &got);
+    assert_null(got);
+    assert_int_equal(table.waiting, 2);
+    assert_int_equal(job_table_add(&table, take(3), &repeat).unserved, 1);
+    for (size_t i = 1; i < 3; i++) {
+        pthread_join(threads[i], &got);
+        assert_non_null(got);
+        job_table_remove(&table, got);
+    }
+    assert_int_equal(job_table_queued(&table), 1);
+    assert_int_equal(table.waiting, 0);
+    remove_all();
+}
+
+/* As many as fit, and from there on the next time. */
+static void ids_are_named_in_turn(void **state)
+{
+    static const struct {
+        size_t max_bytes, left_out, first;
+        const char *ids;
+    } turns[] = {
+        { 9, 0, 0, "2,1,0" }, { 8, 1, 2, "2,1" }, { 8, 1, 1, "0,2" }, { 5, 1, 0, "1,0" },
+        { 4, 2, 1, "2" },     { 0, 3, 1, "" },    { 1, 2, 2, "1" },   { 9, 0, 0, "0,2,1" },
+    };
+    size_t first = 0;
+    (void)state;
+    job_table_add(&table, take(3), &repeat);
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        struct buf ids;
+        buf_init(&ids, 100, "ids");
+        assert_int_equal(job_table_ids(&table, turns[i].max_bytes, &first, &ids),
+                         turns[i].left_out);
+        if (!slice_is(buf_slice(&ids), turns[i].ids))
+            fail_msg("%zu: %.*s", i, SLICE_ARG(buf_slice(&ids)));
+        assert_int_equal(first, turns[i].first);
+        buf_free(&ids);
+    }
+    remove_all();
+}
+
 static void ids_are_spread_and_the_seed_matters(void **state)
 {
     static unsigned counts[JOB_TABLE_BUCKETS];
@@ -154,6 +286,11 @@ int main(void)
         BENCH(an_answer_is_cut_at_the_limit),
         BENCH(chosen_ids_may_be_the_same),
         BENCH(a_sealed_job_makes_room_and_is_held),
+        BENCH(room_is_told_without_waiting),
+        BENCH(a_queued_job_that_is_stopped_comes_first),
+        BENCH(a_recalled_slot_gets_no_job),
+        BENCH(a_slot_is_recalled_while_it_waits),
+        BENCH(ids_are_named_in_turn),
         BENCH(ids_are_spread_and_the_seed_matters),
     };
     return cmocka_run_group_tests_name("job_table", tests, NULL, NULL);

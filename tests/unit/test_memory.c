@@ -77,6 +77,10 @@ static void without_cgroups_the_host_counts(void **state)
     assert_memory(2048, -1);
     put_host("0::/\n", V2_MOUNT); /* the root cgroup has no limit of its own */
     assert_memory(2048, -1);
+    put("/proc/meminfo", "MemAvailable: 0 kB\n");
+    assert_memory(0, -1);
+    put("/proc/meminfo", "MemTotal: 4194304 kB\n"); /* of an old kernel */
+    assert_memory(-1, -1);
 }
 
 static void version_2_limits(void **state)
@@ -88,7 +92,15 @@ static void version_2_limits(void **state)
     assert_memory(312, 512);
     put("/sys/fs/cgroup/memory.stat", "anon 1\nfile 2\ninactive_file 104857600\n");
     assert_memory(412, 512);
+    put("/sys/fs/cgroup/memory.stat", "anon 1\nfile 2\n");
+    assert_memory(312, 512);
+    put("/sys/fs/cgroup/memory.stat", "inactive_file many\n");
+    assert_memory(312, 512);
+    put("/sys/fs/cgroup/memory.stat", "inactive_file 209715201\n"); /* over what is in use */
+    assert_memory(512, 512);
     put("/sys/fs/cgroup/memory.max", "max\n");
+    assert_memory(2048, -1);
+    put("/sys/fs/cgroup/memory.max", "2147483648\n"); /* as much as the host has */
     assert_memory(2048, -1);
     put("/sys/fs/cgroup/memory.max", "8589934592\n"); /* over what the host has */
     assert_memory(2048, -1);
@@ -127,6 +139,35 @@ static void version_1_limits(void **state)
     assert_memory(206, 256);
 }
 
+/* Only what a mount of the right type has, by its place behind the optional fields. */
+static void mounts_are_told_by_their_type(void **state)
+{
+    (void)state;
+    put_host("0::/\n", "29 25 0:25 / /tmp rw - tmpfs cgroup2 rw\n"
+                       "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 none rw\n");
+    put("/tmp/memory.max", "0\n");
+    put("/tmp/memory.current", "0\n");
+    assert_memory(2048, -1);
+    put("/sys/fs/cgroup/memory.max", "536870912\n");
+    put("/sys/fs/cgroup/memory.current", "0\n");
+    assert_memory(512, 512);
+}
+
+/* Of a path that is not below the mount's root, no part is looked for there. */
+static void paths_from_elsewhere_name_no_folder(void **state)
+{
+    (void)state;
+    put_host("4:memory:/docker/xyz/deeper\n", V1_MOUNT);
+    put("/sys/fs/cgroup/memory/deeper/memory.limit_in_bytes", "0\n");
+    put("/sys/fs/cgroup/memory/deeper/memory.usage_in_bytes", "0\n");
+    assert_memory(2048, -1);
+    put_host("0::/../x\n", V2_MOUNT);
+    put("/sys/fs/cgroup/memory.max", "max\n"); /* makes the folder */
+    put("/sys/fs/x/memory.max", "0\n");
+    put("/sys/fs/x/memory.current", "0\n");
+    assert_memory(2048, -1);
+}
+
 static void nonsense_is_left_out(void **state)
 {
     (void)state;
@@ -146,6 +187,8 @@ int main(void)
         IN_TREE(version_2_limits),
         IN_TREE(nested_groups),
         IN_TREE(version_1_limits),
+        IN_TREE(mounts_are_told_by_their_type),
+        IN_TREE(paths_from_elsewhere_name_no_folder),
         IN_TREE(nonsense_is_left_out),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -130,6 +130,51 @@ static void limit_counts_the_whole_body(void **state)
     result_free(&result);
 }
 
+/* For outputs of others' making: no member of them means anything. */
+static void an_opaque_output_stays_as_it_is(void **state)
+{
+    struct result result;
+    struct err err = { 0 };
+    (void)state;
+    result_init(&result, 60000);
+    const slice output = SLICE_LITERAL(" {\"error\": \"x\", \"refresh_worker\": true} ");
+    assert_int_equal(result_seal_opaque(&result, output, false, &err), 0);
+    assert_body(&result, "{\"output\": {\"error\": \"x\", \"refresh_worker\": true}}");
+    assert_false(result.is_error || result.stop_pod);
+    assert_int_equal(result_seal_opaque(&result, output, true, &err), 0);
+    assert_true(result.stop_pod);
+    result_free(&result);
+}
+
+static void an_error_in_an_output_is_found(void **state)
+{
+    slice error;
+    (void)state;
+    assert_true(result_has_error(SLICE_LITERAL("{\"a\": 1, \"error\": \"x\"}"), &error));
+    assert_true(slice_is(error, "\"x\""));
+    assert_false(result_has_error(SLICE_LITERAL("{\"error\": \"\"}"), &error));
+    assert_false(result_has_error(SLICE_LITERAL("{\"a\": {\"error\": 1}}"), &error));
+    assert_false(result_has_error(SLICE_LITERAL("[\"error\"]"), &error));
+    assert_false(result_has_error(SLICE_LITERAL("\"error\""), &error));
+}
+
+static void the_text_of_an_error_has_a_limit(void **state)
+{
+    static char text[LIMIT_ERROR_BYTES + 1];
+    const size_t around = strlen("{\"error\": \"\"}");
+    struct result result;
+    (void)state;
+    memset(text, 'x', sizeof text);
+    result_init(&result, 60000);
+    for (size_t more = 0; more < 2; more++) {
+        result_seal_error_text(&result, (slice){ text, LIMIT_ERROR_BYTES + more }, false);
+        body_of(&result);
+        assert_int_equal(result.bytes, around + LIMIT_ERROR_BYTES);
+        assert_false(result.stop_pod);
+    }
+    result_free(&result);
+}
+
 static const struct config config = {
     .pod_hostname = { "pod-host", 8 },
     .worker_id = { "pod-1", 5 },
@@ -231,6 +276,33 @@ static void failed_start_has_the_form_of_change_570(void **state)
     result_free(&result);
 }
 
+/* What is not known is called so; the random id that replaces a pod's is not told. */
+static void failures_name_what_is_known(void **state)
+{
+    static char long_message[LIMIT_ERROR_BYTES + 1];
+    static const struct config unknown = { .worker_id = { "random", 6 } };
+    struct result result;
+    struct arena arena;
+    slice error, inner, value;
+    (void)state;
+    memset(long_message, 'm', sizeof long_message);
+    const struct failure failure = { .type = "T",
+                                     .message = { long_message, sizeof long_message } };
+    arena_init(&arena, 1000000);
+    result_init(&result, 1000000);
+    result_seal_failure(&result, &failure, &unknown, false);
+    assert_true(json_member(slice_from(body_of(&result)), "error", &error));
+    assert_int_equal(json_string(error, &arena, &inner, NULL), 0);
+    assert_true(slice_is(member_of(inner, "hostname", &arena), "unknown"));
+    assert_true(slice_is(member_of(inner, "worker_id", &arena), "unknown"));
+    assert_int_equal(member_of(inner, "error_message", &arena).len, LIMIT_ERROR_BYTES);
+    assert_false(json_member(inner, "logs", &value));
+    assert_false(json_member(inner, "event", &value));
+    assert_false(result.stop_pod);
+    arena_free(&arena);
+    result_free(&result);
+}
+
 static void no_memory_still_leaves_an_error(void **state)
 {
     struct result result;
@@ -264,9 +336,13 @@ int main(void)
         cmocka_unit_test(output_takes_its_shape),
         cmocka_unit_test(output_is_not_copied),
         cmocka_unit_test(limit_counts_the_whole_body),
+        cmocka_unit_test(an_opaque_output_stays_as_it_is),
+        cmocka_unit_test(an_error_in_an_output_is_found),
+        cmocka_unit_test(the_text_of_an_error_has_a_limit),
         cmocka_unit_test(failure_is_a_string_that_holds_an_object),
         cmocka_unit_test(failure_takes_any_bytes_and_any_length),
         cmocka_unit_test(failed_start_has_the_form_of_change_570),
+        cmocka_unit_test(failures_name_what_is_known),
         cmocka_unit_test(no_memory_still_leaves_an_error),
         cmocka_unit_test(results_can_be_sealed_one_after_the_other),
     };

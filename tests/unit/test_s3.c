@@ -170,6 +170,9 @@ static void test_styles(void **state)
         { "https://s3.example.org/", true, "https://bucket.s3.example.org/a/b%20c" },
         { "http://127.0.0.1:9000", false, "http://127.0.0.1:9000/bucket/a/b%20c" },
         { "http://[::1]:9000/", false, "http://[::1]:9000/bucket/a/b%20c" },
+        { "http://127.0.0.1:80", false, "http://127.0.0.1/bucket/a/b%20c" },
+        { "http://127.0.0.1:443", false, "http://127.0.0.1:443/bucket/a/b%20c" },
+        { "https://127.0.0.1:80", false, "https://127.0.0.1:80/bucket/a/b%20c" },
         { "https://x.example.org/base/?q", false, "https://x.example.org/base/bucket/a/b%20c" },
         { "https://x.example.org:443/base", true, "https://bucket.x.example.org/base/a/b%20c" },
     };
@@ -215,6 +218,78 @@ static void test_check(void **state)
     assert_int_equal(s3_check(&s3, &err), 0);
 }
 
+static void test_limits(void **state)
+{
+    static char text[1025];
+    struct s3 s3 = example;
+    struct err err;
+    (void)state;
+    memset(text, 'x', sizeof text);
+    s3.bucket = (slice){ text, 255 };
+    assert_int_equal(s3_check(&s3, &err), 0);
+    s3.bucket = (slice){ text, 256 };
+    assert_int_equal(s3_check(&s3, &err), ERR_INPUT);
+    s3.bucket = example.bucket;
+    s3.key = (slice){ text, 1024 };
+    assert_int_equal(s3_check(&s3, &err), 0);
+    s3.key = (slice){ text, 1025 };
+    assert_int_equal(s3_check(&s3, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "1 to 1024 bytes, not 1025"));
+}
+
+/* What is too long is an error, and never half a signed request. */
+static void test_too_long_to_sign(void **state)
+{
+    static char text[4000];
+    struct s3 s3 = example;
+    struct buf out, authorization, small;
+    struct err err;
+    (void)state;
+    memset(text, 'x', sizeof text);
+    buf_init(&out, 10000, "link");
+    buf_init(&authorization, 10000, "Authorization");
+    buf_init(&small, 20, "a short text");
+    s3.secret_key = (slice){ text, 200 };
+    assert_int_equal(s3_put_link(&s3, EXAMPLE_TIME, 1, &out, &err), 0);
+    buf_clear(&out);
+    s3.secret_key = (slice){ text, 201 };
+    assert_int_equal(s3_put_link(&s3, EXAMPLE_TIME, 1, &out, &err), ERR_INPUT);
+    assert_int_equal(out.len, 0);
+    s3 = example;
+    s3.access_key = (slice){ text, 1000 };
+    assert_int_equal(s3_put_link(&s3, EXAMPLE_TIME, 1, &out, &err), ERR_LIMIT);
+    assert_int_equal(out.len, 0);
+    s3 = example;
+    memset(text, '%', sizeof text); /* three bytes each */
+    s3.key = (slice){ text, sizeof text };
+    assert_int_equal(s3_put_link(&s3, EXAMPLE_TIME, 1, &out, &err), ERR_LIMIT);
+    assert_int_equal(out.len, 0);
+    struct s3_request request = {
+        .method = "PUT", .payload = EMPTY, .url = &out, .authorization = &authorization
+    };
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), ERR_LIMIT);
+    s3 = example;
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), 0);
+    const size_t url_len = out.len, authorization_len = authorization.len;
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), 0); /* in the place of the first */
+    assert_int_equal(out.len, url_len);
+    assert_int_equal(authorization.len, authorization_len);
+    request.url = &small;
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), ERR_LIMIT);
+    buf_clear(&small);
+    assert_int_equal(s3_put_link(&s3, EXAMPLE_TIME, 1, &small, &err), ERR_LIMIT);
+    buf_clear(&small);
+    request.url = &out;
+    request.authorization = &small;
+    assert_int_equal(s3_sign(&s3, &request, EXAMPLE_TIME, &err), ERR_LIMIT);
+    buf_free(&out);
+    buf_free(&authorization);
+    buf_free(&small);
+}
+
+#define REGION_63 "r23456789-123456789-123456789-123456789-123456789-123456789-123"
+_Static_assert(sizeof REGION_63 == S3_REGION_BYTES, "the longest region");
+
 static void test_regions(void **state)
 {
     static const struct {
@@ -227,6 +302,14 @@ static void test_regions(void **state)
         { "nyc3.digitaloceanspaces.com", "nyc3" },
         { "bucket.nyc3.digitaloceanspaces.com", "nyc3" },
         { "s3api-eu-ro-1.runpod.io", "EU-RO-1" },
+        { "s3api-az.runpod.io", "AZ" },
+        { "s3api-x.runpod.io", "X" },
+        { "s3api-.runpod.io", NULL },
+        { "another-x.runpod.io", NULL },
+        { "s3apiax.runpod.io", NULL },
+        { "s3api-x.example.org", NULL },
+        { "s3." REGION_63 ".example.org", REGION_63 },
+        { "s3." REGION_63 "x.example.org", NULL },
         { "s3.amazonaws.com", NULL },
         { "bucket.s3.amazonaws.com", NULL },
         { "s3.example.org", NULL },
@@ -302,6 +385,8 @@ int main(void)
         cmocka_unit_test(test_published_link),
         cmocka_unit_test(test_styles),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_too_long_to_sign),
         cmocka_unit_test(test_regions),
         cmocka_unit_test(test_xml),
         cmocka_unit_test(test_xml_put),

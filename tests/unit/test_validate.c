@@ -239,6 +239,88 @@ static void test_errors(void **state)
     }
 }
 
+/* What follows "Invalid input: " in the error; NULL: the input is valid. */
+static void assert_verdict(struct bench *bench, const char *input, const char *message)
+{
+    struct job *job = run(bench, input);
+    slice got = buf_slice(&bench->job.message);
+    if (bench->result.is_error != (message != NULL) ||
+        (message != NULL && (got.len < 15 || !slice_is(slice_skip(got, 15), message))))
+        fail_msg("%s: %.*s", input, SLICE_ARG(got));
+    end(bench, job);
+}
+
+/* What is still allowed, and what is not any more. */
+static void test_bounds(void **state)
+{
+    static const struct {
+        const char *input;
+        const char *message;
+    } cases[] = {
+        { "{" OK ", \"seed\": 0}", NULL },
+        { "{" OK ", \"steps\": 5}", NULL },
+        { "{" OK ", \"steps\": 150}", NULL },
+        { "{" OK ", \"steps\": -2147483648}", "steps must be from 1 to 150, not -2147483648" },
+        { "{" OK ", \"steps\": 2147483647}", "steps must be from 1 to 150, not 2147483647" },
+        { "{" OK ", \"steps\": -2147483649}", "steps must be a 32-bit integer, not -2147483649" },
+        { "{\"prompt\": \"\\u00e4b\", \"lora\": {\"path\": \"x\"}}", NULL },
+        { "{\"prompt\": \"abc\", \"lora\": {\"path\": \"x\", \"scale\": 0}}", NULL },
+        { "{\"prompt\": \"abc\", \"lora\": {\"path\": \"x\", \"scale\": -0.1}}",
+          "lora.scale must be from 0 to 1, not -0.1" },
+        { "{" OK ", \"strength\": -1e39}",
+          "strength must be within the range of a float, not -1e39" },
+        { "{" OK ", \"safe\": \"12345678901234567890123456789012345678\"}",
+          "safe must be true or false, not \"12345678901234567890123456789012345678\"" },
+        { "{" OK ", \"batch-size\": \"1\"}", "batch-size must be an integer, not \"1\"" },
+        { "{" OK ", \"size\": null, \"batch-size\": null, \"tags\": null}", NULL },
+    };
+    struct bench *bench = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_verdict(bench, cases[i].input, cases[i].message);
+}
+
+/* Characters of a string, not bytes; other types have no length. */
+static void test_lengths_of_values(void **state)
+{
+    static const rp_field values[] = {
+        { RP_FIELD(struct input, any), .min_length = 2, .max_length = 3 },
+    };
+    static const struct {
+        const char *input;
+        const char *message;
+    } cases[] = {
+        { "{\"any\": \"\\u00e4\"}", "any must have at least 2 characters, not 1" },
+        { "{\"any\": \"\\u00e4b\"}", NULL },
+        { "{\"any\": \"\\u00e4\\u00e4\\u00e4\"}", NULL },
+        { "{\"any\": \"abcd\"}", "any must have at most 3 characters, not 4" },
+        { "{\"any\": [1]}", "any must have at least 2 elements, not 1" },
+        { "{\"any\": [1, 2]}", NULL },
+        { "{\"any\": {}}", NULL },
+        { "{\"any\": 1}", NULL },
+    };
+    struct bench *bench = *state;
+    bench->fields = values;
+    bench->count = 1;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_verdict(bench, cases[i].input, cases[i].message);
+}
+
+/* Structs in structs end somewhere, whatever the table says. */
+static void test_depth(void **state)
+{
+    static const rp_field endless[] = {
+        { .name = "a", .kind = RP_KIND_STRUCT, .fields = endless, .field_count = 1 },
+    };
+    struct bench *bench = *state;
+    bench->fields = endless;
+    bench->count = 1;
+    struct job *job = run(bench, "{}");
+    assert_true(bench->result.is_error);
+    assert_true(slice_is(buf_slice(&bench->job.message),
+                         "Invalid input: a.a.a.a.a.a.a.a.a is more than 8 structs deep"));
+    end(bench, job);
+}
+
 static void test_unknown_ignored(void **state)
 {
     struct bench *bench = *state;
@@ -299,6 +381,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_all_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lengths_of_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_up_to_the_last_byte, set_up, tear_down),
