@@ -17,7 +17,7 @@
 #include "json/json.h"
 
 #define STORED ".result" /* to be sent */
-#define CLAIMED ".claim" /* a worker is sending it */
+#define CLAIMED ".claim" /* a worker is sending it: NAME.NUMBER.claim */
 #define REFUSED ".refused"
 #define BAD ".bad"
 
@@ -145,11 +145,33 @@ void stored_result_free(struct stored_result *stored)
     arena_free(&stored->arena);
 }
 
+#define NUMBER_CHARS 8
+#define NUMBER_DIGITS "0123456789abcdef"
+
+/* The length of the path without its ending and a claim's number. */
+static int stem_chars(const char *path)
+{
+    const char *end = strrchr(path, '.'), *number = end - NUMBER_CHARS;
+    if (strcmp(end, CLAIMED) == 0 && number > path && number[-1] == '.' &&
+        strspn(number, NUMBER_DIGITS) == NUMBER_CHARS)
+        end = number - 1;
+    return (int)(end - path);
+}
+
 /* Renames the file to another ending. False if another worker was first. */
 static bool change_ending(const char *path, const char *ending, char *renamed, size_t size)
 {
-    size_t stem = strlen(path) - strlen(strrchr(path, '.'));
-    snprintf(renamed, size, "%.*s%s", (int)stem, path, ending);
+    snprintf(renamed, size, "%.*s%s", stem_chars(path), path, ending);
+    return rename(path, renamed) == 0;
+}
+
+/*
+ * Renames it to a name that it has not had: where two workers take an old claim over, only one
+ * finds it, and the new one is young (ctime).
+ */
+static bool rename_to_claim(const char *path, char *renamed, size_t size)
+{
+    snprintf(renamed, size, "%.*s.%08x" CLAIMED, stem_chars(path), path, (unsigned)random_u32());
     return rename(path, renamed) == 0;
 }
 
@@ -189,7 +211,7 @@ static bool claim_file(const char *path, struct stored_result *stored)
 {
     char bad[sizeof stored->path];
     struct err err = { 0 };
-    if (!change_ending(path, CLAIMED, stored->path, sizeof stored->path))
+    if (!rename_to_claim(path, stored->path, sizeof stored->path))
         return false;
     buf_clear(&stored->text);
     arena_reset(&stored->arena);

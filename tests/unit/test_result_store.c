@@ -156,6 +156,7 @@ static void a_claimed_result_is_nobody_elses(void **state)
 /* Its worker has ended while it was sending. */
 static void an_old_claim_may_be_taken_over(void **state)
 {
+    char old[sizeof stored.path];
     struct stat info;
     (void)state;
     assert_int_equal(save("a", false), 0);
@@ -164,8 +165,10 @@ static void an_old_claim_may_be_taken_over(void **state)
     now_s = info.st_ctime + LIMIT_CLAIM_S - 1;
     assert_int_equal(claim(), 0);
     now_s = info.st_ctime + LIMIT_CLAIM_S;
+    memcpy(old, stored.path, sizeof old);
     assert_int_equal(claim(), 1);
     assert_true(slice_is(stored.id, "a"));
+    assert_int_equal(access(old, F_OK), -1); /* for another who had found it, too */
     assert_int_equal(count_files(".claim"), 1);
     result_store_finish(&stored, STORED_LATER);
     assert_int_equal(count_files(".claim"), 0);
