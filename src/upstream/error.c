@@ -190,9 +190,12 @@ int upstream_fail_if_ended(struct upstream_slot *slot)
 static bool string_member(const struct upstream_slot *slot, slice object, const char *name,
                           slice *text)
 {
-    slice value;
-    return json_member(object, name, &value) && json_type(value) == RP_STRING &&
-           json_string(value, &slot->job->arena, text, NULL) == 0 && text->len > 0;
+    slice value, string;
+    if (!json_member(object, name, &value) || json_type(value) != RP_STRING ||
+        json_string(value, &slot->job->arena, &string, NULL) != 0 || string.len == 0)
+        return false;
+    *text = string;
+    return true;
 }
 
 /* The code of an error inside a 200, where it is one that a status can be. */

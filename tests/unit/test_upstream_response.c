@@ -344,6 +344,8 @@ static const struct {
     { 409, "no", "\"no\"", "ConflictError" },
     { 502, "no", "\"no\"", "BadGatewayError" },
     { 400, "{\"error\": {\"message\": \"\", \"detail\": \"why\"}}", "\"why\"", "BadRequestError" },
+    { 400, "{\"error\": {\"message\": \"m\", \"type\": \"\"}}", "\"m\"", "BadRequestError" },
+    { 400, "{\"error\": {\"message\": \"m\", \"type\": 5}}", "\"m\"", "BadRequestError" },
     { 500, "\xff\xfe", "\xef\xbf\xbd", "InternalServerError" },
 };
 
