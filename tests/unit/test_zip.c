@@ -40,6 +40,7 @@ static void names_stay_in_their_folder(void **state)
         { "a//", NULL },
         { "a\x7f", NULL },
         { "a\x1f", NULL },
+        { "\x80", "_" },
         { ":", ":" }, /* no drive */
         { "ab:c", "ab:c" },
     };
@@ -230,6 +231,39 @@ static void values_of_64_bits(void **state)
     guard_free(copy);
 }
 
+/* A field with nothing in it, though a value is to be there, is all that the extra field has. */
+static void an_empty_extra_field_lacks_its_values(void **state)
+{
+    char bytes[ENTRY_LEN + 4];
+    struct zip_entry entry;
+    struct err err;
+    (void)state;
+    memcpy(bytes, entry_bytes, ENTRY_LEN);
+    memcpy(bytes + ENTRY_LEN, "\1\0\0", 4);
+    bytes[30] = 4;
+    slice directory = { bytes, sizeof bytes };
+    assert_int_equal(zip_next(&directory, &entry, &err), 1);
+    memset(bytes + 24, 0xff, 4);
+    directory = (slice){ bytes, sizeof bytes };
+    assert_int_equal(zip_next(&directory, &entry, &err), ERR_INPUT);
+}
+
+/* Its head's last byte is not taken for the end of a name that it does not have. */
+static void an_entry_without_a_name(void **state)
+{
+    char bytes[ENTRY_LEN - 4];
+    struct zip_entry entry;
+    struct err err;
+    (void)state;
+    memcpy(bytes, entry_bytes, sizeof bytes);
+    bytes[28] = 0;
+    bytes[45] = '/';
+    slice directory = { bytes, sizeof bytes };
+    assert_int_equal(zip_next(&directory, &entry, &err), 1);
+    assert_int_equal(entry.name.len, 0);
+    assert_false(entry.is_folder);
+}
+
 static void heads_agree_with_the_directory(void **state)
 {
     const struct zip_entry entry = { .name = { "name", 4 }, .method = ZIP_DEFLATED };
@@ -364,6 +398,25 @@ static void an_end_of_64_bits_is_one_file_s_and_where_it_says(void **state)
         if (cases[i].error != NULL && strstr(err.text, cases[i].error) == NULL)
             fail_msg("byte %zu: %s", cases[i].at, err.text);
     }
+    /* Of a longer file, from its place on; and without the record, from its locator on. */
+    char bytes[sizeof records - 1];
+    struct zip_end end;
+    struct err err = { 0 };
+    memcpy(bytes, records, sizeof bytes);
+    bytes[49] = 2; /* the directory at 512 */
+    bytes[65] = 3; /* the record at 768 */
+    for (size_t before = 767; before <= 769; before++) {
+        slice tail = guard_copy(bytes, sizeof bytes);
+        int rc = zip_find_end(tail, before + sizeof bytes, &end, &err);
+        guard_free(tail);
+        assert_int_equal(rc, before == 768 ? 0 : ERR_INPUT);
+        if (rc == 0)
+            assert_int_equal(end.directory_offset, 512);
+    }
+    slice located = guard_copy(bytes + 56, sizeof bytes - 56);
+    assert_int_equal(zip_find_end(located, located.len, &end, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "64-bit end record is not where"));
+    guard_free(located);
 }
 
 /* --- inflate: the stream is given byte by byte ------------------------------------------------ */
@@ -473,6 +526,8 @@ int main(void)
         cmocka_unit_test(encrypted_entries_are_refused),
         cmocka_unit_test(kinds_of_entries),
         cmocka_unit_test(values_of_64_bits),
+        cmocka_unit_test(an_empty_extra_field_lacks_its_values),
+        cmocka_unit_test(an_entry_without_a_name),
         cmocka_unit_test(heads_agree_with_the_directory),
         cmocka_unit_test(an_end_names_its_directory),
         cmocka_unit_test(a_comment_may_look_like_an_end),
