@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -334,6 +336,26 @@ static void a_program_that_is_not_here_has_its_first_word(void **state)
     }
 }
 
+/* In a child, since the words of a program that is here are kept for good. */
+static void a_program_that_is_here_has_its_path(void **state)
+{
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        config.handler.program = "sh --key=secret";
+        const struct audit *audit = collect();
+        const struct audit_entry *last = &audit->entries[audit->count - 1];
+        slice name = SLICE_LITERAL("/sh");
+        bool is_path = last->kind == AUDIT_START && last->subject.ptr[0] == '/' &&
+                       slice_ends_nocase(last->subject, name);
+        _exit(is_path ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void a_driver_reads_its_folders(void **state)
 {
     static const char part = 0;
@@ -361,12 +383,14 @@ static void a_linked_handler_has_files_and_downloads(void **state)
     (void)state;
     setenv("BUCKET_ENDPOINT_URL", "https://bucket.example", 1);
     setenv("HF_HOME", "/cached", 1);
+    setenv("HF_HUB_CACHE", "/hub", 1);
     struct audit *audit = collect();
     assert_true(audit_is_linked(audit) && audit_has_files(audit));
     assert_false(audit_is_isolated(audit) || audit_has_programs(audit) || audit_has_child(audit));
     assert_non_null(find(audit, AUDIT_CONNECT, AUDIT_ANY, AUDIT_PORT_ANY));
     assert_non_null(find(audit, AUDIT_CONNECT, "bucket.example", 443));
     assert_non_null(find(audit, AUDIT_READ, "/cached/hub", NONE));
+    assert_non_null(find(audit, AUDIT_READ, "/hub", NONE));
     assert_non_null(find(audit, AUDIT_READ, "/proc", NONE));
     assert_non_null(find(audit, AUDIT_WRITE, "local_upload", NONE));
     assert_null(find(audit, AUDIT_READ, "/dev/null", NONE));
@@ -502,6 +526,7 @@ int main(void)
         cmocka_unit_test_setup(lists_are_cut_at_colons, begin),
         cmocka_unit_test_setup(a_volume_is_used_for_folders_alone, begin),
         cmocka_unit_test_setup(a_program_that_is_not_here_has_its_first_word, begin),
+        cmocka_unit_test_setup(a_program_that_is_here_has_its_path, begin),
         cmocka_unit_test_setup(a_driver_reads_its_folders, begin),
         cmocka_unit_test_setup(a_linked_handler_has_files_and_downloads, begin_linked),
         cmocka_unit_test_setup(an_isolated_handler_is_this_binary_again, begin_linked),

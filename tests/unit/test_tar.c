@@ -156,6 +156,10 @@ static void every_number_is_checked(void **state)
     assert_int_equal(entry.bytes, 0777777777777);
     assert_int_equal(read_with(124, "\0\0\0\0\0\0\0\0\0\0\0\0", 12, &entry), 0);
     assert_int_equal(entry.bytes, 0);
+    assert_int_equal(read_with(124, "                        ", 24, &entry), 0); /* and the time */
+    assert_true(entry.bytes == 0 && entry.mtime_s == 0);
+    assert_int_equal(read_with(136, "\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12, &entry), 0);
+    assert_true(entry.mtime_s == INT64_MAX);
     assert_int_equal(read_with(0, "\xff\xfe", 2, &entry), 0); /* bytes are summed unsigned */
     assert_string_equal(entry.path, "\xff\xfe");
     assert_int_equal(read_with(0, "", 1, &entry), 0);
@@ -358,6 +362,7 @@ static void pax_records_are_read(void **state)
         { "20 mtime=1700000.75\n", "a", 1700000 },
         { "12 path=new\n20 mtime=1700000.75\n10 uid=12\n", "new", 1700000 },
         { "12 mtime=-5\n", "a", 0 },
+        { "8 uid=1\n", "a", 8 },
         { "12 path=new", NULL, 0 },
         { "99 path=new\n", NULL, 0 },
         { "12path=new\n", NULL, 0 },
