@@ -41,6 +41,7 @@ static void names_stay_in_their_folder(void **state)
         { "a\x7f", NULL },
         { "a\x1f", NULL },
         { "\x80", "_" },
+        { "x\xc3", "x_" },
         { ":", ":" }, /* no drive */
         { "ab:c", "ab:c" },
     };
@@ -149,6 +150,13 @@ static void damaged_entries_are_refused(void **state)
     assert_int_equal(next_of(2, 3, nothing, &entry), ERR_INPUT);
     for (size_t at = 28; at < 34; at += 2) /* lengths of the name, the extra field, the comment */
         assert_int_equal(next_of(at, 5, nothing, &entry), ERR_INPUT);
+    char bytes[ENTRY_LEN + 6];
+    memcpy(bytes, entry_bytes, ENTRY_LEN);
+    memcpy(bytes + ENTRY_LEN, "\2\0\2\0x", 6);
+    bytes[30] = 6;
+    bytes[32] = 1; /* a comment that is not there, behind an extra field that is */
+    slice commented = { bytes, sizeof bytes };
+    assert_int_equal(zip_next(&commented, &entry, &err), ERR_INPUT);
     for (size_t len = 1; len < ENTRY_LEN; len++) {
         slice cut = guard_copy(entry_bytes, len), rest = cut;
         assert_int_equal(zip_next(&rest, &entry, &err), ERR_INPUT);
@@ -218,6 +226,7 @@ static void values_of_64_bits(void **state)
     bytes[30] = sizeof more - 1;
     slice directory = { bytes, sizeof bytes };
     assert_int_equal(zip_next(&directory, &entry, &err), 1);
+    assert_int_equal(directory.len, 0);
     assert_true(entry.bytes == 0x100000001u && entry.offset == 0x200000002u && entry.packed == 4);
     memset(bytes + 20, 0xff, 4); /* a third one, for which there is no room */
     directory = (slice){ bytes, sizeof bytes };
@@ -381,6 +390,7 @@ static void an_end_of_64_bits_is_one_file_s_and_where_it_says(void **state)
         { 64, 1, "64-bit end record is not where" },
         { 3, 7, "64-bit end record" },
         { 32, 1, "directory" }, /* an entry for which there are no bytes */
+        { 48, 1, "directory" }, /* it begins within the record */
         { 48, 77, "directory" },
     };
     (void)state;
