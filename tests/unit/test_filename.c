@@ -54,6 +54,8 @@ static void test_disposition(void **state)
         { "attachment; filename*=UTF-8''%e4", "\xe4" },
         { "attachment; filename*=UTF-8''", "" },
         { "attachment; filename*=UTF-8''ab%zz; filename*=UTF-8''c", "c" },
+        { "attachment; x=\"a; filename=no\"; filename=yes", "yes" },
+        { "attachment; filename; x=filename; filename=yes", "yes" },
         { "attachment; xfilename*=UTF-8''no; filename=yes", "yes" },
         { "attachment; filename=\"a\\", NULL },
         { "attachment; filename*=UTF-8", NULL },
@@ -70,6 +72,7 @@ static void test_disposition(void **state)
         { "attachment; filename;", NULL },
         { "attachment", NULL },
         { "filename=a.png", NULL },
+        { "xfilename=a.png", NULL },
         { ";", NULL },
         { "", NULL },
     };
@@ -103,6 +106,13 @@ static void test_long_names(void **state)
     assert_false(filename_in_disposition((slice){ text, sizeof text }, out, &len));
     assert_true(filename_in_disposition((slice){ text, 12 + FILENAME_RAW_BYTES }, out, &len));
     assert_int_equal(len, FILENAME_RAW_BYTES);
+    text[12] = '"';
+    text[13 + FILENAME_RAW_BYTES] = '"';
+    assert_true(filename_in_disposition((slice){ text, 14 + FILENAME_RAW_BYTES }, out, &len));
+    assert_int_equal(len, FILENAME_RAW_BYTES);
+    text[13 + FILENAME_RAW_BYTES] = 'x';
+    text[14 + FILENAME_RAW_BYTES] = '"';
+    assert_false(filename_in_disposition((slice){ text, 15 + FILENAME_RAW_BYTES }, out, &len));
     text[0] = '/';
     assert_false(filename_in_target((slice){ text, sizeof text }, out, &len));
 }
