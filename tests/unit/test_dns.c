@@ -170,6 +170,52 @@ static void the_type_asked_for_counts(void **state)
     assert_int_equal(reply.addresses[0].size, IP_V6_BYTES);
 }
 
+/* The same bytes as another type, or of another class than the internet's. */
+static void other_types_and_classes_are_no_addresses(void **state)
+{
+    static struct wire wire;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    begin(&wire, query, 0, 3);
+    put_record(&wire, 16, "\3abc", 4);
+    size_t chaos = wire.len;
+    put_record(&wire, DNS_A, "\1\2\3\4", 4);
+    wire.bytes[chaos + 5] = 3;
+    chaos = wire.len;
+    put_record(&wire, 5, "\1b\0", 3);
+    wire.bytes[chaos + 5] = 3;
+    struct dns_reply reply = read_reply(bytes_of(&wire), query);
+    assert_int_equal(reply.outcome, DNS_NO_DATA);
+    assert_int_equal(reply.count, 0);
+}
+
+/* The name of an alias is all of its record, and can be read. */
+static void an_alias_fills_its_record(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t len;
+    } cases[] = { { "\1b\0\0", 4 }, { "\1b", 2 }, { "\1b\xc0\xff", 4 }, { "", 0 }, { "\x40", 1 } };
+    static struct wire wire;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin(&wire, query, 0, 2);
+        put_record(&wire, 5, cases[i].data, cases[i].len);
+        put_name(&wire, "b");
+        put_fixed(&wire, DNS_A, 4);
+        put(&wire, "\1\2\3\4", 4);
+        if (read_reply(bytes_of(&wire), query).outcome != DNS_FAILED)
+            fail_msg("case %zu", i);
+    }
+    begin(&wire, query, 0, 2);
+    put_record(&wire, 5, "\1b\0", 3);
+    put_name(&wire, "b");
+    put_fixed(&wire, DNS_A, 4);
+    put(&wire, "\1\2\3\4", 4);
+    assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_ADDRESSES);
+}
+
 static void a_chain_of_aliases_is_followed_in_any_order(void **state)
 {
     static struct wire wire;
@@ -523,6 +569,8 @@ int main(void)
         cmocka_unit_test(names_have_their_limits),
         cmocka_unit_test(addresses_come_in_their_order),
         cmocka_unit_test(the_type_asked_for_counts),
+        cmocka_unit_test(other_types_and_classes_are_no_addresses),
+        cmocka_unit_test(an_alias_fills_its_record),
         cmocka_unit_test(a_chain_of_aliases_is_followed_in_any_order),
         cmocka_unit_test(an_alias_of_nothing_has_no_data_and_a_circle_is_a_failure),
         cmocka_unit_test(the_code_tells_the_outcome),
