@@ -4,8 +4,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -143,12 +145,42 @@ static void long_lines_are_cut(void **state)
     assert_int_equal(line.len, SIGNAL_LINE_BYTES - 32);
 }
 
+static void written(bool json_lines, const char *text)
+{
+    char bytes[200];
+    struct signal_line line = { 0 };
+    int ends[2], kept = dup(STDOUT_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    signal_line_set_form(json_lines);
+    signal_line_begin(&line, "ERROR", (slice){ "", 0 });
+    signal_line_add(&line, "told");
+    fflush(stdout);
+    dup2(ends[1], STDOUT_FILENO);
+    signal_line_write(&line, "ERROR");
+    dup2(kept, STDOUT_FILENO);
+    close(ends[1]);
+    ssize_t len = read(ends[0], bytes, sizeof bytes);
+    close(ends[0]);
+    close(kept);
+    signal_line_set_form(false);
+    assert_int_equal(len, strlen(text));
+    assert_memory_equal(bytes, text, strlen(text));
+}
+
+static void lines_end_in_their_form(void **state)
+{
+    (void)state;
+    written(false, "ERROR  | told\n");
+    written(true, "{\"requestId\": null, \"message\": \"told\", \"level\": \"ERROR\"}\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_are_found_by_the_form), cmocka_unit_test(calls_have_their_names),
         cmocka_unit_test(paths_are_made_plain_and_cut),    cmocka_unit_test(numbers_in_both_bases),
         cmocka_unit_test(lines_begin_as_those_of_the_log), cmocka_unit_test(long_lines_are_cut),
+        cmocka_unit_test(lines_end_in_their_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
