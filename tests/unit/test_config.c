@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -13,6 +15,7 @@
 #include "config/environment.h"
 #include "config/help.h"
 #include "config/options.h"
+#include "config/secrets.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -252,6 +255,350 @@ static void what_cannot_be_used_is_named(void **state)
     }
 }
 
+/* What is checked of a job API, by its key, its host and whether it is open. */
+static void the_job_api_is_closed_to_others_without_a_key(void **state)
+{
+    static const struct {
+        const char *host, *key;
+        bool open, is_refused;
+    } cases[] = {
+        { "", "", false, false },          { "localhost", "", false, false },
+        { "LocalHost", "", false, false }, { "127.0.0.1", "", false, false },
+        { "127.9.9.9", "", false, false }, { "::1", "", false, false },
+        { "[::1]", "", false, false },     { "ip6-localhost", "", false, false },
+        { "0.0.0.0", "", false, true },    { "::", "", false, true },
+        { "128.0.0.1", "", false, true },  { "7f00::1", "", false, true },
+        { "host", "", false, true },       { "localhost.example", "", false, true },
+        { "0.0.0.0", "", true, false },    { "0.0.0.0", "key", false, false },
+        { "", "a key", false, true },      { "", "key\n", false, true },
+        { "", "k\x7f", false, true },      { "", "!~", false, false },
+        { "", "k\xc3\xa4", false, true },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config config = { .api = { .serve = true,
+                                          .host = slice_from(cases[i].host),
+                                          .key = slice_from(cases[i].key),
+                                          .open = cases[i].open } };
+        struct err err = { 0 };
+        if (config_check(&config, &err) != (cases[i].is_refused ? ERR_CONFIG : 0))
+            fail_msg("host %s, key %s: %s", cases[i].host, cases[i].key, err.text);
+    }
+    struct config config = { .api.serve = true, .serve.on = true };
+    struct err err = { 0 };
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "exclude each other"));
+    config.serve.on = false;
+    config.proxy.http_proxy = "ftp://p";
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+}
+
+static void to_watch_takes_a_handler_of_its_own(void **state)
+{
+    struct config config = { .watch = true };
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--rp_serve_api"));
+    config.api.serve = true;
+    assert_int_equal(config_check(&config, &err), 0);
+    config.handler.http = "http://127.0.0.1:1";
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    config.handler.program = "/run";
+    assert_int_equal(config_check(&config, &err), 0);
+    config = (struct config){ .denied_downloads = "10.0.0.0/8, 10/8" };
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--deny-downloads"));
+}
+
+static void ports_and_a_path_of_a_load_balancer(void **state)
+{
+    static const struct {
+        const char *port, *health, *path;
+        int read, read_health; /* -1: refused */
+    } cases[] = {
+        { NULL, NULL, NULL, LIMIT_SERVE_PORT, LIMIT_SERVE_PORT },
+        { "8000", NULL, "/health", 8000, 8000 },
+        { "8000", "8001", "/", 8000, 8001 },
+        { "0", "65535", NULL, 0, 65535 },
+        { "65536", NULL, NULL, -1, -1 },
+        { "8000", "65536", NULL, 8000, -1 },
+        { "", NULL, NULL, -1, -1 },
+        { "80x", NULL, NULL, -1, -1 },
+        { NULL, NULL, "health", -1, -1 },
+        { NULL, NULL, "/a?b", -1, -1 },
+        { NULL, NULL, "/a#b", -1, -1 },
+        { NULL, NULL, "/a*", -1, -1 },
+        { NULL, NULL, "/a b", -1, -1 },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config config = { .serve = { .on = true,
+                                            .port_text = cases[i].port,
+                                            .health_text = cases[i].health,
+                                            .health_path = cases[i].path } };
+        struct err err = { 0 };
+        int rc = config_check(&config, &err);
+        if (rc != (cases[i].read_health < 0 ? ERR_CONFIG : 0))
+            fail_msg("case %zu: %s", i, err.text);
+        if (rc == 0) {
+            assert_int_equal(config.serve.port, cases[i].read);
+            assert_int_equal(config.serve.health_port, cases[i].read_health);
+            assert_string_equal(config.serve.health_path,
+                                cases[i].path != NULL ? cases[i].path : "/ping");
+        }
+    }
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* One token, with white space around it, that a client can send. */
+static void a_realtime_token_is_read(void **state)
+{
+    static const char *const cases[][2] = {
+        { "token", "token" },  { " \r\n token\n", "token" },
+        { "two words", NULL }, { "", NULL },
+        { " \n", NULL },       { "t\xc3\xa4", NULL },
+        { "!~\n", "!~" },      { "t\x7f", NULL },
+    };
+    char path[] = "/tmp/test-config-XXXXXX";
+    (void)state;
+    close(mkstemp(path));
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config config = { .realtime_port = 80,
+                                 .endpoint_id = SLICE_LITERAL("ep"),
+                                 .realtime_token_file = path };
+        struct err err = { 0 };
+        write_file(path, cases[i][0]);
+        int rc = config_check(&config, &err);
+        if (rc != (cases[i][1] != NULL ? 0 : ERR_CONFIG))
+            fail_msg("\"%s\": %s", cases[i][0], err.text);
+        if (rc == 0) {
+            write_file(path, "another");
+            assert_true(slice_is(config.realtime_token, cases[i][1]));
+        }
+    }
+    remove(path);
+    struct config config = { .realtime_port = 80, .endpoint_id = SLICE_LITERAL("ep") };
+    struct err err = { 0 };
+    assert_int_equal(config_check(&config, &err), 0);
+    config.realtime_token_file = path;
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--realtime-token-file"));
+    config.realtime_token_file = NULL;
+    config.ping_url = SLICE_LITERAL("ftp://h");
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    config.ping_url = (slice){ 0 };
+    config.realtime_token = SLICE_LITERAL("a b");
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "byte 1"));
+}
+
+/* In a child, since each file that is read is kept for good: the error, or 0 and the key. */
+static void check_key_file(struct config config, const char *error, const char *key)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err err = { 0 };
+        int rc = config_read_files(&config, &err);
+        bool good = error == NULL ? rc == 0
+                                  : rc == ERR_CONFIG && strstr(err.text, error) != NULL &&
+                                        strstr(err.text, "--api-key-file") != NULL;
+        _exit(good && slice_is(config.api.key, key) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void the_key_of_the_job_api_is_read(void **state)
+{
+    char path[] = "/tmp/test-config-XXXXXX";
+    struct config config = { .api = { .key_file = path, .key = SLICE_LITERAL("before") } };
+    (void)state;
+    close(mkstemp(path));
+    check_key_file(config, NULL, "before"); /* there is no job API */
+    config.api.serve = true;
+    check_key_file(config, "holds no key", "");
+    write_file(path, " key\r\n");
+    check_key_file(config, NULL, "key");
+    remove(path);
+    check_key_file(config, path, "");
+    config.api.key_file = NULL;
+    check_key_file(config, NULL, "before");
+}
+
+static void the_capture_and_the_version_are_read(void **state)
+{
+    static const char *const words[] = { "auto", "ALL", "off" };
+    char version[LIMIT_VERSION_BYTES + 2];
+    struct config config = { 0 };
+    struct err err = { 0 };
+    (void)state;
+    for (size_t i = 0; i < COUNT(words); i++) {
+        setenv("RUNPOD_LOG_CAPTURE", words[i], 1);
+        assert_int_equal(config_from_environment(&config, &err), 0);
+        assert_int_equal(config.log_capture, i);
+    }
+    setenv("RUNPOD_LOG_CAPTURE", "of", 1);
+    assert_int_equal(config_from_environment(&config, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "RUNPOD_LOG_CAPTURE is \"of\""));
+    unsetenv("RUNPOD_LOG_CAPTURE");
+    memset(version, 'v', sizeof version);
+    version[LIMIT_VERSION_BYTES + 1] = '\0';
+    setenv("RP_CONTRACT_VERSION", version, 1);
+    assert_int_equal(config_from_environment(&config, &err), ERR_CONFIG);
+    setenv("RP_CONTRACT_VERSION", version + 1, 1);
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_int_equal(config.contract_version.len, LIMIT_VERSION_BYTES);
+    unsetenv("RP_CONTRACT_VERSION");
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_true(config.contract_version.len > 0);
+}
+
+static void scratch_folders_are_chosen_or_the_usual(void **state)
+{
+    bool is_chosen = true;
+    (void)state;
+    assert_string_equal(environment_scratch_folder(&is_chosen), "/tmp");
+    assert_false(is_chosen);
+    setenv("TMPDIR", "", 1);
+    setenv("RP_SCRATCH_DIR", "", 1);
+    assert_string_equal(environment_scratch_folder(&is_chosen), "/tmp");
+    setenv("TMPDIR", "/usual", 1);
+    assert_string_equal(environment_scratch_folder(&is_chosen), "/usual");
+    assert_false(is_chosen);
+    setenv("RP_SCRATCH_DIR", "/chosen", 1);
+    assert_string_equal(environment_scratch_folder(&is_chosen), "/chosen");
+    assert_true(is_chosen);
+}
+
+/* --- parts that the program is built without ------------------------------------------------- */
+
+static void variables_of_absent_parts(void **state)
+{
+    static const struct {
+        const char *variable, *value;
+        unsigned part;
+        bool is_refused; /* others are set for every container */
+    } cases[] = {
+        { "RP_HANDLER", "/run", PART_PROGRAMS | PART_SERVERS, true },
+        { "RUNPOD_REALTIME_PORT", "80", PART_REALTIME, true },
+        { "RP_LIBCUDA", "/lib", PART_GPU, false },
+        { "RUNPOD_MIN_CUDA_VERSION", "x", PART_GPU, false },
+        { "RUNPOD_API_KEY", "key", PART_JOB_API, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config config = { .absent_parts = cases[i].part };
+        struct err err = { 0 };
+        clearenv();
+        setenv(cases[i].variable, cases[i].value, 1);
+        int rc = config_from_environment(&config, &err);
+        if (rc != (cases[i].is_refused ? ERR_CONFIG : 0))
+            fail_msg("%s: %s", cases[i].variable, err.text);
+        if (rc != 0)
+            assert_non_null(strstr(err.text, "is built without its part"));
+        assert_int_equal(config.absent_parts, cases[i].part);
+        assert_int_equal(config.api.key.len, 0);
+    }
+}
+
+static void an_option_is_there_with_any_of_its_parts(void **state)
+{
+    const struct option option = { .parts = PART_GPU | PART_AUDIT }, plain = { .parts = 0 };
+    struct config config = { .absent_parts = PART_GPU };
+    struct err err;
+    (void)state;
+    assert_true(option_is_there(&option, &config) && option_is_there(&plain, &config));
+    config.absent_parts = PART_GPU | PART_AUDIT;
+    assert_false(option_is_there(&option, &config));
+    assert_true(option_is_there(&plain, &config));
+    assert_int_equal(option_refuse("--x", PART_GPU, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "set .gpu = &rp_gpu_part"));
+    assert_non_null(strstr(err.text, "use build/worker-gpu"));
+    assert_int_equal(option_refuse("--x", PART_STORAGE, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "set .storage = &rp_storage_part"));
+    assert_null(strstr(err.text, "worker-gpu"));
+    assert_int_equal(option_refuse("--sbom", PART_SBOM, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "bill of materials"));
+}
+
+/* Flags replace the variable, and are added to one another. */
+static void lists_are_added_up(void **state)
+{
+    const struct option *option = option_find("--confine-read");
+    struct config config = { 0 };
+    struct config_list *list = &config.confine.read;
+    struct err err;
+    const char *variable = option_text(option, OPTION_VARIABLE);
+    (void)state;
+    assert_int_equal(option_set(&config, option, variable[0] ? variable : "RP_X", "v", &err), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->texts[0], "v");
+    for (size_t i = 0; i < CONFIG_LIST_MAX; i++) {
+        assert_int_equal(option_set(&config, option, "--confine-read", i == 0 ? "a" : "b", &err),
+                         0);
+        assert_int_equal(list->count, i + 1);
+    }
+    assert_string_equal(list->texts[0], "a");
+    assert_string_equal(list->texts[1], "b");
+    assert_int_equal(option_set(&config, option, "--confine-read", "c", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "more than 32 times"));
+    assert_int_equal(list->count, CONFIG_LIST_MAX);
+}
+
+/* --- secrets --------------------------------------------------------------------------------- */
+
+static bool is_masked(const char *text)
+{
+    char copy[100];
+    size_t len = strlen(text);
+    memcpy(copy, text, len + 1);
+    log_mask(copy, len);
+    return strcmp(copy, text) != 0;
+}
+
+static void every_form_of_a_secret_is_masked(void **state)
+{
+    static const char *const secrets[] = {
+        "platform-key",
+        "realtime-token",
+        "api-key-of-clients",
+        "bucket-secret",
+        "proxy%2Dpassword",
+        "proxy-password", /* as written and decoded */
+        "dXNlcjpwcm94eS1wYXNzd29yZA==",
+        "second-password",
+    };
+    struct config config = { .api_key = SLICE_LITERAL("platform-key"),
+                             .realtime_token = SLICE_LITERAL("realtime-token"),
+                             .api.key = SLICE_LITERAL("api-key-of-clients"),
+                             .proxy = { .https_proxy = "http://user:proxy%2Dpassword@p:1",
+                                        .http_proxy = "http://user:second-password@p:1" } };
+    (void)state;
+    setenv("BUCKET_SECRET_ACCESS_KEY", "bucket-secret", 1);
+    setenv("RUNPOD_API_KEY", "inherited-key", 1);
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        assert_false(is_masked(secrets[i]));
+    config_add_secrets(&config);
+    for (size_t i = 0; i < COUNT(secrets); i++)
+        if (!is_masked(secrets[i]))
+            fail_msg("%s", secrets[i]);
+    assert_false(is_masked("inherited-key")); /* another key is used */
+    config = (struct config){ .proxy.http_proxy = "http://only-a-user@p:1" };
+    config_add_secrets(&config);
+    assert_true(is_masked("inherited-key"));
+    assert_false(is_masked("only-a-user"));
+}
+
 static void a_local_test_needs_no_urls(void **state)
 {
     struct config config = { 0 };
@@ -458,6 +805,17 @@ int main(void)
         IN_EMPTY_ENVIRONMENT(the_older_log_variable_yields_to_the_newer),
         IN_EMPTY_ENVIRONMENT(what_cannot_be_used_is_named),
         IN_EMPTY_ENVIRONMENT(a_local_test_needs_no_urls),
+        cmocka_unit_test(the_job_api_is_closed_to_others_without_a_key),
+        cmocka_unit_test(to_watch_takes_a_handler_of_its_own),
+        cmocka_unit_test(ports_and_a_path_of_a_load_balancer),
+        cmocka_unit_test(a_realtime_token_is_read),
+        cmocka_unit_test(the_key_of_the_job_api_is_read),
+        IN_EMPTY_ENVIRONMENT(the_capture_and_the_version_are_read),
+        IN_EMPTY_ENVIRONMENT(scratch_folders_are_chosen_or_the_usual),
+        IN_EMPTY_ENVIRONMENT(variables_of_absent_parts),
+        cmocka_unit_test(an_option_is_there_with_any_of_its_parts),
+        cmocka_unit_test(lists_are_added_up),
+        IN_EMPTY_ENVIRONMENT(every_form_of_a_secret_is_masked),
         IN_EMPTY_ENVIRONMENT(flags_override_the_environment),
         cmocka_unit_test(a_choice_needs_no_word),
         cmocka_unit_test(unknown_arguments_are_left_to_the_program),

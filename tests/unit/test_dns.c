@@ -170,6 +170,52 @@ static void the_type_asked_for_counts(void **state)
     assert_int_equal(reply.addresses[0].size, IP_V6_BYTES);
 }
 
+/* The same bytes as another type, or of another class than the internet's. */
+static void other_types_and_classes_are_no_addresses(void **state)
+{
+    static struct wire wire;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    begin(&wire, query, 0, 3);
+    put_record(&wire, 16, "\3abc", 4);
+    size_t chaos = wire.len;
+    put_record(&wire, DNS_A, "\1\2\3\4", 4);
+    wire.bytes[chaos + 5] = 3;
+    chaos = wire.len;
+    put_record(&wire, 5, "\1b\0", 3);
+    wire.bytes[chaos + 5] = 3;
+    struct dns_reply reply = read_reply(bytes_of(&wire), query);
+    assert_int_equal(reply.outcome, DNS_NO_DATA);
+    assert_int_equal(reply.count, 0);
+}
+
+/* The name of an alias is all of its record, and can be read. */
+static void an_alias_fills_its_record(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t len;
+    } cases[] = { { "\1b\0\0", 4 }, { "\1b", 2 }, { "\1b\xc0\xff", 4 }, { "", 0 }, { "\x40", 1 } };
+    static struct wire wire;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        begin(&wire, query, 0, 2);
+        put_record(&wire, 5, cases[i].data, cases[i].len);
+        put_name(&wire, "b");
+        put_fixed(&wire, DNS_A, 4);
+        put(&wire, "\1\2\3\4", 4);
+        if (read_reply(bytes_of(&wire), query).outcome != DNS_FAILED)
+            fail_msg("case %zu", i);
+    }
+    begin(&wire, query, 0, 2);
+    put_record(&wire, 5, "\1b\0", 3);
+    put_name(&wire, "b");
+    put_fixed(&wire, DNS_A, 4);
+    put(&wire, "\1\2\3\4", 4);
+    assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_ADDRESSES);
+}
+
 static void a_chain_of_aliases_is_followed_in_any_order(void **state)
 {
     static struct wire wire;
@@ -353,6 +399,62 @@ static void pointers_lead_back_or_nowhere(void **state)
     }
 }
 
+/* What stands behind a name that cannot be read is not believed. */
+static void nothing_is_read_behind_a_broken_name(void **state)
+{
+    static struct wire wire;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    for (size_t i = 0; i < COUNT(pointers); i++) {
+        if (i == 3 || pointers[i].len == 1)
+            continue;
+        begin(&wire, query, 0, 2);
+        put(&wire, pointers[i].bytes, pointers[i].len);
+        put_fixed(&wire, DNS_A, 4);
+        put(&wire, "\1\2\3\4", 4);
+        put_record(&wire, DNS_A, "\5\6\7\10", 4);
+        if (read_reply(bytes_of(&wire), query).outcome != DNS_FAILED)
+            fail_msg("%s", pointers[i].what);
+    }
+}
+
+/* Names have 255 bytes at most, however they are put together. */
+static void a_name_that_is_too_long_is_broken(void **state)
+{
+    static struct wire wire;
+    char label[64];
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    memset(label, 'x', sizeof label);
+    label[0] = 63;
+    for (int last = 61; last <= 62; last++) {
+        begin(&wire, query, 0, 2);
+        for (int i = 0; i < 3; i++)
+            put(&wire, label, 64);
+        const char short_label[] = { (char)last };
+        put(&wire, short_label, 1);
+        put(&wire, label + 1, (size_t)last);
+        put(&wire, "", 1);
+        put_fixed(&wire, DNS_A, 4);
+        put(&wire, "\1\2\3\4", 4);
+        put_record(&wire, DNS_A, "\5\6\7\10", 4);
+        assert_int_equal(read_reply(bytes_of(&wire), query).outcome,
+                         last == 61 ? DNS_ADDRESSES : DNS_FAILED);
+    }
+}
+
+/* Whatever the one before has said. */
+static void each_reply_begins_anew(void **state)
+{
+    static struct dns_reply reply;
+    (void)state;
+    slice query = query_for("a.example", DNS_A);
+    reply = (struct dns_reply){ DNS_ADDRESSES, .rcode = 5, .truncated = true, .count = 3 };
+    dns_read_reply((slice){ "", 0 }, query, &reply);
+    assert_int_equal(reply.outcome, DNS_FOREIGN);
+    assert_true(reply.rcode == 0 && !reply.truncated && reply.count == 0);
+}
+
 static void more_addresses_than_there_is_room_for_are_left_out(void **state)
 {
     static struct wire wire;
@@ -523,6 +625,8 @@ int main(void)
         cmocka_unit_test(names_have_their_limits),
         cmocka_unit_test(addresses_come_in_their_order),
         cmocka_unit_test(the_type_asked_for_counts),
+        cmocka_unit_test(other_types_and_classes_are_no_addresses),
+        cmocka_unit_test(an_alias_fills_its_record),
         cmocka_unit_test(a_chain_of_aliases_is_followed_in_any_order),
         cmocka_unit_test(an_alias_of_nothing_has_no_data_and_a_circle_is_a_failure),
         cmocka_unit_test(the_code_tells_the_outcome),
@@ -532,6 +636,9 @@ int main(void)
         cmocka_unit_test(what_does_not_answer_the_query_is_foreign),
         cmocka_unit_test(no_cut_reads_too_far),
         cmocka_unit_test(pointers_lead_back_or_nowhere),
+        cmocka_unit_test(nothing_is_read_behind_a_broken_name),
+        cmocka_unit_test(a_name_that_is_too_long_is_broken),
+        cmocka_unit_test(each_reply_begins_anew),
         cmocka_unit_test(more_addresses_than_there_is_room_for_are_left_out),
         cmocka_unit_test(without_a_file_there_are_defaults),
         cmocka_unit_test(the_file_is_read_as_its_manual_has_it),

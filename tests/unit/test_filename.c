@@ -49,6 +49,18 @@ static void test_disposition(void **state)
         { "attachment; filename*=utf-8'en'a%20b.png; filename=plain", "a b.png" },
         { "attachment; filename*=iso-8859-1''%e4.txt", "\xc3\xa4.txt" },
         { "attachment; filename*=\"UTF-8''quoted.png\"", "quoted.png" },
+        { "attachment; filename*=iso-8859-1''%7f%80%bf%c0%ff",
+          "\x7f\xc2\x80\xc2\xbf\xc3\x80\xc3\xbf" },
+        { "attachment; filename*=UTF-8''%e4", "\xe4" },
+        { "attachment; filename*=UTF-8''", "" },
+        { "attachment; filename*=UTF-8''ab%zz; filename*=UTF-8''c", "c" },
+        { "attachment; x=\"a; filename=no\"; filename=yes", "yes" },
+        { "attachment; filename; x=filename; filename=yes", "yes" },
+        { "attachment; xfilename*=UTF-8''no; filename=yes", "yes" },
+        { "attachment; filename=\"a\\", NULL },
+        { "attachment; filename*=UTF-8", NULL },
+        { "attachment; filename*=", NULL },
+        { "attachment; filename=", "" },
         /* What cannot be read is as good as not there. */
         { "attachment; filename*=koi8-r''x; filename=plain", "plain" },
         { "attachment; filename*=UTF-8''%zz; filename=plain", "plain" },
@@ -60,6 +72,7 @@ static void test_disposition(void **state)
         { "attachment; filename;", NULL },
         { "attachment", NULL },
         { "filename=a.png", NULL },
+        { "xfilename=a.png", NULL },
         { ";", NULL },
         { "", NULL },
     };
@@ -74,7 +87,10 @@ static void test_target(void **state)
         { "/a%20b", "a b" },     { "/%2e%2e%2fetc", "../etc" },
         { "/", NULL },           { "", NULL },
         { "/a/", NULL },         { "?a/b", NULL },
-        { "/a%2", NULL },
+        { "/a%2", NULL },        { "/a%", NULL },
+        { "/a%g0", NULL },       { "/a%0g", NULL },
+        { "/a%41", "aA" },       { "a", "a" },
+        { "/a#b/c", "a" },
     };
     (void)state;
     check(filename_in_target, cases, sizeof cases / sizeof cases[0]);
@@ -90,6 +106,13 @@ static void test_long_names(void **state)
     assert_false(filename_in_disposition((slice){ text, sizeof text }, out, &len));
     assert_true(filename_in_disposition((slice){ text, 12 + FILENAME_RAW_BYTES }, out, &len));
     assert_int_equal(len, FILENAME_RAW_BYTES);
+    text[12] = '"';
+    text[13 + FILENAME_RAW_BYTES] = '"';
+    assert_true(filename_in_disposition((slice){ text, 14 + FILENAME_RAW_BYTES }, out, &len));
+    assert_int_equal(len, FILENAME_RAW_BYTES);
+    text[13 + FILENAME_RAW_BYTES] = 'x';
+    text[14 + FILENAME_RAW_BYTES] = '"';
+    assert_false(filename_in_disposition((slice){ text, 15 + FILENAME_RAW_BYTES }, out, &len));
     text[0] = '/';
     assert_false(filename_in_target((slice){ text, sizeof text }, out, &len));
 }
@@ -114,6 +137,13 @@ static void test_safe(void **state)
         { "\x01.\x02", NULL },
         { "\x01.a", "a" },
         { "?.png", "_.png" },
+        { "a\x1f\x20z", "a z" },
+        { " \x7f.a\x1f.\x7f ", "a" },
+        { "a-b", "a-b" },
+        { "a/b\\c", "c" },
+        { "a\\b/c", "c" },
+        { ".?", "_" },
+        { "\xff", "_" },
         { "", NULL },
     };
     (void)state;
@@ -135,6 +165,16 @@ static void test_safe_cut(void **state)
     assert_true(filename_make_safe((slice){ text, sizeof text }, out));
     assert_int_equal(strlen(out), FILENAME_BYTES - 1);
     assert_string_equal(out + FILENAME_BYTES - 1 - 10, ".safetenso");
+    /* What is longer is no extension; a shorter one is kept, and counts for the longest name. */
+    memcpy(text + 983, ".1234567890123456", 17);
+    assert_true(filename_make_safe((slice){ text, sizeof text }, out));
+    assert_int_equal(strlen(out), FILENAME_BYTES - 1);
+    assert_int_equal(out[FILENAME_BYTES - 2], 'x');
+    assert_true(filename_make_safe((slice){ text, 999 }, out));
+    assert_string_equal(out + FILENAME_BYTES - 1 - 16, ".123456789012345");
+    memset(text, 'x', sizeof text);
+    assert_true(filename_make_safe((slice){ text, FILENAME_BYTES - 1 }, out));
+    assert_int_equal(strlen(out), FILENAME_BYTES - 1);
     /* Not in the middle of a character. */
     for (size_t i = 0; i + 1 < sizeof text; i += 2)
         memcpy(text + i, "\xc3\xbc", 2);

@@ -479,6 +479,16 @@ static void media_types_are_compared_without_parameters(void **state)
 #define NOW INT64_C(784111777) /* Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example */
 #define DAY_MS 86400000
 
+/* What another try may change; 501 will be the same. */
+static void statuses_that_pass(void **state)
+{
+    (void)state;
+    for (int status = 100; status < 600; status++) {
+        bool expected = status == 408 || status == 425 || status == 429 || status / 100 == 5;
+        assert_int_equal(http1_is_transient(status), expected && status != 501);
+    }
+}
+
 static void retry_after_becomes_a_pause(void **state)
 {
     (void)state;
@@ -710,6 +720,7 @@ int main(void)
         cmocka_unit_test(heads_are_limited),
         cmocka_unit_test(fields_are_limited),
         cmocka_unit_test(media_types_are_compared_without_parameters),
+        cmocka_unit_test(statuses_that_pass),
         cmocka_unit_test(retry_after_becomes_a_pause),
         cmocka_unit_test(dates_are_counted_right),
         cmocka_unit_test(requests_are_written),

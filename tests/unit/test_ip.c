@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "codec/ip.h"
+#include "guard.h"
 
 static struct ip parsed(const char *text)
 {
@@ -76,6 +77,9 @@ static void test_public(void **state)
         "166.12.0.0",
         "2606:4700::5efe:808:808",
         "2606:4700::5eff:a00:1",
+        "2606:4700::100:5efe:a00:1", /* no ISATAP: another bit is set */
+        "::ffff:200.1.1.1",
+        "64:ff9b::200.1.1.1",
         NULL,
     };
     (void)state;
@@ -154,6 +158,12 @@ static void test_not_public(void **state)
         "2606:4700::200:5efe:10.0.0.1",
         "::8.8.8.8",
         "::ffff:0:8.8.8.8",
+        "192.0.2.255", /* the ends of blocks */
+        "192.88.99.255",
+        "198.51.100.255",
+        "203.0.113.255",
+        "161.26.255.255",
+        "2001:db8:ffff::1",
         NULL,
     };
     (void)state;
@@ -195,6 +205,13 @@ static const struct membership {
     { "1.2.3.0/24", "2001::fefd:fcfb", true },           /* the client, its bits inverted */
     { "1.2.3.0/24", "2606:4700::5efe:1.2.3.4", true },
     { "1.2.3.0/24", "2606:4700::1.2.3.4", false },
+    { "1.2.3.0/24", "64:ff9b:1:ffff::1.2.3.4", true },
+    { "200.2.3.0/24", "2001:0:c802:304::f7f7:f7f7", true },
+    { "1.2.3.0/24", "2001:0:c802:304::fefd:fcfb", true },
+    { "::ffff:0:0/96", "1.2.3.4", true },
+    { "::ffff:0:0/80", "1.2.3.4", false },
+    { "::ffff:1.2.3.4", "1.2.3.5", false },
+    { "2606:4700::1.2.3.4", "1.2.3.4", false },
     { "1.2.3.0/33,1.2.3", "1.2.3.4", false }, /* refused at the start */
 };
 
@@ -206,6 +223,44 @@ static void test_ranges(void **state)
         if (ip_in_ranges(&ip, memberships[i].list) != memberships[i].inside)
             fail_msg("%s, %s", memberships[i].list, memberships[i].address);
     }
+}
+
+/* By itself, too: what a range holds is not left to ip_in_ranges. */
+static void test_mapped_in_range(void **state)
+{
+    struct ip_range range;
+    const struct ip inside = parsed("::ffff:1.2.3.4"), outside = parsed("::ffff:1.2.4.3");
+    (void)state;
+    assert_true(ip_parse_range(SLICE_LITERAL("1.2.3.0/24"), &range));
+    assert_true(ip_in_range(&inside, &range));
+    assert_false(ip_in_range(&outside, &range));
+}
+
+/* As long as the copy that is made of it, longer, or with a NUL behind an address. */
+static void test_texts_that_are_no_address(void **state)
+{
+    char text[100];
+    struct ip ip;
+    (void)state;
+    memset(text, '1', sizeof text);
+    assert_false(ip_parse((slice){ text, 63 }, &ip));
+    assert_false(ip_parse((slice){ text, 64 }, &ip));
+    assert_false(ip_parse((slice){ text, 100 }, &ip));
+    assert_false(ip_parse((slice){ "1.2.3.4\0x", 9 }, &ip));
+    assert_false(ip_parse((slice){ "1.2.3.4\0", 8 }, &ip));
+    assert_int_equal(ip.size, 0);
+}
+
+static void test_long_mistake(void **state)
+{
+    char list[70];
+    struct err err;
+    (void)state;
+    memset(list, 'x', sizeof list);
+    list[64] = 'y';
+    list[69] = '\0';
+    assert_int_equal(ip_check_ranges(list, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "x\" is not"));
 }
 
 static void test_range_mistakes(void **state)
@@ -233,6 +288,7 @@ static void test_hosts_as_numbers(void **state)
     static const char *const names[] = { "1and1.example",
                                          "a",
                                          "1.2.3.4.5",
+                                         "1.2.3.4.0",
                                          "",
                                          "0x",
                                          "127.1 ",
@@ -260,17 +316,31 @@ static void test_hosts_as_numbers(void **state)
     assert_memory_equal(ip.bytes, "\x01\x02\xff\xfe", 4);
     assert_true(ip_parse_host(SLICE_LITERAL("0377.16777215"), &ip));
     assert_memory_equal(ip.bytes, "\xff\xff\xff\xff", 4);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (ip_parse_host(slice_from(names[i]), &ip))
+    assert_true(ip_parse_host(SLICE_LITERAL("4294967295"), &ip));
+    assert_memory_equal(ip.bytes, "\xff\xff\xff\xff", 4);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        slice name = guard_text(names[i]);
+        if (ip_parse_host(name, &ip))
             fail_msg("%s is taken for an address", names[i]);
+        guard_free(name);
+    }
+    slice zero = guard_text("1.0"); /* nothing is read behind the last digit */
+    assert_true(ip_parse_host(zero, &ip));
+    guard_free(zero);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_public),         cmocka_unit_test(test_not_public),
-        cmocka_unit_test(test_size),           cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_range_mistakes), cmocka_unit_test(test_hosts_as_numbers),
+        cmocka_unit_test(test_public),
+        cmocka_unit_test(test_not_public),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_range_mistakes),
+        cmocka_unit_test(test_hosts_as_numbers),
+        cmocka_unit_test(test_mapped_in_range),
+        cmocka_unit_test(test_long_mistake),
+        cmocka_unit_test(test_texts_that_are_no_address),
     };
     return cmocka_run_group_tests_name("ip", tests, NULL, NULL);
 }

@@ -79,6 +79,42 @@ static void the_newest_stay_however_many_come(void **state)
     assert_memory_equal(got.ptr + got.len - 10, "line 19999", 10);
 }
 
+/* However the kept bytes are moved, lines stay whole and in order. */
+static void lines_stay_in_order(void **state)
+{
+    char line[64];
+    (void)state;
+    for (unsigned number = 0; number < 9000; number++) {
+        unsigned first, last = 0, count = 0;
+        int used;
+        int len = snprintf(line, sizeof line, "%u %0*u", number, (int)(number % 40) + 1, 0u);
+        log_tail_add(&tail, (slice){ line, (size_t)len });
+        if (number % 50 != 0)
+            continue;
+        buf_clear(&text);
+        log_tail_put(&tail, LIMIT_CAPTURE_BYTES, &text);
+        assert_int_equal(buf_add(&text, "\n", 2, NULL), 0); /* and a NUL */
+        const char *at = text.ptr;
+        for (; sscanf(at, "%u %*[0]%n", &first, &used) == 1; at += used + 1) {
+            assert_true(count++ == 0 || first == last + 1);
+            assert_int_equal(at[used], '\n');
+            last = first;
+        }
+        assert_int_equal(at - text.ptr, text.len - 1);
+        assert_int_equal(last, number);
+    }
+}
+
+static void a_tail_that_was_freed_is_empty(void **state)
+{
+    (void)state;
+    log_tail_add(&tail, SLICE_LITERAL("one"));
+    log_tail_free(&tail);
+    assert_int_equal(put(100).len, 0);
+    log_tail_add(&tail, SLICE_LITERAL("two"));
+    assert_true(slice_is(put(100), "two"));
+}
+
 static void a_line_of_any_length_is_cut_at_its_start(void **state)
 {
     static char line[5 * LIMIT_CAPTURE_BYTES];
@@ -120,6 +156,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_come_back_without_the_last_feed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_whole_lines_unless_one_is_too_long, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_newest_stay_however_many_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lines_stay_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_tail_that_was_freed_is_empty, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_of_any_length_is_cut_at_its_start, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(secrets_are_replaced_before_anything_is_cut, set_up,

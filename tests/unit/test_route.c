@@ -59,6 +59,8 @@ static void test_what_leads_elsewhere(void **state)
         "/a#b",
         "/a%2",
         "/a%zz",
+        "/a%2g",
+        "/a%g2",
         "/%",
         "?a=1",
         "*",
@@ -99,9 +101,9 @@ static void test_length(void **state)
 
 static void test_decoded_paths(void **state)
 {
-    static const char *const pairs[][2] = {
-        { "/a/b?c=%20", "/a/b" }, { "/%61%2Fb", "/a/b" }, { "/%2561", "/%61" }, { "/", "/" }
-    };
+    static const char *const pairs[][2] = { { "/a/b?c=%20", "/a/b" }, { "/%61%2Fb", "/a/b" },
+                                            { "/%2561", "/%61" },     { "/", "/" },
+                                            { "/a%zz%4", "/a%zz%4" }, { "/%", "/%" } };
     char path[ROUTE_MAX_BYTES];
     (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {

@@ -66,6 +66,14 @@ static void test_bad_tensors(void **state)
     refused(TENSOR("Q4", "[1]", "[0,4]"), 4, "the dtype \"Q4\", which is unknown");
     refused("{\"a\":7}", 0, "not described by an object");
     refused("{\"a\":{\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no \"dtype\"");
+    refused("{\"a\":{\"dtype\":7,\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no \"dtype\"");
+    refused("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "no \"shape\"");
+    refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "{\"a\":0,\"b\":4}"), 4, "data_offsets");
+    refused(TENSOR("F32", "[1]", "[]"), 4, "data_offsets");
+    refused(TENSOR("F16", "[1]", "[0,4]"), 4, "another number");
+    refused(TENSOR("F32", "[2]", "[0,4]"), 4, "but its shape and dtype F32 need another");
+    refused("{\"b\":7,\"a\":7}", 0, "tensor b");
 }
 
 static void test_bad_places(void **state)
@@ -136,13 +144,115 @@ static void test_good_file(void **state)
     guard_free(bytes);
 }
 
+/* One tensor of the type with this data. */
+static void read_values(const char *type, const char *data, size_t bytes, size_t first,
+                        const float *values, size_t count)
+{
+    char header[200];
+    struct safetensors file;
+    struct tensor tensor;
+    struct err err = { 0 };
+    float out[16];
+    size_t size = strcmp(type, "F32") == 0 ? 4 : 2;
+    const uint64_t shape[] = { bytes / size };
+    snprintf(header, sizeof header,
+             "{\"a\":{\"dtype\":\"%s\",\"shape\":[%zu],\"data_offsets\":[0,%zu]}}", type,
+             bytes / size, bytes);
+    slice made = make_file(header, bytes), copy = guard_copy(made.ptr, made.len);
+    guard_free(made);
+    memcpy((char *)(size_t)copy.ptr + copy.len - bytes, data, bytes);
+    assert_int_equal(safetensors_open(&file, copy, &err), 0);
+    assert_int_equal(safetensors_find(&file, "a", 1, shape, &tensor, &err), 0);
+    assert_int_equal(tensor_element_bytes(tensor.type), size);
+    tensor_read(&tensor, first, count, out);
+    assert_memory_equal(out, values, count * sizeof *out);
+    safetensors_close(&file);
+    guard_free(copy);
+}
+
+static void test_values(void **state)
+{
+    static const unsigned char halves[] = {
+        0x00, 0x3c, 0x00, 0xc0, 0xff, 0x7b, 0x00, 0x04, 0xff, 0x03,
+        0x01, 0x80, 0x00, 0x00, 0x00, 0x80, 0x00, 0x7c, 0x00, 0xfc,
+    };
+    static const float of_halves[] = {
+        1.0f,      -2.0f, 65504.0f, 0x1p-14f,         0x3ffp-24f,
+        -0x1p-24f, 0.0f,  -0.0f,    __builtin_inff(), -__builtin_inff()
+    };
+    static const unsigned char not_a_number[] = { 0x01, 0x7e };
+    static const unsigned char brains[] = { 0x80, 0x3f, 0x49, 0x40, 0x00, 0xc0 };
+    static const float of_brains[] = { 1.0f, 3.140625f, -2.0f }, singles[] = { 1.5f, -2.5f, 4.0f };
+    uint32_t bits = 0x7fc02000;
+    float nan;
+    (void)state;
+    memcpy(&nan, &bits, sizeof nan);
+    read_values("F16", (const char *)halves, sizeof halves, 0, of_halves, 10);
+    read_values("F16", (const char *)halves, sizeof halves, 8, of_halves + 8, 2);
+    read_values("F16", (const char *)not_a_number, 2, 0, &nan, 1);
+    read_values("BF16", (const char *)brains, sizeof brains, 0, of_brains, 3);
+    read_values("BF16", (const char *)brains, sizeof brains, 2, of_brains + 2, 1);
+    read_values("F32", (const char *)singles, sizeof singles, 0, singles, 3);
+    read_values("F32", (const char *)singles, sizeof singles, 1, singles + 1, 2);
+    assert_int_equal(tensor_element_bytes(TENSOR_OTHER), 0);
+}
+
+/* As many as there may be; and names of which one begins the other. */
+static void test_dimensions_and_names(void **state)
+{
+    static const char header[] =
+        "{\"ab\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]},"
+        "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[4,8]},"
+        "\"abc\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}";
+    static const uint64_t ones[] = { 1, 1, 1, 1, 1, 1, 1, 1 };
+    struct safetensors file;
+    struct tensor tensor;
+    struct err err = { 0 };
+    slice bytes = make_file(header, 12);
+    (void)state;
+    assert_int_equal(safetensors_open(&file, bytes, &err), 0);
+    assert_int_equal(safetensors_find(&file, "ab", 8, ones, &tensor, &err), 0);
+    assert_int_equal(tensor.bytes[0], 0);
+    assert_int_equal(safetensors_find(&file, "a", 0, ones, &tensor, &err), 0);
+    assert_int_equal(tensor.bytes[0], 4);
+    assert_int_equal(tensor.size_bytes, 4);
+    assert_int_equal(safetensors_find(&file, "abc", 1, ones, &tensor, &err), 0);
+    assert_int_equal(tensor.bytes[0], 8);
+    assert_int_equal(safetensors_find(&file, "ab", 7, ones, &tensor, &err), ERR_INPUT);
+    assert_int_equal(safetensors_find(&file, "", 0, ones, &tensor, &err), ERR_INPUT);
+    safetensors_close(&file);
+    assert_int_equal(safetensors_find(&file, "a", 0, ones, &tensor, &err), ERR_INPUT);
+    guard_free(bytes);
+}
+
+/* A file may have as long a header as is allowed, and end right behind it. */
+static void test_longest_header(void **state)
+{
+    struct safetensors file;
+    struct err err = { 0 };
+    (void)state;
+    slice cut = guard_copy("\x00\xe1\xf5\x05\0\0\0\0{}", 10); /* 100000000 */
+    assert_int_equal(safetensors_open(&file, cut, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "ends after 2"));
+    guard_free(cut);
+    cut = guard_copy("\x01\xe1\xf5\x05\0\0\0\0{}", 10);
+    assert_int_equal(safetensors_open(&file, cut, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "more than 100000000"));
+    guard_free(cut);
+    cut = guard_copy("\2\0\0\0\0\0\0\0{}", 10);
+    assert_int_equal(safetensors_open(&file, cut, &err), 0);
+    assert_int_equal(file.count, 0);
+    safetensors_close(&file);
+    guard_free(cut);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_file),
-        cmocka_unit_test(test_bad_tensors),
-        cmocka_unit_test(test_bad_places),
-        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_good_file),      cmocka_unit_test(test_bad_tensors),
+        cmocka_unit_test(test_bad_places),     cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_values),         cmocka_unit_test(test_dimensions_and_names),
+        cmocka_unit_test(test_longest_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

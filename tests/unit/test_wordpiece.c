@@ -15,7 +15,10 @@
 #include "model/wordpiece.h"
 
 /* Ids:                       0      1      2      3      4       5  6    7    8  9    10   11 */
-static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n##bc\n!\nbc\n\xc3\xa9t\ne";
+static const char words[] =
+    "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n##bc\n!\nbc\n\xc3\xa9t\ne\n"
+    /*                        12            13                14        15        */
+    "\xe4\xb8\xad\n\xf0\xa0\x80\x80\nabcdefgh\n##xyzxyz";
 
 static void check(const char *bytes, size_t len, size_t max, const char *wanted)
 {
@@ -54,6 +57,12 @@ static void test_pieces(void **state)
     check_text("E\xcc\x81 \xc3\x89", "2 11 11 3"); /* an accent, apart and within */
     check_text("a[SEP]b[sep]", "2 5 3 1 1 1 1 3");
     check_text("[MASK]", "2 4 3");
+    check_text("abx", "2 1 3"); /* no piece of a word that is not known to its end */
+    check_text("abcdefgh axyzxyz", "2 14 5 15 3"); /* the longest that there are */
+    check_text("abcdefghi", "2 1 3");
+    check_text("a\xe4\xb8\xad\xf0\xa0\x80\x80"
+               "a",
+               "2 5 12 13 5 3"); /* each is a word */
 }
 
 static void test_limits(void **state)
@@ -63,6 +72,10 @@ static void test_limits(void **state)
     memset(word, 'b', sizeof word);
     word[0] = 'a';
     check(word, 101, 512, "2 1 3");
+    char wanted[1000] = "2 5";
+    for (int i = 1; i < 100; i++)
+        strcat(wanted, " 6");
+    check(word, 100, 512, strcat(wanted, " 3"));
     check("a a a a", 7, 4, "2 5 5 3");
     check("abb", 3, 3, "2 5 3");
     check("a", 1, 2, "2 3");
