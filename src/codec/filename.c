@@ -207,7 +207,7 @@ bool filename_make_safe(slice name, char out[FILENAME_BYTES])
     size_t len = copy_safe(stem, out, FILENAME_BYTES - 1 - tail_len);
     if (tail_len > 0)
         memcpy(out + len, tail, tail_len);
-    len += tail_len;
+    len = trim_ends((slice){ out, len + tail_len }).len; /* it may have been cut there */
     out[len] = '\0';
     if (out[0] == '-')
         out[0] = '_';

@@ -175,6 +175,11 @@ static void test_safe_cut(void **state)
     memset(text, 'x', sizeof text);
     assert_true(filename_make_safe((slice){ text, FILENAME_BYTES - 1 }, out));
     assert_int_equal(strlen(out), FILENAME_BYTES - 1);
+    /* Nor with a blank or a dot at its end. */
+    memset(text, 'x', sizeof text);
+    memcpy(text + FILENAME_BYTES - 4, " . ", 3);
+    assert_true(filename_make_safe((slice){ text, 500 }, out));
+    assert_int_equal(strlen(out), FILENAME_BYTES - 4);
     /* Not in the middle of a character. */
     for (size_t i = 0; i + 1 < sizeof text; i += 2)
         memcpy(text + i, "\xc3\xbc", 2);
