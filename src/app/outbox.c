@@ -108,6 +108,7 @@ static void keep_result(const struct parcel *parcel, const char *why)
     const struct log_tag tag = job_tag(parcel->task);
     const char *dir = outbox->config->result_dir;
     struct err err = { 0 };
+    outbox->undelivered(outbox->owner); /* before the line: a signal that follows it is later */
     if (dir == NULL)
         log_write(LOG_ERROR, &tag, "The result could not be delivered and is lost: %s", why);
     else if (result_store_save(dir, parcel->task->id, &parcel->result, &err) == 0)
@@ -116,7 +117,6 @@ static void keep_result(const struct parcel *parcel, const char *why)
     else
         log_write(LOG_ERROR, &tag, "The result could not be delivered (%s) nor kept: %s", why,
                   err.text);
-    outbox->undelivered(outbox->owner);
 }
 
 /* A job with a part that was not delivered has failed, whatever its handler made of it. */
