@@ -206,8 +206,8 @@ void upstream_refused(struct upstream *upstream, unsigned generation);
 /*
  * After a connection to the server of that generation broke or was closed: waits for the exit that
  * may be the cause, at most patience_ms (LIMIT_SERVER_END_MS where that has begun) or until `stop`
- * is raised, and not at all where the worker does not run the program. Appends how the server ended and the end of its output to
- * `exit_report`, nothing where it goes on.
+ * is raised, and not at all where the worker does not run the program. Appends how the server ended
+ * and the end of its output to `exit_report`, nothing where it goes on.
  */
 void upstream_report_exit(struct upstream *upstream, struct upstream_waiter *waiter,
                           const struct flag *stop, unsigned generation, int64_t patience_ms,

@@ -757,7 +757,7 @@ static void check_report(struct world *world, unsigned generation, const char *e
     check_report_within(world, generation, 1000, expected);
 }
 
-/* A process that has ended stays until it is reaped, and one that the kernel ends looks the same. */
+/* A process that has ended stays until it is reaped; one that the kernel ends looks the same. */
 static void an_exit_that_has_begun_is_waited_for(void **state)
 {
     static const struct event events[] = { { 300, exit_with_9 }, { NEVER_MS, NULL } };
