@@ -48,8 +48,8 @@ struct upload_window {
  * Decides where the content goes, and under which name; `path` is the file's, or NULL. Where to is
  * what the handler's options say, and the variables where those are silent; without any, what the
  * job's s3Config says, all of it, so that no secret of the worker's goes to a host that a job
- * names; else the variables. ERR_CONFIG (nowhere to go to, or a setting
- * that cannot be used), ERR_INPUT, ERR_MEMORY.
+ * names; else the variables. ERR_CONFIG (nowhere to go to, or a setting that cannot be used),
+ * ERR_INPUT, ERR_MEMORY.
  */
 int upload_setting_choose(struct upload *upload, const char *path, struct err *err);
 

@@ -151,11 +151,12 @@ void stored_result_free(struct stored_result *stored)
 /* The length of the path without its ending and a claim's number. */
 static int stem_chars(const char *path)
 {
-    const char *end = strrchr(path, '.'), *number = end - NUMBER_CHARS;
-    if (strcmp(end, CLAIMED) == 0 && number > path && number[-1] == '.' &&
-        strspn(number, NUMBER_DIGITS) == NUMBER_CHARS)
-        end = number - 1;
-    return (int)(end - path);
+    const char *end = strrchr(path, '.');
+    size_t chars = (size_t)(end - path);
+    if (strcmp(end, CLAIMED) == 0 && chars > 1 + NUMBER_CHARS && end[-1 - NUMBER_CHARS] == '.' &&
+        strspn(end - NUMBER_CHARS, NUMBER_DIGITS) == NUMBER_CHARS)
+        chars -= 1 + NUMBER_CHARS;
+    return (int)chars;
 }
 
 /* Renames the file to another ending. False if another worker was first. */
