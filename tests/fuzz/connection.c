@@ -8,19 +8,13 @@
 
 #include "http/server_private.h"
 
-void fuzz_must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
 /* --- one connection --------------------------------------------------------------------------- */
 
-static void send_all(int fd, const uint8_t *data, size_t size, size_t step)
+void fuzz_send(int fd, const uint8_t *data, size_t size, size_t step)
 {
     for (size_t at = 0; at < size; at += step) {
         size_t len = size - at < step ? size - at : step;
-        fuzz_must(send(fd, data + at, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
+        must(send(fd, data + at, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
     }
     shutdown(fd, SHUT_WR);
 }
@@ -36,9 +30,9 @@ static void serve(const struct server_setting *setting, int fd, bool refused)
     struct wake stopping;
     atomic_bool stops = false;
     struct server_memory memory = { .max_bytes = 0 };
-    fuzz_must(wake_init(&stopping, &err) == 0);
+    must(wake_init(&stopping, &err) == 0);
     struct server_connection *connection = calloc(1, sizeof *connection);
-    fuzz_must(connection != NULL);
+    must(connection != NULL);
     connection->setting = setting;
     connection->stopping = &stopping;
     connection->stopped = &stops;
@@ -66,7 +60,7 @@ static void *read_all(void *argument)
         count = recv(reader->fd, reader->out + reader->len, reader->size - reader->len, 0);
         reader->len += count > 0 ? (size_t)count : 0;
     }
-    fuzz_must(reader->len < reader->size);
+    must(reader->len < reader->size);
     return NULL;
 }
 
@@ -75,10 +69,10 @@ size_t fuzz_serve(const struct server_setting *setting, bool refused, const uint
 {
     int fds[2];
     pthread_t thread;
-    fuzz_must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
+    must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
     struct reader reader = { .fd = fds[0], .out = out, .size = out_size };
-    send_all(fds[0], data, size, step);
-    fuzz_must(pthread_create(&thread, NULL, read_all, &reader) == 0);
+    fuzz_send(fds[0], data, size, step);
+    must(pthread_create(&thread, NULL, read_all, &reader) == 0);
     serve(setting, fds[1], refused);
     pthread_join(thread, NULL);
     close(fds[0]);
@@ -97,7 +91,7 @@ static size_t join_chunks(slice text, slice *body, bool *whole)
     while (at < text.len && !chunks.done) {
         slice data;
         ptrdiff_t used = http1_chunks_feed(&chunks, text.ptr + at, text.len - at, &data, NULL);
-        fuzz_must(used > 0);
+        must(used > 0);
         memmove(to + body->len, data.ptr, data.len);
         body->len += data.len;
         at += (size_t)used;
@@ -116,7 +110,7 @@ static size_t read_body(const struct http1_response *response, slice rest, slice
     if (response->body == HTTP1_BODY_CHUNKED)
         return join_chunks(rest, body, whole);
     body->len = response->body == HTTP1_BODY_CLOSE ? rest.len : (size_t)response->content_length;
-    fuzz_must(body->len <= rest.len);
+    must(body->len <= rest.len);
     *whole = response->body != HTTP1_BODY_CLOSE;
     return body->len;
 }
@@ -129,8 +123,8 @@ void fuzz_check_responses(slice out,
         slice body;
         bool whole;
         ptrdiff_t head = http1_parse_response(out.ptr, out.len, false, &response, NULL);
-        fuzz_must(head > 0);
-        fuzz_must(response.status == 100 || response.status >= 200);
+        must(head > 0);
+        must(response.status == 100 || response.status >= 200);
         out = slice_skip(out, (size_t)head);
         size_t size = read_body(&response, out, &body, &whole);
         if (whole && look != NULL)

@@ -11,9 +11,13 @@
 
 #include "codec/http1.h"
 #include "http/server.h"
+#include "must.h"
 
-/* Aborts, which is a finding, unless it holds. */
-void fuzz_must(bool holds);
+/*
+ * Sends the bytes in pieces of `step` into a SOCK_SEQPACKET socket, so that each is one read of the
+ * other end's, and closes this half. Aborts where they do not fit into the socket's buffer.
+ */
+void fuzz_send(int fd, const uint8_t *data, size_t size, size_t step);
 
 /*
  * Serves one connection over which the bytes come in pieces of `step`, each of which is one read of

@@ -10,16 +10,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "must.h"
 #include "net/tls_roots.h"
 #include "net/tls_signature.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_certificates(slice blob)
 {

@@ -12,15 +12,10 @@
 #include "child/message.h"
 #include "codec/lines.h"
 #include "codec/mend.h"
+#include "must.h"
 #include "json/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static bool is_inside(slice part, slice line)
 {

@@ -12,6 +12,7 @@
 
 #include "codec/byte_class.h"
 #include "codec/http1.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,12 +22,6 @@ struct outcome {
     size_t used; /* of no meaning after an error */
     struct buf body;
 };
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* Feeds one piece. */
 static void feed(struct http1_chunks *chunks, slice rest, struct outcome *outcome)

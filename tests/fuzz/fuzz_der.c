@@ -9,18 +9,13 @@
 #include <string.h>
 
 #include "base/utf8_escape.h"
+#include "must.h"
 #include "net/tls_constraints.h"
 #include "net/tls_der.h"
 #include "net/tls_name.h"
 #include "net/tls_verify.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_inside(slice part, slice whole)
 {

@@ -8,14 +8,9 @@
 
 #include "codec/byte_class.h"
 #include "codec/dns.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_reply(const uint8_t *data, size_t size, enum dns_type type)
 {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "codec/elf.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,12 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define SPAN_MAX (1u << 20) /* of memory for one input */
 
 static volatile unsigned char sink;
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void touch(const void *at, size_t size)
 {

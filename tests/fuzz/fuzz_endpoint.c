@@ -27,13 +27,13 @@ static struct store_job *add(const char *id, const char *input)
     struct err err = { 0 };
     int status;
     struct store_job *job = calloc(1, sizeof *job);
-    fuzz_must(job != NULL && delivery_new(&job->delivery, SIZE_MAX, &err) == 0);
+    must(job != NULL && delivery_new(&job->delivery, SIZE_MAX, &err) == 0);
     snprintf(job->id, sizeof job->id, "%s", id);
     job->ttl_ms = LIMIT_ENDPOINT_TTL_MS;
     job->execution_ms = LIMIT_ENDPOINT_EXECUTION_MS;
     json_add(&job->delivery->body, NULL, "{\"input\": %s, \"id\": \"%s\"}", input, id);
-    fuzz_must(delivery_read(job->delivery, NULL, &job->job, &err) == 0);
-    fuzz_must(store_add(&endpoint.store, job, &status, &err) == 0);
+    must(delivery_read(job->delivery, NULL, &job->job, &err) == 0);
+    must(store_add(&endpoint.store, job, &status, &err) == 0);
     return job;
 }
 
@@ -41,7 +41,7 @@ static void run(struct store_job *job, const char *text, bool is_error)
 {
     struct buf result;
     struct err err;
-    fuzz_must(store_begin_next(&endpoint.store, DEADLINE_NEVER) == job);
+    must(store_begin_next(&endpoint.store, DEADLINE_NEVER) == job);
     struct job *task = job->job;
     buf_init(&result, SIZE_MAX, "a result");
     buf_add_text(&result, text, NULL);
@@ -58,7 +58,7 @@ static void fill(void)
     run(add("done", "1"), "{\"output\": [1, \"two\"]}", false);
     run(add("failed", "{}"), "{\"error\": {\"any\": \"value\"}}", true);
     struct store_job *running = add("running", "[]");
-    fuzz_must(store_begin_next(&endpoint.store, DEADLINE_NEVER) == running);
+    must(store_begin_next(&endpoint.store, DEADLINE_NEVER) == running);
     running_task = running->job;
     store_set_progress(&endpoint.store, running, SLICE_LITERAL("{\"half\": true}"));
     add("waiting", "\"text\"")->is_sync = true;
@@ -71,10 +71,10 @@ static void empty(void)
     size_t count[STORE_STATES] = { 0 };
     for (struct store_job *job = store->newest; job != NULL; job = job->older) {
         count[job->state]++;
-        fuzz_must(job->references == 1 && job->watchers == NULL);
+        must(job->references == 1 && job->watchers == NULL);
     }
-    fuzz_must(count[STORE_IN_QUEUE] == store->queued && store->queued <= LIMIT_ENDPOINT_QUEUED);
-    fuzz_must(count[STORE_IN_PROGRESS] == store->running && store->watchers == NULL);
+    must(count[STORE_IN_QUEUE] == store->queued && store->queued <= LIMIT_ENDPOINT_QUEUED);
+    must(count[STORE_IN_PROGRESS] == store->running && store->watchers == NULL);
     store_purge(store);
     job_release(running_task);
     while (store->newest != NULL) {
@@ -83,7 +83,7 @@ static void empty(void)
         store->bytes -= job->bytes;
         store_job_free(job);
     }
-    fuzz_must(store->bytes == 0);
+    must(store->bytes == 0);
 }
 
 /* --- one connection --------------------------------------------------------------------------- */
@@ -93,12 +93,12 @@ static void look(const struct http1_response *response, slice body)
 {
     struct json_info info;
     slice type = { 0 };
-    fuzz_must(response->status < 500 || response->status == 503);
+    must(response->status < 500 || response->status == 503);
     for (size_t i = 0; i < response->field_count; i++)
         if (slice_is_nocase(response->fields[i].name, "Content-Type"))
             type = response->fields[i].value;
     if (slice_is(type, "application/json") && body.len > 0)
-        fuzz_must(json_check(body, &info, NULL) == 0);
+        must(json_check(body, &info, NULL) == 0);
 }
 
 /* Two routes that wait for time to pass, where there is no client any more that could end it. */

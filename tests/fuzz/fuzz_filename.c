@@ -9,14 +9,9 @@
 
 #include "base/utf8_escape.h"
 #include "codec/filename.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_safe(slice name)
 {

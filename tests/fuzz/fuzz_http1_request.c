@@ -11,14 +11,9 @@
 
 #include "codec/byte_class.h"
 #include "codec/http1.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void check_inside(slice part, slice head)
 {

@@ -17,18 +17,13 @@
 
 #include "http/relay.h"
 #include "http/server_private.h"
+#include "must.h"
 
 #define INPUT_MAX \
     60000 /* so that all of the response fits into the socket: nobody reads meanwhile */
 #define OUTPUT_MAX (1u << 20)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* --- the server: one answer a connection ------------------------------------------------------ */
 

@@ -11,27 +11,13 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "connection.h"
 #include "http/body.h"
 #include "net/tcp.h"
 
 #define INPUT_MAX 20000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
-
-static void send_all(int fd, const uint8_t *data, size_t size, size_t step)
-{
-    for (size_t at = 0; at < size; at += step) {
-        size_t len = size - at < step ? size - at : step;
-        must(send(fd, data + at, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len);
-    }
-    shutdown(fd, SHUT_WR);
-}
 
 static void read_body(struct http_connection *connection, const struct http1_response *head,
                       deadline_ms deadline, size_t most, size_t piece)
@@ -64,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool early = data[0] % 3 == 0;
     const deadline_ms deadline = clock_deadline(5000);
     must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) == 0);
-    send_all(fds[0], data + 1, size - 1, step);
+    fuzz_send(fds[0], data + 1, size - 1, step);
     http_connection_init(&connection, &net);
     must(tcp_adopt(&connection.stream, fds[1], &connection.wake, &err) == 0);
     int rc = early ? http_connection_look_for_head(&connection, deadline, &err) : 0;

@@ -7,14 +7,9 @@
 #include <string.h>
 
 #include "model/safetensors.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static size_t check_tensor(const struct safetensors *file, const struct tensor *tensor, slice bytes)
 {

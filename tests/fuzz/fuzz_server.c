@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void echo(struct server_exchange *exchange, void *owner)
 {
     (void)owner;
-    fuzz_must(exchange->body.len <= BODY_MAX);
+    must(exchange->body.len <= BODY_MAX);
     const slice parts[] = { buf_slice(&exchange->body), SLICE_LITERAL("{") };
     const struct server_response response = { 200, "text/plain", NULL, 0, parts, 2 };
     server_respond(exchange, &response, NULL);

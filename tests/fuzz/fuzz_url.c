@@ -11,16 +11,11 @@
 
 #include "codec/byte_class.h"
 #include "codec/url.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ROOM (1 << 22)
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static bool same(const struct url *a, const struct url *b)
 {

@@ -9,6 +9,7 @@
 
 #include "files/inflate.h"
 #include "files/zip.h"
+#include "must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,12 +23,6 @@ struct run {
     uint32_t crc;
     struct zip_crc table;
 };
-
-static void must(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static int give(struct inflate *inflate, slice *more, struct err *err)
 {
