@@ -215,7 +215,7 @@ def test_signal_lets_all_slots_finish(platform, start, gates):
     )
     wait_running(process, "g0", "g1", "g2")
     process.terminate()
-    process.wait_log("Shutting down")
+    process.wait_log("Waiting for 3 jobs")  # said when nothing is taken any more
     for number in (2, 0, 1):
         gates[number].open()
         assert platform.result(f"g{number}") == {"output": number}

@@ -28,7 +28,7 @@ def trial(platform, worker, tmp_path):
 
 
 def told(process, count):
-    """The lines, as many or more, once it has ended. What is told of goes on before its line is written."""
+    """The lines, as many or more, once it has ended. Where its log is slow, what is told of goes on before its line."""
     if count:
         process.wait_log(LINE, count)
     process.terminate()

@@ -73,7 +73,8 @@ class Service:
         """Until so many connections are there (each has a thread): nobody announces that."""
         deadline = time.monotonic() + PATIENCE_S
         while self.threads() != count:
-            assert time.monotonic() < deadline, f"{self.threads()} threads, not {count}"
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{self.threads()} threads, not {count}")
             time.sleep(0.01)
 
     def wait_queued(self, count):
@@ -81,7 +82,8 @@ class Service:
         port = port_of(self.process)
         deadline = time.monotonic() + PATIENCE_S
         while (queued := scrape(port)["worker_jobs_queued", None]) != count:
-            assert time.monotonic() < deadline, f"{queued} jobs wait, not {count}"
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{queued} jobs wait, not {count}")
             time.sleep(0.01)
 
 
