@@ -83,6 +83,15 @@ static int fail_slow_start(struct child *child, struct err *err)
     return err->code;
 }
 
+/* Its last death allowed was one that nobody waited for: no try will be made after it, either. */
+static int fail_dead(struct child *child, struct err *err)
+{
+    err_set(&child->lost, ERR_CONFIG,
+            "The handler's program has died %u times in a row (--handler-deaths)", child->deaths);
+    *err = child->lost;
+    return err->code;
+}
+
 static deadline_ms ready_deadline(const struct child *child)
 {
     return child->ready_by != 0 ? child->ready_by : DEADLINE_NEVER;
@@ -150,15 +159,22 @@ void child_end_gently(struct child *child)
     child_end(child);
 }
 
+/* When it died or closed a stream; while it was starting nobody may have been waiting for it. */
+static const char *idle_time(const struct child *child)
+{
+    return child->setting->ready && !child->ready ? "before it was ready" : "while it had no job";
+}
+
 void child_reap_idle(struct child *child)
 {
     char how[96];
     child_read_unsolicited(child);
     child_log_errors(child, true);
+    const char *when = idle_time(child);
     child_end(child);
     child_count_death(child);
     process_describe(child->status, how, sizeof how);
-    log_write(LOG_WARN, NULL, "The handler's program %s while it had no job.", how);
+    log_write(LOG_WARN, NULL, "The handler's program %s %s.", how, when);
 }
 
 bool child_reap_unusable(struct child *child)
@@ -171,10 +187,10 @@ bool child_reap_unusable(struct child *child)
         child_reap_idle(child);
     } else if (unusable) {
         const char *stream = child->process.out < 0 ? "output" : "input";
+        const char *when = idle_time(child);
         child_end(child);
         child_count_death(child);
-        log_write(LOG_WARN, NULL,
-                  "The handler's program closed its standard %s while it had no job.", stream);
+        log_write(LOG_WARN, NULL, "The handler's program closed its standard %s %s.", stream, when);
     }
     return ended || unusable;
 }
@@ -212,6 +228,8 @@ int child_make_ready(struct child *child, deadline_ms until, struct err *err)
     }
     if (child->process.pid != 0)
         child_reap_unusable(child);
+    if (child->process.pid == 0 && child_keeps_dying(child))
+        return fail_dead(child, err);
     if (child->process.pid == 0)
         rc = start(child, wake, until, err);
     if (rc != 0)

@@ -16,7 +16,8 @@
  * ERR_TIMEOUT: it is not ready yet; the caller goes on later. ERR_RETRY if it died or wrote an
  * endless line: it is ended and its death counted, and the caller may try again. ERR_CANCELLED if
  * the current job was stopped meanwhile or the worker is shutting down. ERR_CONFIG once its time to
- * get ready is over (child->lost is set); ERR_CONFIG, ERR_MEMORY as process_start.
+ * get ready is over, or it has died as often as is allowed (child->lost is set); ERR_CONFIG,
+ * ERR_MEMORY as process_start.
  */
 int child_make_ready(struct child *child, deadline_ms until, struct err *err);
 

@@ -158,6 +158,46 @@ static void check_replaced(struct child_bench *bench, const char *what, const ch
     rmdir(folder);
 }
 
+static void deaths_that_nobody_waits_for_lose_the_handler_too(void **state)
+{
+    struct child_bench *bench = *state;
+    struct err err;
+    assert_int_equal(bench_open(bench, "exit 5", &err), 0);
+    bench_wait_log(bench, "exited with status 5 while it had no job.", 2);
+    assert_true(child_ops.prepare(bench->child, clock_deadline(PATIENCE_MS)));
+    bench_wait_log(bench, "exited with status 5 while it had no job.", 3);
+    assert_true(child_ops.prepare(bench->child, clock_deadline(PATIENCE_MS)));
+    bench_wait_log(bench, "has died 3 times in a row (--handler-deaths): the worker ends.", 1);
+    assert_holds(bench_run(bench, "1"), "has died 3 times in a row");
+    assert_true(bench->job.handler_lost);
+    assert_int_equal(bench_count_log(bench, "while it had no job."), 3);
+}
+
+static void one_that_dies_before_it_is_ready_has_not_been_without_a_job(void **state)
+{
+    struct child_bench *bench = *state;
+    struct err err;
+    char script[256], folder[] = "/tmp/child_watch.XXXXXX", fifo[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(fifo, sizeof fifo, "%s/go", folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    snprintf(
+        script, sizeof script,
+        "[ -e %s/again ] || { touch %s/again; echo '{\"ready\": true}'; read -r job; exit 6; }; "
+        "echo waits; read -r go <%s; exit 7",
+        folder, folder, fifo);
+    bench->setting.ready = true;
+    assert_int_equal(bench_open(bench, script, &err), 0);
+    assert_holds(bench_run(bench, "1"), "exited with status 6");
+    bench_wait_log(bench, "INFO   | waits", 1);
+    assert_int_equal(close(open(fifo, O_WRONLY)), 0);
+    bench_wait_log(bench,
+                   "WARN   | The handler's program exited with status 7 before it was ready.", 1);
+    bench_close(bench);
+    snprintf(script, sizeof script, "rm -r %s", folder);
+    assert_int_equal(system(script), 0);
+}
+
 static void one_that_closes_its_output_between_jobs_is_replaced(void **state)
 {
     check_replaced(*state, ">&-", "closed its standard output while it had no job");
@@ -351,6 +391,8 @@ int main(void)
         CHILD_TEST(an_endless_line_between_jobs_is_cut),
         CHILD_TEST(an_idle_child_that_dies_is_replaced_once),
         CHILD_TEST(one_that_dies_twice_without_a_job_waits_for_the_next),
+        CHILD_TEST(deaths_that_nobody_waits_for_lose_the_handler_too),
+        CHILD_TEST(one_that_dies_before_it_is_ready_has_not_been_without_a_job),
         CHILD_TEST(one_that_closes_its_output_between_jobs_is_replaced),
         CHILD_TEST(one_that_closes_its_input_between_jobs_is_replaced),
         CHILD_TEST(a_slot_waits_until_its_child_is_ready),
