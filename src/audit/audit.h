@@ -38,6 +38,7 @@ struct audit_entry {
     slice subject; /* of config, of the environment, or kept for as long as the process */
     int port;      /* to connect to or to listen on: 0 takes a free one; or AUDIT_PORT_... */
     bool tree;     /* the folder and everything below it */
+    bool early;    /* only at the very start: --confine need not allow it */
     const char *whys[AUDIT_WHYS_MAX];
     size_t why_count;
 };

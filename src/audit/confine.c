@@ -242,7 +242,7 @@ static bool is_port(const struct audit_entry *entry)
 static void allow_paths(struct allow_list *list, const struct audit *audit, enum audit_kind kind)
 {
     for (size_t i = 0; i < audit->count; i++)
-        if (audit->entries[i].kind == kind)
+        if (audit->entries[i].kind == kind && !audit->entries[i].early)
             allow_path(list, audit, &audit->entries[i]);
 }
 

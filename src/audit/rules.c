@@ -61,7 +61,7 @@ bool audit_listens(const struct audit *audit)
 bool audit_writes(const struct audit *audit)
 {
     for (size_t i = 0; i < audit->count; i++)
-        if (audit->entries[i].kind == AUDIT_WRITE)
+        if (audit->entries[i].kind == AUDIT_WRITE && !audit->entries[i].early)
             return true;
     return false;
 }
@@ -199,6 +199,8 @@ const struct audit_rule audit_rules[] = {
       "the handler's own (--confine-read)" },
 
     /* Files that are written. */
+    { AUDIT_WRITE, MODE_ANY, NULL, audit_add_early, "/dev/null", 0, false,
+      "standard streams that are closed when it starts" },
     { AUDIT_READ, MODE_ANY, NULL, audit_add_paths, NULL, AT(confine.write), true,
       "the handler's own (--confine-write)" },
     { AUDIT_WRITE, MODE_ANY, NULL, audit_add_paths, NULL, AT(confine.write), true,

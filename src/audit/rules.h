@@ -37,6 +37,7 @@ void audit_add(struct audit *audit, const struct audit_rule *rule, slice subject
 
 /* The ways to add what a rule stands for, see audit/subjects.c; `rule->offset` is of that type. */
 void audit_add_subject(struct audit *audit, const struct audit_rule *rule); /* none */
+void audit_add_early(struct audit *audit, const struct audit_rule *rule);   /* none; a path */
 void audit_add_path(struct audit *audit, const struct audit_rule *rule);    /* const char * */
 void audit_add_paths(struct audit *audit, const struct audit_rule *rule);   /* struct config_list */
 void audit_add_url(struct audit *audit, const struct audit_rule *rule);     /* slice */

@@ -41,6 +41,7 @@ void audit_add(struct audit *audit, const struct audit_rule *rule, slice subject
         if (entry->kind == rule->kind && entry->port == port && entry->tree == rule->tree &&
             slice_equal(entry->subject, subject)) {
             add_why(entry, rule->why);
+            entry->early = false; /* unless audit_add_early says so */
             return;
         }
     }
@@ -49,7 +50,10 @@ void audit_add(struct audit *audit, const struct audit_rule *rule, slice subject
         return;
     struct audit_entry *entry = &audit->entries[audit->count++];
     *entry = (struct audit_entry){
-        .kind = rule->kind, .subject = subject, .port = port, .tree = rule->tree
+        .kind = rule->kind,
+        .subject = subject,
+        .port = port,
+        .tree = rule->tree,
     };
     add_why(entry, rule->why);
 }
@@ -64,6 +68,15 @@ static void add_text(struct audit *audit, const struct audit_rule *rule, const c
 void audit_add_subject(struct audit *audit, const struct audit_rule *rule)
 {
     add_text(audit, rule, rule->subject);
+}
+
+/* Not of one that is there already: that is needed later, too. */
+void audit_add_early(struct audit *audit, const struct audit_rule *rule)
+{
+    size_t before = audit->count;
+    audit_add_subject(audit, rule);
+    if (audit->count > before)
+        audit->entries[before].early = true;
 }
 
 /* "-" is standard output. */

@@ -116,7 +116,8 @@ def test_hosts_of_the_platform(audit):
     assert (listed["jobs"], listed["handler"]) == ("platform", "server")
     names = {("take.example.org", 443), ("done.example.org", 8443), ("done.example.org", 443), ("127.0.0.1", 8000)}
     assert hosts(listed) == names | {("the nameservers of /etc/resolv.conf", 53)}
-    assert not listed["listens"] and not listed["writes"] and not listed["starts"]
+    assert not listed["listens"] and not listed["starts"]
+    assert [entry["path"] for entry in listed["writes"]] == ["/dev/null"]
 
 
 def test_a_proxy_takes_the_place_of_hosts(audit):
@@ -188,7 +189,7 @@ def test_what_is_not_listed_is_found(traced, platform, worker, audit):
     assert "output" in platform.run(1)
     process.terminate()
     assert process.wait() == 0
-    other = Listed(json.dumps(audit("--test_input", "{}", env={"RP_SCRATCH_DIR": "/elsewhere"})), "/")
+    other = Listed(audit("--test_input", "{}", env={"RP_SCRATCH_DIR": "/elsewhere"}), "/")
     unlisted = {call.name for call in process.trace.calls() if not other.may(call)}
     assert {"connect", "socket", "execve", "waitid", "open", "mkdirat"} <= unlisted
 
@@ -201,6 +202,15 @@ def test_platform_over_tls(traced, tls_platform, worker):
     assert "output" in tls_platform.run({"a": 1})
     process.terminate()
     assert process.wait() == 0
+
+
+def test_closed_streams(traced, platform, worker):
+    """Opened on nothing before all else."""
+    process = worker(platform, prefix=["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    assert platform.run(1) == {"output": 1}
+    process.terminate()
+    assert process.wait() == 0
+    assert any("/dev/null" in call.arguments for call in process.trace.calls())
 
 
 @pytest.mark.parametrize("flag", ["--handler", "--handler-once"])

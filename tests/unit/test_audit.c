@@ -66,11 +66,12 @@ static const struct audit_entry *find(const struct audit *audit, enum audit_kind
     return NULL;
 }
 
+/* But for what every worker has. */
 static size_t count_of(const struct audit *audit, enum audit_kind kind)
 {
     size_t count = 0;
     for (size_t i = 0; i < audit->count; i++)
-        count += audit->entries[i].kind == kind;
+        count += audit->entries[i].kind == kind && !audit->entries[i].early;
     return count;
 }
 
@@ -162,6 +163,21 @@ static void a_proxy_takes_the_place_of_hosts(void **state)
     assert_null(find(audit, AUDIT_CONNECT, "jobs.example", 443));
 }
 
+/* --confine need not allow what the very start has behind it, unless it is asked for later, too. */
+static void closed_streams_are_opened_before_all_else(void **state)
+{
+    (void)state;
+    config.test_input = SLICE_LITERAL("{}");
+    const struct audit_entry *entry = find(collect(), AUDIT_WRITE, "/dev/null", NONE);
+    assert_non_null(entry);
+    assert_true(entry->early);
+    assert_false(entry->tree);
+    config.test_result = "/dev/null";
+    entry = find(collect(), AUDIT_WRITE, "/dev/null", NONE);
+    assert_false(entry->early);
+    assert_int_equal(entry->why_count, 2);
+}
+
 static void modes_have_their_own(void **state)
 {
     (void)state;
@@ -177,7 +193,7 @@ static void modes_have_their_own(void **state)
     config.test_input = SLICE_LITERAL("{}");
     audit = collect();
     assert_int_equal(audit->mode, MODE_LOCAL);
-    assert_int_equal(audit->count, 2);
+    assert_int_equal(audit->count, 3); /* with /dev/null */
     assert_non_null(find(audit, AUDIT_READ, "test_input.json", NONE));
     assert_non_null(find(audit, AUDIT_WRITE, "result.json", NONE));
     config.test_result = "-"; /* standard output */
@@ -518,6 +534,7 @@ int main(void)
         cmocka_unit_test(reasons_and_entries_have_a_most),
         cmocka_unit_test_setup(urls_are_hosts_and_ports, begin),
         cmocka_unit_test_setup(a_proxy_takes_the_place_of_hosts, begin),
+        cmocka_unit_test_setup(closed_streams_are_opened_before_all_else, begin),
         cmocka_unit_test_setup(modes_have_their_own, begin),
         cmocka_unit_test_setup(metrics_have_a_port_unless_they_are_off, begin),
         cmocka_unit_test_setup(the_machine_is_looked_at_unless_that_is_skipped, begin),
