@@ -154,6 +154,7 @@ def test_upload(local, tmp_path, peer, name):
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
 
+@pytest.mark.unlisted
 def test_upload_that_is_refused_early(local, tmp_path, peer):
     """The storage refuses with the body unread, and leaves the connection open."""
     one = peer(unread=True, early=REFUSED)

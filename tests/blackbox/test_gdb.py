@@ -63,6 +63,7 @@ def test_backtrace_from_a_handler_reaches_main():
     assert functions[-1] == "main" and "rp_start" in first and "??" not in functions, said
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("allowed", [False, True])
 def test_who_may_look(platform, worker, public_path, allowed):
     """With an API key nobody may, unless a variable says so, and then the log warns of it. The kernel gives the files of

@@ -59,6 +59,7 @@ def test_signal_during_the_setup(platform, worker, probe, tmp_path):
     assert process.wait() == 0
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("moment", ["idle", "after a job"])
 def test_program_that_goes_on_after_rp_start(platform, worker, probe, moment):
     """rp_start has returned and its stack is gone: what of the worker still runs must not touch it."""

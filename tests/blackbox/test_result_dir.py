@@ -169,6 +169,7 @@ def as_member(*groups):
     return ["setpriv", "--reuid=65534", f"--regid={first}", extra]
 
 
+@pytest.mark.unlisted
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT ROOT: FOLDERS OF A GROUP WERE NOT TESTED")
 @pytest.mark.parametrize(
     "mode, groups, good",

@@ -27,6 +27,7 @@ def end(process):
     return status
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("then", ["", "fail", "tree"])
 def test_gone_after_the_job(platform, start, place, then):
     """After a success, a failure, and a job that makes it hard: 3,000 folders deep, shut ones, links, a pipe."""
@@ -53,6 +54,7 @@ def test_gone_when_the_job_is_stopped(platform, start, place):
     assert end(process) == 0 and not list(place.iterdir())
 
 
+@pytest.mark.unlisted
 def test_gone_when_the_worker_ends_in_the_middle(platform, start, place):
     """A shutdown whose grace is over before the handler is."""
     process = start(RP_SHUTDOWN_GRACE_S="0")
@@ -64,6 +66,7 @@ def test_gone_when_the_worker_ends_in_the_middle(platform, start, place):
     assert not list(place.iterdir())
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("how", ["crash", "kill"])
 def test_leftovers_of_a_dead_worker(platform, start, place, how):
     first = start()
@@ -82,6 +85,7 @@ def test_leftovers_of_a_dead_worker(platform, start, place, how):
     assert [entry.name for entry in place.iterdir()] == ["not-ours"]
 
 
+@pytest.mark.unlisted
 def test_not_those_of_a_worker_that_runs(platform, start, place):
     first = start()
     platform.give({"id": "running", "input": {"action": "scratch", "then": "hang"}})

@@ -111,6 +111,7 @@ def test_a_setup_that_fails_is_told(platform, worker, isolate):
     assert "setup returned 7" in error["error_message"] + error["logs"] and "loading the model" in error["logs"]
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("isolate", [False, True], ids=["linked", "isolated"])
 def test_a_setup_that_hangs_is_told(platform, worker, isolate):
     """It has the budget of programs and servers, and is not waited for at the end."""
@@ -197,6 +198,7 @@ def test_a_signal_before_it_is_ready_tells_nobody(platform, worker):
     assert not platform.record and platform.pending()
 
 
+@pytest.mark.unlisted
 def test_a_signal_ends_a_setup_that_hangs(platform, worker):
     process = worker(platform, handler=own_handler("checks"), env={"CHECKS_SETUP": "hangs"})
     process.wait_log("setup has run")
@@ -205,6 +207,7 @@ def test_a_signal_ends_a_setup_that_hangs(platform, worker):
     assert not platform.record
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize("setup, says", [("7", "setup returned 7"), ("hangs", "setup has not returned within 0.5 s")])
 @pytest.mark.parametrize("mode", ["local", "realtime", "development"])
 def test_not_where_somebody_watches(platform, worker, mode, setup, says):

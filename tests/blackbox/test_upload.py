@@ -219,6 +219,7 @@ def test_missing_variable(fake, upload, name):
     assert not fake.seen
 
 
+@pytest.mark.unlisted
 @pytest.mark.parametrize(
     "options, words",
     [

@@ -4,6 +4,7 @@ Its own calls count, not those of the programs that it starts: of its threads, o
 of those that are its own binary again (--isolate). What it only looks at (stat, access, readlink) is not held against the list.
 """
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -110,8 +111,8 @@ def worker_calls(text, binary):
 class Listed:
     """What --audit=json says."""
 
-    def __init__(self, text, cwd):
-        self.all = json.loads(text)
+    def __init__(self, audit, cwd):
+        self.all = audit
         self.cwd = cwd
         self.calls = {name for role in self.all["system_calls"] for name in role["calls"]}
         self.has_driver = any(role["role"] == "gpu" for role in self.all["system_calls"])  # which calls whatever it needs
@@ -222,25 +223,41 @@ class Trace:
         self._pipe = Path(self._folder, "pipe")
         os.mkfifo(self._pipe)
         os.chmod(self._pipe, 0o666)  # a worker may be another user's
-        self._audit = subprocess.run(
-            [*before, str(binary), "--audit=json", *args], env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            timeout=PATIENCE_S,
-        )
+        self._audit = self._ask(before, args, env)
+        if self._audit.returncode == 0 and not self._audit.stdout:  # what is before it has closed that
+            self._audit = self._ask((), args, env)
         # The worker is the process that is started; its tracer is no relative of it (-DDD), and closes the pipe at its end.
         self.prefix = [shutil.which("strace"), "-DDD", "-f", "-qq", "-y", "-s", "4096", "-o", str(self._pipe)]
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
+    def _ask(self, before, args, env):
+        return subprocess.run(
+            [*before, str(self.binary), "--audit=json", *args], env=env, cwd=self.cwd, stdin=subprocess.DEVNULL, capture_output=True,
+            check=False, timeout=PATIENCE_S,
+        )
+
     def _read(self):
         self.text = self._pipe.read_bytes()
 
     def calls(self):
-        """The worker's own calls; it has ended, and its tracer ends with it."""
+        """The worker's own calls; it has ended, and its tracer ends with it. One that was killed before it began was never traced:
+        nobody else opens the pipe then."""
+        with contextlib.suppress(OSError):
+            os.close(os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK))
         self._reader.join(PATIENCE_S)
         if self._reader.is_alive():
             raise TimeoutError("the tracer has not ended")
         shutil.rmtree(self._folder, ignore_errors=True)
         return worker_calls(self.text.decode("utf-8", "replace"), self.binary)
+
+    def _listed(self):
+        """What it printed; a program may print more when its rp_start has returned. None: something else."""
+        try:
+            audit, _ = json.JSONDecoder().raw_decode(self._audit.stdout.decode())
+        except ValueError:
+            return None
+        return audit if isinstance(audit, dict) and "system_calls" in audit else None
 
     def unlisted(self, status):
         """What the worker, which ended with that status, did that its --audit does not say. [] also where there is nothing to
@@ -250,8 +267,9 @@ class Trace:
             return []
         if self._audit.returncode == status == WRONG_SETTINGS:
             return []
-        if self._audit.returncode == 0 and self._prints and not self._audit.stdout.startswith(b"{"):
+        audit = self._listed()
+        if audit is None and self._prints:
             return []
-        assert self._audit.returncode == 0, f"--audit ended with {self._audit.returncode}: {self._audit.stdout + self._audit.stderr}"
-        listed = Listed(self._audit.stdout, self.cwd)
+        assert audit is not None, f"--audit ended with {self._audit.returncode}: {self._audit.stdout + self._audit.stderr}"
+        listed = Listed(audit, self.cwd)
         return sorted({str(call) for call in calls if not listed.may(call)})
