@@ -209,9 +209,18 @@ newer_gpu_programs()
     compile newer-gpu gpu-static
 }
 
-# The same sources on a newer musl than the distribution's (tests/newermusl.sh).
+# Black-box tests of every kind of handler and of source, and of what opens files: for parts that
+# run all of them only when they are named.
+OF_EVERY_KIND=(roundtrip stream stop child child_once child_isolate http_own fitness_program
+    realtime serve download upload upload_program archives result_dir models tls proxy watch)
+OF_EVERY_KIND=("${OF_EVERY_KIND[@]/#/tests/blackbox/test_}")
+OF_EVERY_KIND=("${OF_EVERY_KIND[@]/%/.py}")
+
+# The same sources on a newer musl than the distribution's (tests/newermusl.sh). What depends on the
+# C library are threads, signals, files and sockets; the rest is the same code.
 part_newer()
 {
+    local TESTED=(tests/blackbox)
     local MAKE_ARGS=("${MAKE_ARGS[@]}" B=build/newer OUT=build/newer
         MUSL_INC=build/newer-musl/include MUSL_LIB=build/newer-musl/lib)
     real_thing "newer musl" "the worker on another musl" tests/newermusl.sh "$OFFLINE"
@@ -220,6 +229,8 @@ part_newer()
     unit_programs build/newer/unit "newer musl"
     compile newer workers || return 0
     newer_gpu_programs || return 0
+    [ "${#CHOSEN[@]}" -gt 0 ] || TESTED=("${OF_EVERY_KIND[@]}"
+        tests/blackbox/test_gpu_{loader,libraries,cuda}.py)
     ! venv_or_skip newer ||
         WORKER_BUILD=build/newer pytest_part "newer musl: blackbox" -m "not shipped"
 }
@@ -457,18 +468,11 @@ part_blackbox()
 }
 
 # --- held to what --audit lists ------------------------------------------------------------------
-# Every kind of handler and of source, and what opens files; named, the part runs all of them.
-CONFINED_FILES=(roundtrip stream stop child child_once child_isolate http_own fitness_program
-    realtime serve download upload upload_program archives result_dir models tls proxy watch)
-
 part_confined()
 {
     local TESTED=(tests/blackbox)
     venv_or_skip confined || return 0
-    if [ "${#CHOSEN[@]}" -eq 0 ]; then
-        TESTED=("${CONFINED_FILES[@]/#/tests/blackbox/test_}")
-        TESTED=("${TESTED[@]/%/.py}")
-    fi
+    [ "${#CHOSEN[@]}" -gt 0 ] || TESTED=("${OF_EVERY_KIND[@]}")
     WORKER_CONFINE=1 WORKER_BUILD=build pytest_part confined -m "not shipped and not unconfined"
 }
 
