@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/log_output.h"
 #include "base/utf8.h"
 #include "base/utf8_escape.h"
@@ -385,9 +384,7 @@ static size_t put_dropped(char *to, size_t size, size_t lines)
 
 void log_start_writer(void)
 {
-    struct err err;
-    if (log_output_start(put_dropped, &err) != 0)
-        log_write(LOG_WARN, NULL, "%s for the log: it may hold up jobs.", err.text);
+    log_output_start(put_dropped);
 }
 
 bool log_flush(int64_t timeout_ms)

@@ -20,7 +20,8 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t filled;
-    bool has_thread;
+    bool is_started;  /* log_output_start has been called */
+    bool has_thread;  /* from the first line on that has to wait */
     bool is_file;     /* has no reader that could stand still */
     bool cannot_look; /* the system cannot tell whether a write would block */
     log_output_note *note;
@@ -130,30 +131,41 @@ static slice write_now(slice line)
     return queue.cannot_look ? line : (slice){ 0 };
 }
 
+/*
+ * Begins the thread with the first line that has to wait: few readers ever stand still. Where no
+ * thread can be had, the line is written here, which may block.
+ */
+static void queue_line(slice line)
+{
+    if (!queue.has_thread)
+        queue.has_thread = thread_start(writer_main, NULL, LIMIT_STACK_LOG_BYTES, NULL) == 0;
+    if (queue.has_thread)
+        append(line);
+    else
+        write_out(line);
+}
+
 /* --- called by everybody --------------------------------------------------------------------- */
 
-int log_output_start(log_output_note *note, struct err *err)
+void log_output_start(log_output_note *note)
 {
     struct stat status;
     pthread_mutex_lock(&queue.lock);
     queue.is_file = fstat(STDOUT_FILENO, &status) == 0 && S_ISREG(status.st_mode);
     queue.note = note;
-    int rc = queue.has_thread ? 0 : thread_start(writer_main, NULL, LIMIT_STACK_LOG_BYTES, err);
-    if (rc == 0)
-        queue.has_thread = true;
+    queue.is_started = true;
     pthread_mutex_unlock(&queue.lock);
-    return rc;
 }
 
 void log_output_put(slice line)
 {
     pthread_mutex_lock(&queue.lock);
-    if (!queue.has_thread || queue.is_file)
+    if (!queue.is_started || queue.is_file)
         write_out(line);
     else if (queue.dropped > 0 || !has_room(line.len))
         queue.dropped++;
     else if (atomic_load(&queue.used) > 0 || (line = write_now(line)).len > 0)
-        append(line);
+        queue_line(line);
     pthread_mutex_unlock(&queue.lock);
 }
 

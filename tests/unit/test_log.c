@@ -1,4 +1,5 @@
 /* base/log: what comes out on standard output. */
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -131,7 +132,21 @@ static void no_odd_characters_reach_the_log(void **state)
                   "f\xc2\xa0\xe2\x80\xaa\", \"level\": \"INFO\"}\n");
 }
 
-/* A reader that stands still: lines beyond the queue are dropped, counted and reported. */
+static int count_threads(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (const struct dirent *entry; (entry = readdir(tasks)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+/*
+ * A reader that stands still: lines beyond the queue are dropped, counted and reported. Only from
+ * the first line on that has to wait there is a thread for them.
+ */
 static void a_stalled_reader_holds_up_nobody(void **state)
 {
     int ends[2];
@@ -140,11 +155,14 @@ static void a_stalled_reader_holds_up_nobody(void **state)
     assert_int_equal(pipe(ends), 0);
     dup2(ends[1], STDOUT_FILENO);
     close(ends[1]);
+    int threads = count_threads();
     log_start_writer();
+    assert_int_equal(count_threads(), threads);
     size_t lines = 3 * LIMIT_LOG_QUEUE_BYTES / 60;
     for (size_t i = 0; i < lines; i++)
         log_write(LOG_INFO, NULL, "line %06zu, which is filled up to have sixty bytes...", i);
     assert_false(log_flush(50));
+    assert_int_equal(count_threads(), threads + 1);
     size_t seen = 0, told = 0, next = 0;
     char line[200];
     FILE *reader = fdopen(ends[0], "r");
