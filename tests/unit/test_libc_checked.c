@@ -295,6 +295,7 @@ static void files_are_read(void **state)
     assert_int_equal(libc_fread_chk(to, 6, 2, 3, file), 3);
     assert_bytes("and mo", 6);
     OVERRUNS(libc_fgets_chk(to, 5, 6, file));
+    OVERRUNS(libc_fgets_chk(to, 0, 1, file));
     OVERRUNS(libc_fread_chk(to, 5, 2, 3, file));
     OVERRUNS(libc_fread_chk(to, 4, SIZE_MAX / 2 + 2, 2, file)); /* 2, where it wraps */
     assert_ptr_equal(libc_fgets_chk(to, 5, 5, file), to);
