@@ -229,7 +229,7 @@ struct launch_config {
     const struct {
         int id, padding;
         unsigned value[16];
-    } *attributes;
+    } * attributes;
     unsigned count;
 };
 

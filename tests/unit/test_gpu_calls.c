@@ -380,7 +380,7 @@ static void errors_of_memory(void **state)
     gpu_finish_streams();
 }
 
-/* On the first device it comes from the pool, in the order of its stream; on the second it waits. */
+/* On the first device it is the pool's, in the order of its stream; on the second it waits. */
 static void memory_of_a_job(void **state)
 {
     struct reply_channel reply_channel = { .source = NULL };

@@ -1,6 +1,6 @@
 /*
  * The room gpu: how the driver is opened, the fitness check and --gpu-info, on the driver of
- * driver.h. Each case has a process of its own: the driver is opened once in each, and checked once.
+ * driver.h. Each case has a process of its own, since the driver is opened once in each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,7 +28,7 @@ static struct {
     struct gpu_check_result result;
     char said[4096], text[1024];
     int rc, count;
-} *told;
+} * told;
 
 static struct config config;
 
@@ -118,13 +118,15 @@ static void a_driver_that_is_of_no_use(void **state)
         const char *failing, *lacking, *text;
         int version, devices;
     } cases[] = {
-        { "driver_version", NULL, "CUDA 12.2), but it does not start: CUDA_ERROR_TEST (304): a test "
-                                  "(is /proc mounted, and may this user open /dev/nvidia*?)",
+        { "driver_version", NULL,
+          "CUDA 12.2), but it does not start: CUDA_ERROR_TEST (304): a test "
+          "(is /proc mounted, and may this user open /dev/nvidia*?)",
           12020, 2 },
         { "init", NULL, "but it does not start", 12020, 2 },
         { "get_count", NULL, "but it does not start", 12020, 2 },
-        { NULL, NULL, "but no device: CUDA_ERROR_TEST (100): a test (was the container started with "
-                      "--gpus all?)",
+        { NULL, NULL,
+          "but no device: CUDA_ERROR_TEST (100): a test (was the container started with "
+          "--gpus all?)",
           12020, 0 },
         { NULL, NULL, "supports CUDA 10.2; the worker needs a driver for 11.0 or later", 10020, 2 },
         { NULL, "cuCtxSetCurrent", "lacks cuCtxSetCurrent: it is not a CUDA driver, or one", 12020,
@@ -200,18 +202,17 @@ static void a_fit_machine_is_used_and_left(void **state)
     assert_false(told->result.hangs);
     assert_null(told->result.name);
     assert_string_equal(
-        told->said,
-        "driver_version;init 0;get_count;"
-        "device_get 0;context_retain 100;context_set 0;"
-        "alloc 16777216;fill 100000=a5 16777216;read 100000 16777216;free 100000;"
-        "module_load .version 6.0\n.ta;module_function 30 rp_check;alloc 131072;"
-        "launch cc 128,1,1 256,1,1 0 s0;context_wait;read 100000 131072;free 100000;"
-        "module_unload 30;context_set none;context_release 100;"
-        "device_get 1;context_retain 101;context_set 1;"
-        "alloc 16777216;fill 100000=a5 16777216;read 100000 16777216;free 100000;"
-        "module_load .version 6.0\n.ta;module_function 30 rp_check;alloc 131072;"
-        "launch cc 128,1,1 256,1,1 0 s0;context_wait;read 100000 131072;free 100000;"
-        "module_unload 30;context_set none;context_release 101;");
+        told->said, "driver_version;init 0;get_count;"
+                    "device_get 0;context_retain 100;context_set 0;"
+                    "alloc 16777216;fill 100000=a5 16777216;read 100000 16777216;free 100000;"
+                    "module_load .version 6.0\n.ta;module_function 30 rp_check;alloc 131072;"
+                    "launch cc 128,1,1 256,1,1 0 s0;context_wait;read 100000 131072;free 100000;"
+                    "module_unload 30;context_set none;context_release 100;"
+                    "device_get 1;context_retain 101;context_set 1;"
+                    "alloc 16777216;fill 100000=a5 16777216;read 100000 16777216;free 100000;"
+                    "module_load .version 6.0\n.ta;module_function 30 rp_check;alloc 131072;"
+                    "launch cc 128,1,1 256,1,1 0 s0;context_wait;read 100000 131072;free 100000;"
+                    "module_unload 30;context_set none;context_release 101;");
     in_child(have_it_checked);
     assert_true(told->result.fit);
     assert_string_equal(told->said, "");

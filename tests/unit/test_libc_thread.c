@@ -1,4 +1,4 @@
-/* loader/libc_thread: kinds of mutexes, waits by a clock, stacks, and what runs at a thread's end. */
+/* loader/libc_thread: kinds of mutexes, waits by a clock, stacks, and the end of a thread. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -410,8 +410,8 @@ static void places_to_clean_up_are_come_back_to(void **state)
         pthread_t thread;
         void *result = NULL;
         said[0] = '\0';
-        assert_int_equal(
-            libc_thread_create(&thread, NULL, clean_up_twice, i == 0 ? NULL : said), 0);
+        assert_int_equal(libc_thread_create(&thread, NULL, clean_up_twice, i == 0 ? NULL : said),
+                         0);
         assert_int_equal(pthread_join(thread, &result), 0);
         assert_string_equal(said, "inner outer ");
         assert_ptr_equal(result, results[i]);

@@ -23,10 +23,10 @@ extern const struct kernels kernels_emulated;
 enum { DIM = 40, HEADS = 2, LAYERS = 2, HIDDEN = 200, POSITIONS = 320, WORDS = 20, LABELS = 3 };
 enum { HEAD = DIM / HEADS, TENSORS_MAX = 64, FLOATS_MAX = 80000, HEADER_MAX = 8192 };
 
-#define SIZES                                                                                    \
-    "\"dim\": 40, \"n_heads\": 2, \"n_layers\": 2, \"hidden_dim\": 200, "                         \
+#define SIZES                                                             \
+    "\"dim\": 40, \"n_heads\": 2, \"n_layers\": 2, \"hidden_dim\": 200, " \
     "\"max_position_embeddings\": 320, \"vocab_size\": 20"
-#define CONFIG                                                   \
+#define CONFIG                                                         \
     "{\"model_type\": \"distilbert\", \"activation\": \"gelu\"," SIZES \
     ", \"id2label\": {\"0\": \"NEGATIVE\", \"1\": \"Zz[@`{\", \"2\": \"c\"}}"
 
@@ -330,18 +330,19 @@ static void refused(const char *config, slice weights, const char *words)
 {
     struct network network;
     struct err err = { 0 };
-    assert_int_equal(network_open(&network, slice_from(config), weights, &kernels_portable,
-                                  pool_of(1), &err),
-                     ERR_INPUT);
+    assert_int_equal(
+        network_open(&network, slice_from(config), weights, &kernels_portable, pool_of(1), &err),
+        ERR_INPUT);
     if (strstr(err.text, words) == NULL)
         fail_msg("\"%s\" instead of \"...%s...\" for %s", err.text, words, config);
 }
 
 #define BEGIN "{\"model_type\": \"distilbert\", "
 #define LABEL ", \"id2label\": {\"0\": \"a\"}}"
-#define SIZED(dim, heads, layers, hidden, positions, words)                                  \
-    BEGIN "\"dim\": " dim ", \"n_heads\": " heads ", \"n_layers\": " layers ", \"hidden_dim\": " \
-          hidden ", \"max_position_embeddings\": " positions ", \"vocab_size\": " words LABEL
+#define SIZED(dim, heads, layers, hidden, positions, words)                       \
+    BEGIN "\"dim\": " dim ", \"n_heads\": " heads ", \"n_layers\": " layers       \
+          ", \"hidden_dim\": " hidden ", \"max_position_embeddings\": " positions \
+          ", \"vocab_size\": " words LABEL
 
 static void what_is_wrong_with_a_configuration(void **state)
 {
@@ -353,7 +354,8 @@ static void what_is_wrong_with_a_configuration(void **state)
         { "{\"model_type\": 7}", "\"model_type\" is 7; only" },
         { BEGIN "\"activation\": \"relu\"}", "\"activation\" is \"relu\"; only \"gelu\"" },
         { BEGIN "\"activation\": \"gelu\"}", "\"dim\" is missing" },
-        { SIZED("0", "1", "1", "1", "2", "1"), "\"dim\" is 0; it must be a number from 1 to 65536" },
+        { SIZED("0", "1", "1", "1", "2", "1"),
+          "\"dim\" is 0; it must be a number from 1 to 65536" },
         { SIZED("65537", "1", "1", "1", "2", "1"), "\"dim\" is 65537" },
         { SIZED("-4", "1", "1", "1", "2", "1"), "\"dim\" is -4" },
         { SIZED("\"4\"", "1", "1", "1", "2", "1"), "\"dim\" is \"4\"" },
