@@ -84,8 +84,12 @@ static int begin(void **state)
     is_gated = false;
     for (size_t i = 0; i < NETWORK_TOKENS_MAX; i++)
         many[i] = 1;
-    for (uint32_t i = 0; i < REQUESTS_MAX; i++)
-        callers[i] = (struct caller){ .ids = { i, 1, 2, i }, .request = { .length = 4 } };
+    for (uint32_t i = 0; i < REQUESTS_MAX; i++) {
+        callers[i] = (struct caller){ .ids = { i, 1, 2, i } };
+        memset(&callers[i].request, 0xff, sizeof callers[i].request); /* as one used before */
+        callers[i].request.ids = NULL;
+        callers[i].request.length = 4;
+    }
     return 0;
 }
 
