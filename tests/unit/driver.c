@@ -167,9 +167,13 @@ static int module_load(cuda_module *module, const void *image, unsigned options,
                        void **values)
 {
     *module = handle(0x30);
-    for (unsigned i = 0; i < options; i++)
-        if (names[i] == CUDA_JIT_ERROR_LOG && driver.failing != NULL)
-            snprintf(values[i], (size_t)(uintptr_t)values[1 - i], "ptxas: line 3\nmore\n");
+    if (options > 0) {
+        assert_int_equal(names[0], CUDA_JIT_ERROR_LOG);
+        assert_int_equal(names[1], CUDA_JIT_ERROR_LOG_BYTES);
+        assert_int_equal(of(values[1]), GPU_JIT_LOG_BYTES - 1); /* the NUL is the caller's */
+        if (driver.failing != NULL)
+            snprintf(values[0], of(values[1]), "ptxas: line 3\nmore\n");
+    }
     return asked("module_load", " %.16s", (const char *)image);
 }
 

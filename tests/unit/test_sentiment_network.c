@@ -347,7 +347,7 @@ static void refused(const char *config, slice weights, const char *words)
 static void what_is_wrong_with_a_configuration(void **state)
 {
     static const char *const cases[][2] = {
-        { "{", "config.json" },
+        { "{", "config.json: " },
         { "[1]", "config.json: it is not a JSON object" },
         { "{}", "\"model_type\" is missing" },
         { "{\"model_type\": \"bert\"}", "\"model_type\" is \"bert\"; only \"distilbert\"" },
