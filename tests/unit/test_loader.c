@@ -135,14 +135,16 @@ static void a_thread_local_variable_of_another_library(void **state)
 struct early {
     pthread_t thread;
     pthread_barrier_t entered, go_on;
-    bool is_filled; /* with the library's storage */
+    bool is_of_library; /* started as by a library, which enters for it */
+    bool is_filled;     /* with the library's storage */
 };
 
 static void *enter_early(void *argument)
 {
     struct early *early = argument;
     uint64_t value = 0;
-    loader_enter();
+    if (!early->is_of_library)
+        loader_enter();
     pthread_barrier_wait(&early->entered);
     pthread_barrier_wait(&early->go_on);
     if (user != NULL)
@@ -156,7 +158,10 @@ static void start_early(struct early *early)
 {
     pthread_barrier_init(&early->entered, NULL, 2);
     pthread_barrier_init(&early->go_on, NULL, 2);
-    assert_int_equal(pthread_create(&early->thread, NULL, enter_early, early), 0);
+    if (early->is_of_library)
+        assert_int_equal(libc_thread_create(&early->thread, NULL, enter_early, early), 0);
+    else
+        assert_int_equal(pthread_create(&early->thread, NULL, enter_early, early), 0);
     pthread_barrier_wait(&early->entered);
 }
 
@@ -175,8 +180,10 @@ static void threads_that_were_there_before_the_library(void **state)
     struct early early[4] = { { .is_filled = false } };
     (void)state;
     user = NULL;
-    for (size_t i = 0; i < COUNT(early); i++)
+    for (size_t i = 0; i < COUNT(early); i++) {
+        early[i].is_of_library = i >= 2;
         start_early(&early[i]);
+    }
     assert_false(end_early(&early[0]));
     assert_false(end_early(&early[2]));
     library_begin(&lib, NULL);
