@@ -230,6 +230,29 @@ static void more_thread_local_storage_than_there_is(void **state)
     fails("full.so", ERR_LIMIT, "bytes of thread-local storage, which do not fit");
 }
 
+/* A resolver of a library that then fails to load may have used its block. */
+static void what_a_failed_load_has_used_is_fresh_again(void **state)
+{
+    const Elf64_Phdr segment = { .p_type = PT_TLS, .p_filesz = 4, .p_memsz = 64, .p_align = 8 };
+    unsigned before = thread_storage_count();
+    struct err err = { 0 };
+    (void)state;
+    int id = thread_storage_reserve(&segment, "one", &err);
+    assert_int_equal(id, before + 1);
+    const uint64_t which[] = { (uint64_t)id, 0 };
+    char *block = thread_storage_get_addr(which);
+    assert_string_equal(block, "one");
+    block[40] = 7;
+    thread_storage_unreserve(before);
+    assert_int_equal(thread_storage_reserve(&segment, "two", &err), id);
+    assert_ptr_equal(thread_storage_get_addr(which), block);
+    assert_string_equal(block, "two");
+    for (size_t i = 4; i < 64; i++)
+        assert_int_equal(block[i], 0);
+    thread_storage_unreserve(before);
+    assert_int_equal(thread_storage_count(), before);
+}
+
 static void a_failed_load_gives_back_what_it_has_taken(void **state)
 {
     (void)state;
@@ -259,6 +282,40 @@ static void libraries_that_need_each_other(void **state)
     assert_int_equal(count_libs(), before + 2);
     assert_ptr_equal(loader_symbol(a, "ring_b"), b->base + LIBRARY_DATA(20));
     assert_ptr_equal(loader_symbol(b, "ring_a"), a->base + LIBRARY_DATA(20));
+}
+
+/* As linkers write it: what is needed comes first. */
+static void the_first_entry_names_a_library(void **state)
+{
+    (void)state;
+    write_definer("is-needed.so", "is_needed", NULL);
+    library_begin(&lib, NULL);
+    library_need(&lib, "is-needed.so");
+    Elf64_Dyn *entries = lib.image.dynamic, *needed = &entries[lib.dynamic_count - 1];
+    Elf64_Dyn before = entries[0];
+    entries[0] = *needed;
+    *needed = before;
+    assert_int_equal(write_and_load("needs-first.so")->needed_count, 1);
+}
+
+static void *try_to_lock(void *rc)
+{
+    *(int *)rc = pthread_mutex_trylock(&loader_lock);
+    if (*(int *)rc == 0)
+        pthread_mutex_unlock(&loader_lock);
+    return NULL;
+}
+
+/* After loads that went well, and one that did not. */
+static void another_thread_may_load_afterwards(void **state)
+{
+    pthread_t thread;
+    int rc = -1;
+    (void)state;
+    fails("not-there.so", ERR_CONFIG, "it cannot be opened");
+    assert_int_equal(pthread_create(&thread, NULL, try_to_lock, &rc), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rc, 0);
 }
 
 static void constructors_run_once_and_needed_ones_first(void **state)
@@ -560,8 +617,11 @@ int main(void)
         cmocka_unit_test(threads_that_were_there_before_the_library),
         cmocka_unit_test(a_block_of_pages_is_filled_when_a_thread_asks_for_it),
         cmocka_unit_test(more_thread_local_storage_than_there_is),
+        cmocka_unit_test(what_a_failed_load_has_used_is_fresh_again),
         cmocka_unit_test(a_failed_load_gives_back_what_it_has_taken),
         cmocka_unit_test(libraries_that_need_each_other),
+        cmocka_unit_test(the_first_entry_names_a_library),
+        cmocka_unit_test(another_thread_may_load_afterwards),
         cmocka_unit_test(constructors_run_once_and_needed_ones_first),
         cmocka_unit_test(a_constructor_outside_the_code_does_not_run),
         cmocka_unit_test(a_library_that_is_not_there),
