@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "gpu/cuda.h"
 #include "gpu/gpu_private.h"
 #include "json_same.h"
 #include "json/json.h"

@@ -16,8 +16,10 @@
 #include <cmocka.h>
 
 #include "driver.h"
+#include "gpu/cuda.h"
 #include "gpu/gpu_private.h"
 #include "gpu/part.h"
+#include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -26,7 +28,7 @@ static char folder[] = "/tmp/gpu-check-XXXXXX";
 /* What a child has to tell. */
 static struct {
     struct gpu_check_result result;
-    char said[4096], text[1024];
+    char said[4096], text[2048];
     int rc, count;
 } * told;
 
@@ -175,6 +177,38 @@ static void a_driver_that_is_not_there(void **state)
     assert_int_equal(told->rc, ERR_CONFIG);
     assert_string_equal(told->text,
                         "--libcuda or RP_LIBCUDA: /no/such/place: No such file or directory");
+    assert_int_equal(told->count, 0);
+}
+
+/* What a handler that can do without a GPU goes by. */
+static void open_device(void)
+{
+    rp_gpu *gpu = NULL;
+    log_init(LOG_NOTSET, false);
+    gpu_begin(&config);
+    told->rc = rp_gpu_open(0, &gpu);
+    told->count = gpu != NULL ? 1 : 0;
+}
+
+static void a_missing_device_is_told_from_a_broken_one(void **state)
+{
+    (void)state;
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_OK);
+    assert_int_equal(told->count, 1);
+    driver.devices = 0;
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_MISSING);
+    assert_int_equal(told->count, 0);
+    fresh(NULL);
+    config.gpu.libcuda = "/no/such/place";
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_MISSING);
+    fresh(NULL);
+    driver.failing = "init";
+    driver.result = 1;
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_FAILED);
     assert_int_equal(told->count, 0);
 }
 
@@ -352,8 +386,8 @@ static void print(void)
     told->rc = gpu_info(&config);
 }
 
-/* Returns what is printed, down to the line of times. */
-static const char *printed(void)
+/* Returns what is printed. */
+static const char *all_printed(void)
 {
     char path[64];
     in_child(print);
@@ -363,7 +397,13 @@ static const char *printed(void)
     told->text[fread(told->text, 1, sizeof told->text - 1, file)] = '\0';
     fclose(file);
     unlink(path);
-    assert_has(told->text, "time     find ");
+    return told->text;
+}
+
+/* The same down to the line of times. */
+static const char *printed(void)
+{
+    assert_has(all_printed(), "time     find ");
     *strstr(told->text, "time     ") = '\0';
     return told->text;
 }
@@ -403,6 +443,22 @@ static void a_persons_view_of_what_is_wrong(void **state)
     assert_int_equal(told->rc, 3);
 }
 
+/* What is in it is test_gpu.c's matter. */
+static void a_programs_view_of_the_devices(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    config.gpu.info_json = true;
+    slice text = slice_from(all_printed());
+    assert_int_equal(json_check(text, NULL, &err), 0);
+    assert_has(text.ptr, "{\"driver\": {");
+    assert_has(text.ptr, "\"name\": \"Second MIG 1g\"");
+    assert_int_equal(told->rc, 0);
+    driver.devices = 0;
+    assert_has(all_printed(), "\"devices\": []");
+    assert_int_equal(told->rc, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -410,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup(a_driver_that_is_of_no_use, fresh),
         cmocka_unit_test_setup(the_oldest_driver_and_what_it_lacks, fresh),
         cmocka_unit_test_setup(a_driver_that_is_not_there, fresh),
+        cmocka_unit_test_setup(a_missing_device_is_told_from_a_broken_one, fresh),
         cmocka_unit_test_setup(a_fit_machine_is_used_and_left, fresh),
         cmocka_unit_test_setup(a_call_that_fails_is_the_reason, fresh),
         cmocka_unit_test_setup(what_was_taken_is_given_back, fresh),
@@ -418,6 +475,7 @@ int main(void)
         cmocka_unit_test_setup(a_driver_that_does_not_answer, fresh),
         cmocka_unit_test_setup(a_persons_view_of_the_devices, fresh),
         cmocka_unit_test_setup(a_persons_view_of_what_is_wrong, fresh),
+        cmocka_unit_test_setup(a_programs_view_of_the_devices, fresh),
     };
     return cmocka_run_group_tests_name("gpu_check", tests, begin, end);
 }
