@@ -569,6 +569,76 @@ static void what_dlinfo_answers(void **state)
     assert_non_null(strstr(libc_dlerror(), "invalid handle"));
 }
 
+static void dlinfo_of_thread_local_storage(void **state)
+{
+    size_t id = 0;
+    uint64_t *block = NULL;
+    (void)state;
+    library_begin(&lib, NULL);
+    library_thread_local(&lib, 88, 99);
+    library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_THREAD_MODULE, 0, 0);
+    struct loader_lib *asked = write_and_load("asked-storage.so");
+    assert_int_equal(libc_dlinfo(asked, 9, &id), 0);
+    assert_int_equal(id, word(asked, LIBRARY_DATA(0)));
+    assert_int_equal(libc_dlinfo(asked, 10, &block), 0);
+    assert_int_equal(block[0], 88);
+    assert_int_equal(block[1], 99);
+}
+
+/* The program itself is the handle of the libc table. */
+static void what_is_told_of_the_program(void **state)
+{
+    void *program = libc_dlopen(NULL, RTLD_NOW);
+    const char *slash = strrchr(program_invocation_name, '/');
+    struct link_map *map = NULL;
+    char where[512] = "";
+    size_t id = 99;
+    void *block = &id;
+    Dl_info info;
+    (void)state;
+    assert_int_equal(libc_dlinfo(program, 2, &map), 0);
+    assert_string_equal(map->l_name, "");
+    assert_null(map->l_prev);
+    assert_int_equal(libc_dlinfo(program, 6, where), 0);
+    assert_int_equal(strlen(where), slash == NULL ? 0 : slash - program_invocation_name);
+    assert_int_equal(strncmp(where, program_invocation_name, strlen(where)), 0);
+    assert_int_equal(libc_dlinfo(program, 9, &id), 0);
+    assert_int_equal(id, 0);
+    assert_int_equal(libc_dlinfo(program, 10, &block), 0);
+    assert_null(block);
+    assert_int_equal(libc_dladdr((void *)(uintptr_t)what_is_told_of_the_program, &info), 1);
+    assert_string_equal(info.dli_fname, program_invocation_name);
+    assert_non_null(info.dli_fbase);
+    assert_null(info.dli_sname);
+    assert_ptr_equal(libc_dlopen("", RTLD_NOW), program);
+    assert_ptr_equal(libc_dlopen("/any/where/libpthread.so.0", RTLD_NOW), program);
+}
+
+/* Ends at the third library of the folder, if it has what the loader knows of it. */
+static int end_at_third(struct dl_phdr_info *info, size_t size, void *count)
+{
+    struct loader_lib *each = loader_libs;
+    if (strncmp(info->dlpi_name, folder, strlen(folder)) != 0)
+        return 0;
+    assert_true(size >= sizeof *info);
+    while (each != NULL && (uintptr_t)each->base != info->dlpi_addr)
+        each = each->next;
+    assert_non_null(each);
+    assert_string_equal(info->dlpi_name, each->path);
+    assert_ptr_equal(info->dlpi_phdr, each->head.parts);
+    assert_int_equal(info->dlpi_phnum, each->head.part_count);
+    assert_int_equal(info->dlpi_tls_modid, each->storage_id);
+    return ++*(int *)count == 3 ? 33 : 0;
+}
+
+static void an_iteration_ends_when_it_is_told_to(void **state)
+{
+    int count = 0;
+    (void)state;
+    assert_int_equal(libc_dl_iterate(end_at_third, &count), 33);
+    assert_int_equal(count, 3);
+}
+
 /* --- limits: last, since what is loaded stays ----------------------------------------------- */
 
 static void needs_more_than_it_may(void **state)
@@ -632,6 +702,9 @@ int main(void)
         cmocka_unit_test(handles_and_symbols),
         cmocka_unit_test(addresses_and_their_libraries),
         cmocka_unit_test(what_dlinfo_answers),
+        cmocka_unit_test(dlinfo_of_thread_local_storage),
+        cmocka_unit_test(what_is_told_of_the_program),
+        cmocka_unit_test(an_iteration_ends_when_it_is_told_to),
         cmocka_unit_test(needs_more_than_it_may),
         cmocka_unit_test(a_graph_of_one_library_more_than_the_limit),
     };
