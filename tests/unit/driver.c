@@ -1,6 +1,7 @@
 #include "driver.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -66,6 +67,8 @@ static int init(unsigned flags)
 {
     while (driver.hangs)
         pause();
+    if (driver.crashes)
+        raise(SIGKILL);
     return asked("init", " %u", flags);
 }
 

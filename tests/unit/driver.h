@@ -14,7 +14,7 @@ struct driver {
     unsigned passes;     /* so often it goes well before */
     int result;
     const char *lacking; /* a call that it does not have */
-    bool hangs;          /* when it is started */
+    bool hangs, crashes; /* when it is started */
     bool spoils_memory, spoils_results;
     int version, devices;
     float elapsed_ms;

@@ -375,6 +375,35 @@ static void a_driver_that_does_not_answer(void **state)
     assert_has(told->result.reason, "the GPU driver did not answer within 0 s");
 }
 
+static void a_driver_that_crashes_beside_the_worker(void **state)
+{
+    (void)state;
+    driver.crashes = true;
+    in_child(have_it_checked);
+    assert_false(told->result.fit);
+    assert_false(told->result.hangs);
+    assert_string_equal(told->result.name, "cuda_init_check");
+    assert_string_equal(told->result.reason,
+                        "the process that checks the GPU has crashed in the driver");
+}
+
+static void check_what_is_expected(void)
+{
+    log_init(LOG_NOTSET, false);
+    gpu_check(&config, false, &told->result);
+    keep_what_was_said();
+}
+
+static void a_driver_that_somebody_has_named_is_checked(void **state)
+{
+    (void)state;
+    driver.failing = "alloc";
+    driver.result = 1;
+    in_child(check_what_is_expected);
+    assert_false(told->result.fit);
+    assert_has(told->said, "alloc 16777216;");
+}
+
 /* --- --gpu-info ----------------------------------------------------------------------------- */
 
 static void print(void)
@@ -473,6 +502,8 @@ int main(void)
         cmocka_unit_test_setup(wrong_results_are_the_reason, fresh),
         cmocka_unit_test_setup(an_old_driver_explains_more_than_what_follows_from_it, fresh),
         cmocka_unit_test_setup(a_driver_that_does_not_answer, fresh),
+        cmocka_unit_test_setup(a_driver_that_crashes_beside_the_worker, fresh),
+        cmocka_unit_test_setup(a_driver_that_somebody_has_named_is_checked, fresh),
         cmocka_unit_test_setup(a_persons_view_of_the_devices, fresh),
         cmocka_unit_test_setup(a_persons_view_of_what_is_wrong, fresh),
         cmocka_unit_test_setup(a_programs_view_of_the_devices, fresh),
