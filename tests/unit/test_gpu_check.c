@@ -347,14 +347,15 @@ static void wrong_results_are_the_reason(void **state)
 static void an_old_driver_explains_more_than_what_follows_from_it(void **state)
 {
     (void)state;
-    config.gpu.min_cuda_version = 12030;
+    config.gpu.min_cuda_version = 13010;
+    driver.version = 12010;
     driver.failing = "init";
     driver.result = 1;
     in_child(check);
     assert_false(told->result.fit);
     assert_string_equal(told->result.name, "cuda_version_check");
     assert_string_equal(told->result.reason,
-                        "CUDA version too old: the driver supports 12.2, 12.3 is required "
+                        "CUDA version too old: the driver supports 12.1, 13.1 is required "
                         "(RUNPOD_MIN_CUDA_VERSION)");
 }
 

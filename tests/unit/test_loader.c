@@ -48,6 +48,21 @@ static void memory_beyond_the_file_is_zero(void **state)
         assert_int_equal(word(loaded, at), 0);
 }
 
+/* What follows in the file is there, too, and nothing is written to what is only read. */
+static void a_segment_ends_within_a_page(void **state)
+{
+    (void)state;
+    library_begin(&lib, NULL);
+    library_symbol(&lib, "reads", STT_FUNC, STB_GLOBAL, library_code_read(&lib, LIBRARY_DATA(0)));
+    lib.image.data[0] = 5;
+    lib.image.parts[1].p_filesz = lib.image.parts[1].p_memsz = 200;
+    struct loader_lib *loaded = write_and_load("part-of-a-page.so");
+    uint64_t (*reads)(void);
+    void *address = loader_symbol(loaded, "reads");
+    memcpy(&reads, &address, sizeof reads);
+    assert_int_equal(reads(), 5);
+}
+
 static void what_cannot_be_loaded_as_a_library(void **state)
 {
     (void)state;
@@ -682,6 +697,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_are_aligned_as_they_ask),
         cmocka_unit_test(memory_beyond_the_file_is_zero),
+        cmocka_unit_test(a_segment_ends_within_a_page),
         cmocka_unit_test(what_cannot_be_loaded_as_a_library),
         cmocka_unit_test(a_thread_local_variable_of_another_library),
         cmocka_unit_test(threads_that_were_there_before_the_library),
