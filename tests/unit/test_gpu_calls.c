@@ -270,6 +270,25 @@ static void launches_have_whole_sizes(void **state)
     SAID("stream_wait s1;");
 }
 
+/* In errors; the driver is asked for all of it. */
+static void a_long_name_is_cut(void **state)
+{
+    char name[81], said[128], text[128];
+    rp_gpu_kernel *found = NULL;
+    (void)state;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    snprintf(said, sizeof said, "module_function 30 %s;", name);
+    assert_int_equal(rp_gpu_find(module, name, &found), RP_OK);
+    SAID(said);
+    driver.failing = "launch";
+    assert_int_equal(rp_gpu_launch(found, RP_GPU_DIM(1), RP_GPU_DIM(1), 0, RP_GPU_ARGS(NULL)),
+                     RP_FAILED);
+    snprintf(text, sizeof text, "launch %.63s: CUDA_ERROR_TEST (1): a test", name);
+    assert_string_equal(rp_gpu_error(), text);
+    gpu_finish_streams();
+}
+
 /* More than 48 KiB are asked for once, and again only for still more. */
 static void shared_memory_is_asked_for(void **state)
 {
@@ -685,6 +704,7 @@ int main(void)
         cmocka_unit_test_setup(modules_are_loaded, fresh),
         cmocka_unit_test_setup(an_unloaded_module_is_waited_for, fresh),
         cmocka_unit_test_setup(launches_have_whole_sizes, fresh),
+        cmocka_unit_test_setup(a_long_name_is_cut, fresh),
         cmocka_unit_test_setup(shared_memory_is_asked_for, fresh),
         cmocka_unit_test_setup(the_best_image_is_loaded, fresh),
         cmocka_unit_test_setup(memory_of_the_program, fresh),

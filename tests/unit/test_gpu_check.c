@@ -453,6 +453,21 @@ static void a_persons_view_of_the_devices(void **state)
     assert_int_equal(told->rc, 0);
 }
 
+/* The usual link leads to a file whose name tells its version. */
+static void the_file_behind_the_link_is_named(void **state)
+{
+    char link[64], file[64], expected[256];
+    (void)state;
+    snprintf(link, sizeof link, "%s/libcuda.so.1", folder);
+    snprintf(file, sizeof file, "%s/libcuda.so.535.261.03", folder);
+    assert_int_equal(rename(link, file), 0);
+    assert_int_equal(symlink("libcuda.so.535.261.03", link), 0);
+    snprintf(expected, sizeof expected, "driver   %s\nversion  535.261.03\nCUDA     12.2\n", file);
+    assert_has(printed(), expected);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(unlink(file), 0);
+}
+
 static void a_persons_view_of_what_is_wrong(void **state)
 {
     (void)state;
@@ -506,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup(a_driver_that_crashes_beside_the_worker, fresh),
         cmocka_unit_test_setup(a_driver_that_somebody_has_named_is_checked, fresh),
         cmocka_unit_test_setup(a_persons_view_of_the_devices, fresh),
+        cmocka_unit_test_setup(the_file_behind_the_link_is_named, fresh),
         cmocka_unit_test_setup(a_persons_view_of_what_is_wrong, fresh),
         cmocka_unit_test_setup(a_programs_view_of_the_devices, fresh),
     };

@@ -252,6 +252,8 @@ static void what_a_failed_load_has_used_is_fresh_again(void **state)
     unsigned before = thread_storage_count();
     struct err err = { 0 };
     (void)state;
+    assert_true(before > 0);
+    uint64_t *other = thread_storage_get_addr((const uint64_t[]){ 1, 8 }), kept = ++*other;
     int id = thread_storage_reserve(&segment, "one", &err);
     assert_int_equal(id, before + 1);
     const uint64_t which[] = { (uint64_t)id, 0 };
@@ -266,6 +268,8 @@ static void what_a_failed_load_has_used_is_fresh_again(void **state)
         assert_int_equal(block[i], 0);
     thread_storage_unreserve(before);
     assert_int_equal(thread_storage_count(), before);
+    assert_ptr_equal(thread_storage_get_addr((const uint64_t[]){ 1, 8 }), other);
+    assert_int_equal(*other, kept);
 }
 
 static void a_failed_load_gives_back_what_it_has_taken(void **state)
