@@ -21,6 +21,10 @@ TEST_INC := $(INCLUDES) -Itests/unit -isystem $(CMOCKA)/include
 # Files of a handler that a test of theirs is linked with: the core does not have them.
 SENTIMENT_PARTS := attention network network_config batch
 parts_of = $(patsubst %,$(1)/src/handlers/sentiment/%.o,$(2))
+define tests_of_handlers
+$(1)/unit/test_sentiment_network: $(call parts_of,$(1),attention network network_config)
+$(1)/unit/test_sentiment_batch: $(call parts_of,$(1),batch)
+endef
 
 # --- asan ----------------------------------------------------------------------------------------
 A := build/asan
@@ -70,8 +74,7 @@ $A/unit/%: $A/tests/unit/%.o $(UNIT_HELP:%.c=$A/%.o) $(A_CORE) $A/cmocka.o $A/li
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CLANG) $(SANITIZE) -fsanitize=fuzzer-no-link -o $@ $^ -lpthread -lm
 
-$A/unit/test_sentiment_network: $(call parts_of,$A,attention network network_config)
-$A/unit/test_sentiment_batch: $(call parts_of,$A,batch)
+$(eval $(call tests_of_handlers,$A))
 
 $A/fuzz/%: $A/tests/fuzz/%.o $(FUZZ_HELP:%.c=$A/%.o) $(A_CORE) $A/libbearssl.a
 	@mkdir -p $(@D); echo 'LD  $@'
@@ -92,8 +95,7 @@ $B/unit/%: $B/tests/unit/%.o $(UNIT_HELP:%.c=$B/%.o) $(CORE_OBJ) $B/cmocka.o $B/
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CC) $(LDFLAGS) -fno-lto -o $@ $(CRT) $^ $(LIBS) $(CRT_END)
 
-$B/unit/test_sentiment_network: $(call parts_of,$B,attention network network_config)
-$B/unit/test_sentiment_batch: $(call parts_of,$B,batch)
+$(eval $(call tests_of_handlers,$B))
 
 # The black-box tests' own handlers, where ./build.sh handler does not build for the tested workers.
 OWN_HANDLERS := $(sort $(basename $(notdir $(wildcard tests/blackbox/handlers/*.c))))
