@@ -18,6 +18,14 @@ TEST_WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wundef -Wvla -Wformat=2
     -Wno-format-truncation -Wno-stringop-overflow -Werror
 TEST_INC := $(INCLUDES) -Itests/unit -isystem $(CMOCKA)/include
 
+# Files of a handler that a test of theirs is linked with: the core does not have them.
+SENTIMENT_PARTS := attention network network_config batch
+parts_of = $(patsubst %,$(1)/src/handlers/sentiment/%.o,$(2))
+define tests_of_handlers
+$(1)/unit/test_sentiment_network: $(call parts_of,$(1),attention network network_config)
+$(1)/unit/test_sentiment_batch: $(call parts_of,$(1),batch)
+endef
+
 # --- asan ----------------------------------------------------------------------------------------
 A := build/asan
 CLANG := clang
@@ -66,6 +74,8 @@ $A/unit/%: $A/tests/unit/%.o $(UNIT_HELP:%.c=$A/%.o) $(A_CORE) $A/cmocka.o $A/li
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CLANG) $(SANITIZE) -fsanitize=fuzzer-no-link -o $@ $^ -lpthread -lm
 
+$(eval $(call tests_of_handlers,$A))
+
 $A/fuzz/%: $A/tests/fuzz/%.o $(FUZZ_HELP:%.c=$A/%.o) $(A_CORE) $A/libbearssl.a
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CLANG) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ -lpthread -lm
@@ -85,6 +95,8 @@ $B/unit/%: $B/tests/unit/%.o $(UNIT_HELP:%.c=$B/%.o) $(CORE_OBJ) $B/cmocka.o $B/
 	@mkdir -p $(@D); echo 'LD  $@'
 	@$(CC) $(LDFLAGS) -fno-lto -o $@ $(CRT) $^ $(LIBS) $(CRT_END)
 
+$(eval $(call tests_of_handlers,$B))
+
 # The black-box tests' own handlers, where ./build.sh handler does not build for the tested workers.
 OWN_HANDLERS := $(sort $(basename $(notdir $(wildcard tests/blackbox/handlers/*.c))))
 
@@ -103,4 +115,4 @@ fuzz: $(FUZZ:%=$A/fuzz/%)
 
 -include $(patsubst %.o,%.d,$(A_CORE) $(A_BEARSSL_OBJ) $(UNIT:%=$A/tests/unit/%.o) \
     $(FUZZ:%=$A/tests/fuzz/%.o) $(UNIT:%=$B/tests/unit/%.o) $(UNIT_HELP:%.c=$A/%.o) \
-    $(UNIT_HELP:%.c=$B/%.o) $(FUZZ_HELP:%.c=$A/%.o))
+    $(UNIT_HELP:%.c=$B/%.o) $(FUZZ_HELP:%.c=$A/%.o) $(call parts_of,$A,$(SENTIMENT_PARTS)))

@@ -64,6 +64,8 @@ $C/gpu/%: $C/tests/gpu/%.o $(C_PARTS)
 $C/unit/%: $B/tests/unit/%.o $(UNIT_HELP:%.c=$B/%.o) $B/cmocka.o $(C_PARTS)
 	$(C_LINK)
 
+$(eval $(call tests_of_handlers,$C))
+
 .PHONY: coverage
 coverage: $C/worker $C/worker-gpu $(HANDLERS:%=$C/handlers/%) $(C_OWN:%=$C/test-handlers/%) \
     $C/gpu/probe $C/gpu/cudalibs $(UNIT:%=$C/unit/%)

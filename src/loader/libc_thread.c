@@ -280,21 +280,25 @@ struct destructor {
 
 static pthread_key_t destructor_key;
 
+/*
+ * Each is off the list before it runs, so that what it registers itself runs next, as in glibc.
+ * first is the key's value, which a thread's end has taken from it.
+ */
 static void destroy_all(void *first)
 {
-    for (struct destructor *next, *each = first; each != NULL; each = next) {
-        next = each->next;
+    struct destructor *each = first;
+    while (each != NULL) {
+        pthread_setspecific(destructor_key, each->next);
         each->destroy(each->object);
         free(each);
+        each = pthread_getspecific(destructor_key);
     }
 }
 
 /* exit(3) does not run the destructors of keys for the main thread. */
 static void destroy_at_exit(void)
 {
-    void *first = pthread_getspecific(destructor_key);
-    pthread_setspecific(destructor_key, NULL);
-    destroy_all(first);
+    destroy_all(pthread_getspecific(destructor_key));
 }
 
 static void make_destructor_key(void)

@@ -24,9 +24,9 @@ struct library {
     struct library_image {
         Elf64_Ehdr ehdr;
         Elf64_Phdr parts[6];
-        Elf64_Sym symbols[12];
+        Elf64_Sym symbols[24];
         char strings[1024];
-        uint32_t hash[2 + 1 + 12]; /* nbucket, nchain, one bucket, a chain of all symbols */
+        uint32_t hash[2 + 1 + 24]; /* nbucket, nchain, one bucket, a chain of all symbols */
         Elf64_Rela rela[16], plt_rela[4];
         uint64_t relr[4];
         _Alignas(LIBRARY_PAGE) unsigned char code[LIBRARY_PAGE];

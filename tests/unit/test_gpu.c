@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "gpu/cuda.h"
 #include "gpu/gpu_private.h"
 #include "json_same.h"
 #include "json/json.h"
@@ -238,6 +239,7 @@ static void the_file_tells_the_drivers_version(void **state)
     } cases[] = {
         { "/usr/lib64/libcuda.so.535.261.03", "535.261.03" },
         { "libcuda.so.580.65", "580.65" },
+        { "libcuda.so.9.1", "9.1" },
         { "/usr/lib64/libcuda.so.1", "" },
         { "/usr/lib64/libcuda.so", "" },
         { "/libcuda.so.535.261/libcuda.so.1", "" },

@@ -182,6 +182,22 @@ static void a_free_block_serves_its_own_size(void **state)
     }
 }
 
+/* Of which the rest stays free, and is used next. */
+static void a_larger_free_block_serves_a_smaller_size(void **state)
+{
+    (void)state;
+    for (size_t size = 2000; size < 400000; size *= 2) {
+        char *first = libc_malloc(size), *pin = libc_malloc(16);
+        libc_free(first);
+        char *half = libc_malloc(size / 2), *rest = libc_malloc(size / 4);
+        assert_ptr_equal(half, first);
+        assert_true(rest > half && rest < pin);
+        libc_free(half);
+        libc_free(rest);
+        libc_free(pin);
+    }
+}
+
 static size_t pages_there(const unsigned char *memory, size_t size)
 {
     unsigned char there[BLOCK_BYTES / PAGE_BYTES];
@@ -275,6 +291,7 @@ int main(void)
         cmocka_unit_test(what_is_musls_stays_so),
         cmocka_unit_test(lines_are_read_into_memory_of_either),
         cmocka_unit_test(a_free_block_serves_its_own_size),
+        cmocka_unit_test(a_larger_free_block_serves_a_smaller_size),
         cmocka_unit_test(the_end_goes_back),
         cmocka_unit_test(impossible_requests_fail),
         cmocka_unit_test(a_second_free_ends_the_process),

@@ -48,6 +48,21 @@ static void memory_beyond_the_file_is_zero(void **state)
         assert_int_equal(word(loaded, at), 0);
 }
 
+/* What follows in the file is there, too, and nothing is written to what is only read. */
+static void a_segment_ends_within_a_page(void **state)
+{
+    (void)state;
+    library_begin(&lib, NULL);
+    library_symbol(&lib, "reads", STT_FUNC, STB_GLOBAL, library_code_read(&lib, LIBRARY_DATA(0)));
+    lib.image.data[0] = 5;
+    lib.image.parts[1].p_filesz = lib.image.parts[1].p_memsz = 200;
+    struct loader_lib *loaded = write_and_load("part-of-a-page.so");
+    uint64_t (*reads)(void);
+    void *address = loader_symbol(loaded, "reads");
+    memcpy(&reads, &address, sizeof reads);
+    assert_int_equal(reads(), 5);
+}
+
 static void what_cannot_be_loaded_as_a_library(void **state)
 {
     (void)state;
@@ -135,14 +150,16 @@ static void a_thread_local_variable_of_another_library(void **state)
 struct early {
     pthread_t thread;
     pthread_barrier_t entered, go_on;
-    bool is_filled; /* with the library's storage */
+    bool is_of_library; /* started as by a library, which enters for it */
+    bool is_filled;     /* with the library's storage */
 };
 
 static void *enter_early(void *argument)
 {
     struct early *early = argument;
     uint64_t value = 0;
-    loader_enter();
+    if (!early->is_of_library)
+        loader_enter();
     pthread_barrier_wait(&early->entered);
     pthread_barrier_wait(&early->go_on);
     if (user != NULL)
@@ -156,7 +173,10 @@ static void start_early(struct early *early)
 {
     pthread_barrier_init(&early->entered, NULL, 2);
     pthread_barrier_init(&early->go_on, NULL, 2);
-    assert_int_equal(pthread_create(&early->thread, NULL, enter_early, early), 0);
+    if (early->is_of_library)
+        assert_int_equal(libc_thread_create(&early->thread, NULL, enter_early, early), 0);
+    else
+        assert_int_equal(pthread_create(&early->thread, NULL, enter_early, early), 0);
     pthread_barrier_wait(&early->entered);
 }
 
@@ -175,8 +195,10 @@ static void threads_that_were_there_before_the_library(void **state)
     struct early early[4] = { { .is_filled = false } };
     (void)state;
     user = NULL;
-    for (size_t i = 0; i < COUNT(early); i++)
+    for (size_t i = 0; i < COUNT(early); i++) {
+        early[i].is_of_library = i >= 2;
         start_early(&early[i]);
+    }
     assert_false(end_early(&early[0]));
     assert_false(end_early(&early[2]));
     library_begin(&lib, NULL);
@@ -223,6 +245,33 @@ static void more_thread_local_storage_than_there_is(void **state)
     fails("full.so", ERR_LIMIT, "bytes of thread-local storage, which do not fit");
 }
 
+/* A resolver of a library that then fails to load may have used its block. */
+static void what_a_failed_load_has_used_is_fresh_again(void **state)
+{
+    const Elf64_Phdr segment = { .p_type = PT_TLS, .p_filesz = 4, .p_memsz = 64, .p_align = 8 };
+    unsigned before = thread_storage_count();
+    struct err err = { 0 };
+    (void)state;
+    assert_true(before > 0);
+    uint64_t *other = thread_storage_get_addr((const uint64_t[]){ 1, 8 }), kept = ++*other;
+    int id = thread_storage_reserve(&segment, "one", &err);
+    assert_int_equal(id, before + 1);
+    const uint64_t which[] = { (uint64_t)id, 0 };
+    char *block = thread_storage_get_addr(which);
+    assert_string_equal(block, "one");
+    block[40] = 7;
+    thread_storage_unreserve(before);
+    assert_int_equal(thread_storage_reserve(&segment, "two", &err), id);
+    assert_ptr_equal(thread_storage_get_addr(which), block);
+    assert_string_equal(block, "two");
+    for (size_t i = 4; i < 64; i++)
+        assert_int_equal(block[i], 0);
+    thread_storage_unreserve(before);
+    assert_int_equal(thread_storage_count(), before);
+    assert_ptr_equal(thread_storage_get_addr((const uint64_t[]){ 1, 8 }), other);
+    assert_int_equal(*other, kept);
+}
+
 static void a_failed_load_gives_back_what_it_has_taken(void **state)
 {
     (void)state;
@@ -252,6 +301,40 @@ static void libraries_that_need_each_other(void **state)
     assert_int_equal(count_libs(), before + 2);
     assert_ptr_equal(loader_symbol(a, "ring_b"), b->base + LIBRARY_DATA(20));
     assert_ptr_equal(loader_symbol(b, "ring_a"), a->base + LIBRARY_DATA(20));
+}
+
+/* As linkers write it: what is needed comes first. */
+static void the_first_entry_names_a_library(void **state)
+{
+    (void)state;
+    write_definer("is-needed.so", "is_needed", NULL);
+    library_begin(&lib, NULL);
+    library_need(&lib, "is-needed.so");
+    Elf64_Dyn *entries = lib.image.dynamic, *needed = &entries[lib.dynamic_count - 1];
+    Elf64_Dyn before = entries[0];
+    entries[0] = *needed;
+    *needed = before;
+    assert_int_equal(write_and_load("needs-first.so")->needed_count, 1);
+}
+
+static void *try_to_lock(void *rc)
+{
+    *(int *)rc = pthread_mutex_trylock(&loader_lock);
+    if (*(int *)rc == 0)
+        pthread_mutex_unlock(&loader_lock);
+    return NULL;
+}
+
+/* After loads that went well, and one that did not. */
+static void another_thread_may_load_afterwards(void **state)
+{
+    pthread_t thread;
+    int rc = -1;
+    (void)state;
+    fails("not-there.so", ERR_CONFIG, "it cannot be opened");
+    assert_int_equal(pthread_create(&thread, NULL, try_to_lock, &rc), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rc, 0);
 }
 
 static void constructors_run_once_and_needed_ones_first(void **state)
@@ -505,6 +588,76 @@ static void what_dlinfo_answers(void **state)
     assert_non_null(strstr(libc_dlerror(), "invalid handle"));
 }
 
+static void dlinfo_of_thread_local_storage(void **state)
+{
+    size_t id = 0;
+    uint64_t *block = NULL;
+    (void)state;
+    library_begin(&lib, NULL);
+    library_thread_local(&lib, 88, 99);
+    library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_THREAD_MODULE, 0, 0);
+    struct loader_lib *asked = write_and_load("asked-storage.so");
+    assert_int_equal(libc_dlinfo(asked, 9, &id), 0);
+    assert_int_equal(id, word(asked, LIBRARY_DATA(0)));
+    assert_int_equal(libc_dlinfo(asked, 10, &block), 0);
+    assert_int_equal(block[0], 88);
+    assert_int_equal(block[1], 99);
+}
+
+/* The program itself is the handle of the libc table. */
+static void what_is_told_of_the_program(void **state)
+{
+    void *program = libc_dlopen(NULL, RTLD_NOW);
+    const char *slash = strrchr(program_invocation_name, '/');
+    struct link_map *map = NULL;
+    char where[512] = "";
+    size_t id = 99;
+    void *block = &id;
+    Dl_info info;
+    (void)state;
+    assert_int_equal(libc_dlinfo(program, 2, &map), 0);
+    assert_string_equal(map->l_name, "");
+    assert_null(map->l_prev);
+    assert_int_equal(libc_dlinfo(program, 6, where), 0);
+    assert_int_equal(strlen(where), slash == NULL ? 0 : slash - program_invocation_name);
+    assert_int_equal(strncmp(where, program_invocation_name, strlen(where)), 0);
+    assert_int_equal(libc_dlinfo(program, 9, &id), 0);
+    assert_int_equal(id, 0);
+    assert_int_equal(libc_dlinfo(program, 10, &block), 0);
+    assert_null(block);
+    assert_int_equal(libc_dladdr((void *)(uintptr_t)what_is_told_of_the_program, &info), 1);
+    assert_string_equal(info.dli_fname, program_invocation_name);
+    assert_non_null(info.dli_fbase);
+    assert_null(info.dli_sname);
+    assert_ptr_equal(libc_dlopen("", RTLD_NOW), program);
+    assert_ptr_equal(libc_dlopen("/any/where/libpthread.so.0", RTLD_NOW), program);
+}
+
+/* Ends at the third library of the folder, if it has what the loader knows of it. */
+static int end_at_third(struct dl_phdr_info *info, size_t size, void *count)
+{
+    struct loader_lib *each = loader_libs;
+    if (strncmp(info->dlpi_name, folder, strlen(folder)) != 0)
+        return 0;
+    assert_true(size >= sizeof *info);
+    while (each != NULL && (uintptr_t)each->base != info->dlpi_addr)
+        each = each->next;
+    assert_non_null(each);
+    assert_string_equal(info->dlpi_name, each->path);
+    assert_ptr_equal(info->dlpi_phdr, each->head.parts);
+    assert_int_equal(info->dlpi_phnum, each->head.part_count);
+    assert_int_equal(info->dlpi_tls_modid, each->storage_id);
+    return ++*(int *)count == 3 ? 33 : 0;
+}
+
+static void an_iteration_ends_when_it_is_told_to(void **state)
+{
+    int count = 0;
+    (void)state;
+    assert_int_equal(libc_dl_iterate(end_at_third, &count), 33);
+    assert_int_equal(count, 3);
+}
+
 /* --- limits: last, since what is loaded stays ----------------------------------------------- */
 
 static void needs_more_than_it_may(void **state)
@@ -548,13 +701,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_are_aligned_as_they_ask),
         cmocka_unit_test(memory_beyond_the_file_is_zero),
+        cmocka_unit_test(a_segment_ends_within_a_page),
         cmocka_unit_test(what_cannot_be_loaded_as_a_library),
         cmocka_unit_test(a_thread_local_variable_of_another_library),
         cmocka_unit_test(threads_that_were_there_before_the_library),
         cmocka_unit_test(a_block_of_pages_is_filled_when_a_thread_asks_for_it),
         cmocka_unit_test(more_thread_local_storage_than_there_is),
+        cmocka_unit_test(what_a_failed_load_has_used_is_fresh_again),
         cmocka_unit_test(a_failed_load_gives_back_what_it_has_taken),
         cmocka_unit_test(libraries_that_need_each_other),
+        cmocka_unit_test(the_first_entry_names_a_library),
+        cmocka_unit_test(another_thread_may_load_afterwards),
         cmocka_unit_test(constructors_run_once_and_needed_ones_first),
         cmocka_unit_test(a_constructor_outside_the_code_does_not_run),
         cmocka_unit_test(a_library_that_is_not_there),
@@ -565,6 +722,9 @@ int main(void)
         cmocka_unit_test(handles_and_symbols),
         cmocka_unit_test(addresses_and_their_libraries),
         cmocka_unit_test(what_dlinfo_answers),
+        cmocka_unit_test(dlinfo_of_thread_local_storage),
+        cmocka_unit_test(what_is_told_of_the_program),
+        cmocka_unit_test(an_iteration_ends_when_it_is_told_to),
         cmocka_unit_test(needs_more_than_it_may),
         cmocka_unit_test(a_graph_of_one_library_more_than_the_limit),
     };

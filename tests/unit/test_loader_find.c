@@ -17,9 +17,18 @@
 
 static char folder[] = "/tmp/loader-find-XXXXXX";
 
-static const char *const files[] = { "libone.so.1",        "libone.so.9.1",     "libtwo.so.470.256",
-                                     "libtwo.so.535.99.1", "libtwo.so.535.261", "libtwo.so.90.x",
-                                     "libtwo.so",          "libthree.so.7" };
+static const char *const files[] = { "libone.so.1",
+                                     "libone.so.9.1",
+                                     "libtwo.so.470.256",
+                                     "libtwo.so.535.99.1",
+                                     "libtwo.so.535.261",
+                                     "libtwo.so.90.x",
+                                     "libtwo.so",
+                                     "libthree.so.7",
+                                     "libfive.so.535.261",
+                                     "libfive.so.535.261.05",
+                                     "libsix.so.535.261.05",
+                                     "libsix.so.535.261" };
 
 static char *in_folder(const char *name)
 {
@@ -98,6 +107,8 @@ static void the_highest_version_stands_for_a_missing_link(void **state)
     (void)state;
     finds("libtwo.so.1", folder, "libtwo.so.535.261");
     finds("libtwo.so.470.256", folder, "libtwo.so.470.256");
+    finds("libfive.so.1", folder, "libfive.so.535.261.05"); /* whichever is made first */
+    finds("libsix.so.1", folder, "libsix.so.535.261.05");
     fails("libthree.so.1", folder, "no libthree.so.1"); /* .7 is another interface, no version */
     fails("libfour.so.1", folder, "no libfour.so.1");   /* a folder of that name */
     fails("libtwo", folder, "no libtwo");
