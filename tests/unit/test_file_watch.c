@@ -64,15 +64,20 @@ static struct news *watch(const char *name, const char *other)
     return news;
 }
 
-/* Waits for the next news, which have to be of that file. */
-static void expect(struct news *news, const char *name)
+/* Waits for the next news, which have to be of that path. */
+static void expect_path(struct news *news, const char *path)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 60;
     while (sem_timedwait(&news->count, &until) != 0)
         assert_true(time(NULL) < until.tv_sec);
-    assert_string_equal(news->path, in_folder(name));
+    assert_string_equal(news->path, path);
+}
+
+static void expect(struct news *news, const char *name)
+{
+    expect_path(news, in_folder(name));
 }
 
 static int begin(void **state)
@@ -105,6 +110,49 @@ static void test_written_and_replaced(void **state)
     expect(news, "b");
     chmod(in_folder("a"), 0755);
     expect(news, "a");
+}
+
+static void set_date(const char *name, time_t seconds, long nanoseconds)
+{
+    const struct timespec dates[2] = { { seconds, nanoseconds }, { seconds, nanoseconds } };
+    assert_int_equal(utimensat(AT_FDCWD, in_folder(name), dates, 0), 0);
+}
+
+/* Each trait by itself makes it another file: its number and its date, down to the nanosecond. */
+static void test_one_trait_is_enough(void **state)
+{
+    (void)state;
+    put("a", "1");
+    put("b", "1");
+    set_date("a", 1000000, 5);
+    struct news *news = watch("a", "b");
+    put("new", "2");
+    set_date("new", 1000000, 5);
+    rename(in_folder("new"), in_folder("a"));
+    expect(news, "a");
+    set_date("a", 1000001, 5);
+    expect(news, "a");
+    set_date("a", 1000001, 6);
+    expect(news, "a");
+}
+
+/* Names without a folder are those of the current one. */
+static void test_current_folder(void **state)
+{
+    struct err err = { 0 };
+    struct news *news = calloc(1, sizeof *news);
+    char *name = strdup("plain");
+    (void)state;
+    assert_non_null(news);
+    sem_init(&news->count, 0, 0);
+    assert_int_equal(chdir(folder), 0);
+    put("plain", "1");
+    assert_int_equal(file_watch_start(&name, 1, note, news, &err), 0);
+    memset(name, 'x', strlen(name)); /* it has been copied */
+    put("plain", "22");
+    expect_path(news, "plain");
+    free(name);
+    assert_int_equal(chdir("/"), 0);
 }
 
 static void test_deleted_counts_once_it_is_back(void **state)
@@ -165,6 +213,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_written_and_replaced, begin, end),
+        cmocka_unit_test_setup_teardown(test_one_trait_is_enough, begin, end),
+        cmocka_unit_test_setup_teardown(test_current_folder, begin, end),
         cmocka_unit_test_setup_teardown(test_deleted_counts_once_it_is_back, begin, end),
         cmocka_unit_test_setup_teardown(test_symbolic_link, begin, end),
         cmocka_unit_test_setup_teardown(test_folder_that_is_replaced, begin, end),
