@@ -476,14 +476,19 @@ struct process_test {
     pid_t pid;
     FILE *to;
     FILE *from;
+    FILE *log;
 };
+
+static char logged[4096]; /* by the one whose status was asked for last */
 
 /* A child that runs isolated_main_run over pipes. */
 static struct process_test start_program(const rp_config *program)
 {
-    static struct config config = { .result_max_bytes = 1000, .log_level = LOG_NOTSET };
+    static struct config config = { .result_max_bytes = 1000, .log_level = LOG_INFO };
     int in[2], out[2];
     assert_int_equal(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+    FILE *log = tmpfile();
+    assert_non_null(log);
     fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
@@ -492,13 +497,12 @@ static struct process_test start_program(const rp_config *program)
         dup2(out[1], STDOUT_FILENO);
         close(in[1]);
         close(out[0]);
-        int nothing = open("/dev/null", O_WRONLY);
-        dup2(nothing, STDERR_FILENO);
+        dup2(fileno(log), STDERR_FILENO);
         _exit(isolated_main_run(&config, program));
     }
     close(in[0]);
     close(out[1]);
-    return (struct process_test){ pid, fdopen(in[1], "w"), fdopen(out[0], "r") };
+    return (struct process_test){ pid, fdopen(in[1], "w"), fdopen(out[0], "r"), log };
 }
 
 static struct process_test start_isolated(int (*setup)(void *), void *user)
@@ -526,6 +530,9 @@ static int status_of(struct process_test *test)
     assert_int_equal(waitpid(test->pid, &status, 0), test->pid);
     fclose(test->to);
     fclose(test->from);
+    rewind(test->log);
+    logged[fread(logged, 1, sizeof logged - 1, test->log)] = '\0';
+    fclose(test->log);
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
 }
@@ -554,12 +561,15 @@ static void the_end_of_its_input_or_a_failed_setup_ends_it(void **state)
     (void)state;
     struct process_test test = start_isolated(set_up_once, &status);
     assert_int_equal(status_of(&test), 1);
+    assert_non_null(strstr(logged, "\"The handler's setup returned 5.\""));
+    assert_int_equal(logged[0], '{'); /* a line that the worker takes for a log's */
     status = 0;
     test = start_isolated(set_up_once, &status);
     assert_line(&test, "{\"ready\": true}\n");
     fputs("broken\n", test.to);
     fflush(test.to);
     assert_int_equal(status_of(&test), 1);
+    assert_non_null(strstr(logged, "The worker sent an unusable job: "));
 }
 
 /* Its input is at an end, and whatever it prints is no message. */
@@ -587,6 +597,7 @@ static void the_handler_has_streams_of_its_own(void **state)
     }
     kill(test.pid, SIGINT); /* without a job: its end, as by SIGTERM */
     assert_int_equal(status_of(&test), 0);
+    assert_string_equal(logged, "{\"output\": 0}\n{\"output\": 0}\n");
 }
 
 static void its_input_may_end_after_a_job(void **state)

@@ -179,7 +179,7 @@ static void assert_ends_what_is_left(void *(*end)(void *))
 {
     int left = 0;
     assert_int_equal(start_script("setsid sleep 100 >/dev/null 2>&1 & echo $!; exit 6"), 0);
-    assert_int_equal(sscanf(read_line(), "%d", &left), 1); /* NOLINT(cert-err34-c) */
+    assert_int_equal(sscanf(read_line(), "%d", &left), 1);
     assert_true(process_wait(&process, clock_deadline(30000)));
     assert_int_equal(kill(left, 0), 0);
     on_a_thread(end);

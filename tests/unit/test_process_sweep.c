@@ -81,7 +81,7 @@ static unsigned long long start_of(pid_t pid)
     assert_non_null(file);
     assert_true(fread(text, 1, sizeof text - 1, file) > 0);
     fclose(file);
-    assert_int_equal(sscanf(strrchr(text, ')'), /* NOLINT(cert-err34-c): the kernel's numbers */
+    assert_int_equal(sscanf(strrchr(text, ')'),
                             ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
                             "%*d %*d %*d %llu",
                             &started),
@@ -175,7 +175,7 @@ static pid_t leave_one(struct process *process)
 {
     int left = 0;
     start(process, "env -i setsid sleep 100 >/dev/null 2>&1 & echo $!; exit 6");
-    assert_int_equal(sscanf(read_line(process), "%d", &left), 1); /* NOLINT(cert-err34-c) */
+    assert_int_equal(sscanf(read_line(process), "%d", &left), 1);
     assert_true(process_wait(process, clock_deadline(30000)));
     wait_program(left, "sleep");
     return left;
@@ -223,7 +223,7 @@ static void a_mark_is_found_behind_much_else(void **state)
                     "sh -c 'setsid env -i \"A=$(printf %0'$size'd 0)\" \"RP_PROCESS=$RP_PROCESS\" "
                     "B=1 sleep 100 >/dev/null 2>&1 & echo $!'; done; read -r line");
     for (int i = 0; i < COUNT; i++) {
-        assert_int_equal(sscanf(read_line(&running), "%d", &daemons[i]), 1); /* NOLINT(*-err34-c) */
+        assert_int_equal(sscanf(read_line(&running), "%d", &daemons[i]), 1);
         wait_program(daemons[i], "sleep");
     }
     pid_t left = leave_one(&process);
