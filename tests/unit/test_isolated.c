@@ -130,6 +130,28 @@ static void an_unusable_job_ends_the_process(void **state)
     assert_int_equal(pair.source->exit_status, 1);
 }
 
+/* A line that is longer than any job may be ends the source, whatever comes after it. */
+static void a_line_over_the_limit_is_the_end(void **state)
+{
+    struct taken taken;
+    int status;
+    (void)state;
+    pid_t writer = fork();
+    assert_true(writer >= 0);
+    if (writer == 0) {
+        char piece[1 << 16];
+        memset(piece, '1', sizeof piece);
+        while (write(pair.to, piece, sizeof piece) > 0)
+            continue; /* until it is killed */
+        _exit(1);
+    }
+    pair.source->ops->take(pair.source, 1, false, &taken);
+    kill(writer, SIGKILL);
+    assert_int_equal(waitpid(writer, &status, 0), writer);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_true(taken.ended && taken.jobs == NULL);
+}
+
 /* Runs a handler on a job as isolated_main does; returns the messages. */
 static const char *run_for(rp_handler *handler, void *user)
 {
@@ -246,7 +268,12 @@ static int returns_its_input(rp_job *job, void *user)
 
 static void a_message_is_a_line(void **state)
 {
+    const struct source_ops *ops = pair.source->ops;
+    struct err err;
     (void)state;
+    assert_int_equal(ops->stream(&pair.reply_channel, NULL, SLICE_LITERAL("[\n]"), &err), 0);
+    assert_int_equal(ops->progress(&pair.reply_channel, NULL, SLICE_LITERAL("2"), &err), 0);
+    assert_string_equal(messages(), "{\"stream\": [ ]}\n{\"progress\": 2}\n");
     isolated_source_send_ready(&pair.reply_channel);
     assert_string_equal(messages(), "{\"ready\": true}\n");
     assert_string_equal(run(says_much), "{\"progress\": {\"at\": 1}}\n{\"stream\": [1, 2]}\n"
@@ -672,6 +699,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PAIR_TEST(jobs_are_read_a_line_at_a_time),
         PAIR_TEST(a_job_may_come_in_pieces_and_end_unfinished),
+        PAIR_TEST(a_line_over_the_limit_is_the_end),
         PAIR_TEST(an_unusable_job_ends_the_process),
         PAIR_TEST(a_message_is_a_line),
         PAIR_TEST(errors_are_messages_too),
