@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "guard.h"
+#include "json/json.h"
 #include "json/scan.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -198,6 +199,19 @@ static void a_zero_is_a_byte(void **state)
     assert_ptr_equal(at, text + 6);
 }
 
+static void white_space_is_trimmed(void **state)
+{
+    static const char *const texts[][2] = {
+        { "", "" }, { " \n\r\t", "" }, { "1", "1" }, { "\t[ ]\r\n", "[ ]" }, { "\v1 \f", "\v1 \f" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        slice text = guard_text(texts[i][0]);
+        assert_true(slice_is(json_trim(text), texts[i][1]));
+        guard_free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +221,7 @@ int main(void)
         cmocka_unit_test(a_value_ends_before_what_follows_it),
         cmocka_unit_test(an_escape_is_one_step),
         cmocka_unit_test(a_zero_is_a_byte),
+        cmocka_unit_test(white_space_is_trimmed),
     };
     return cmocka_run_group_tests_name("json_scan", tests, NULL, NULL);
 }

@@ -103,6 +103,16 @@ static void test_not_utf8(void **state)
     }
 }
 
+static void test_format_precision(void **state)
+{
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, 1000, "test");
+    assert_int_equal(json_add(&buf, NULL, "%.9f %.19f %.0f", 0.5, 0.5, 2.0), 0);
+    assert_true(slice_is(buf_slice(&buf), "0.500000000 0.5000000000000000000 2"));
+    buf_free(&buf);
+}
+
 /* Wherever it is in a text, among bytes that are; the error says where. */
 static void test_not_utf8_anywhere(void **state)
 {
@@ -360,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_format_text),       cmocka_unit_test(test_format_numbers),
         cmocka_unit_test(test_format_long),       cmocka_unit_test(test_format_errors),
         cmocka_unit_test(test_format_bad_values), cmocka_unit_test(test_not_utf8_anywhere),
+        cmocka_unit_test(test_format_precision),
     };
     return cmocka_run_group_tests_name("json_write", tests, NULL, NULL);
 }
