@@ -18,7 +18,8 @@ build/mutate/build/mutant. The first test that fails, and fails again by itself,
 any change, too, is left out.
 
 All of it happens in a copy of the tree, build/mutate: this one is never touched, and the copy is mended when it is
-next used. MUTATE_FOLDER names another folder of build/, for two at a time. A mutation that does not compile, or that
+next used. MUTATE_FOLDER names another folder of build/, for two at a time. It sees no other processes than its own
+(unshare): what is changed in src/process may kill all that it finds. A mutation that does not compile, or that
 compiles to the same code, does not count. The order is random, by --seed; each room has its share by its lines and
 each kind its turn, so that a run that ends early is a sample. Exit status 0; 1 where a mutation survived.
 """
@@ -519,6 +520,19 @@ def wanted(mutation, text, only):
     return not only or f"{mutation.path}:{text.count(chr(10), 0, mutation.start) + 1}" in only
 
 
+def be_alone(paths):
+    """Begin again where the processes of this trial are the only ones: a changed sweep kills all that it sees."""
+    rights = [] if os.geteuid() == 0 else ["--user", "--map-current-user"]
+    command = ["unshare", *rights, "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if os.environ.get("MUTATE_ALONE") == "1" and os.getpid() == 1:
+        return
+    if shutil.which("unshare") and subprocess.run([*command, "true"], check=False).returncode == 0:
+        os.environ["MUTATE_ALONE"] = "1"
+        os.execvp(command[0], [*command, sys.executable, str(ROOT / "tests" / "mutate.py"), *sys.argv[1:]])
+    if any(path.startswith("src/process/") for path in paths):
+        sys.exit("mutate.py: without unshare, a change of src/process could kill every process of this user")
+
+
 def main():
     options = arguments()
     os.chdir(ROOT)
@@ -534,6 +548,7 @@ def main():
     absent = [folder for folder in FETCHED if not (ROOT / folder).exists()]
     if options.blackbox and absent:
         sys.exit(f"mutate.py: --blackbox needs {', '.join(absent)}: run ./build.sh test blackbox once")
+    be_alone(paths)
     sync()
     trial = Trial(texts, options.seconds, options.record and Path(options.record))
     trial.begin()

@@ -25,6 +25,14 @@ static const struct pair {
     { "{\"a\": {\"c\": 2}}", "{\"a\": {\"b\": 1, \"c\": 2}}", "a.b", "nothing", "1" },
     { "{\"a\": 1, \"b\": 2}", "{\"b\": 3, \"a\": 4}", "a", "1", "4" },
     { "{\"\\u0061\": {\"b\": 1}}", "{\"a\": {\"b\": 2}}", "\\u0061.b", "1", "2" },
+    { "[1, 2]", "[1]", "[1]", "2", "nothing" },
+    { "[]", "[null]", "[0]", "nothing", "null" },
+    { "[\"nothing\"]", "[]", "[0]", "\"nothing\"", "nothing" },
+    { "{\"a\": 1, \"a\": 2}", "{\"a\": 1}", "a", "2", "1" }, /* the last one counts */
+    { "{\"a\": [1]}", "{\"\\u0061\": [1, 2]}", "a[1]", "nothing", "2" },
+    { "{\"\": 1}", "{\"\": 2}", "", "1", "2" },
+    { "{\"a\": {\"\": 1}}", "{\"a\": {}}", "a.", "1", "nothing" },
+    { " { \"a\" : [ 1 , { } ] } ", "\n{\"a\":[1.0,{\"b\":\t2 }]}", "a[1].b", "nothing", "2" },
     { "{\"a\": {\"b\": [1]}}", "{\"a\": {\"b\": {}}}", "a.b", "[1]", "{}" },
 };
 
@@ -55,6 +63,8 @@ static void what_means_the_same_does_not_differ(void **state)
                                       SLICE_LITERAL("{\"b\": \"\xc5\xbe\", \"a\": [1]}\n"),
                                       &found));
     assert_string_equal(found.path, "");
+    assert_false(json_find_difference(SLICE_LITERAL("{\"a\": 1, \"a\": 2}"),
+                                      SLICE_LITERAL("{\"a\": 2}"), &found));
 }
 
 /* As deep as arrays may be, with a path of more bytes than there is room for. */

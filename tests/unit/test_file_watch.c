@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,15 +65,39 @@ static struct news *watch(const char *name, const char *other)
     return news;
 }
 
-/* Waits for the next news, which have to be of that file. */
-static void expect(struct news *news, const char *name)
+/* Waits for the next news, which have to be of that path. */
+static void expect_path(struct news *news, const char *path)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 60;
     while (sem_timedwait(&news->count, &until) != 0)
         assert_true(time(NULL) < until.tv_sec);
-    assert_string_equal(news->path, in_folder(name));
+    assert_string_equal(news->path, path);
+}
+
+static void expect(struct news *news, const char *name)
+{
+    expect_path(news, in_folder(name));
+}
+
+/* Whether any of this process's inotify instances watches that folder, as proc(5) tells. */
+static bool is_watched(const char *path)
+{
+    char name[64], line[256], number[32];
+    struct stat info;
+    bool found = false;
+    assert_int_equal(stat(path, &info), 0);
+    snprintf(number, sizeof number, " ino:%llx ", (unsigned long long)info.st_ino);
+    for (int fd = 3; fd < 100 && !found; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fdinfo/%d", fd);
+        FILE *file = fopen(name, "r");
+        while (file != NULL && fgets(line, sizeof line, file) != NULL)
+            found |= strncmp(line, "inotify wd:", 11) == 0 && strstr(line, number) != NULL;
+        if (file != NULL)
+            fclose(file);
+    }
+    return found;
 }
 
 static int begin(void **state)
@@ -107,14 +132,61 @@ static void test_written_and_replaced(void **state)
     expect(news, "a");
 }
 
+static void set_date(const char *name, time_t seconds, long nanoseconds)
+{
+    const struct timespec dates[2] = { { seconds, nanoseconds }, { seconds, nanoseconds } };
+    assert_int_equal(utimensat(AT_FDCWD, in_folder(name), dates, 0), 0);
+}
+
+/* Each trait by itself makes it another file: its number and its date, down to the nanosecond. */
+static void test_one_trait_is_enough(void **state)
+{
+    (void)state;
+    put("a", "1");
+    put("b", "1");
+    set_date("a", 1000000, 5);
+    struct news *news = watch("a", "b");
+    put("new", "2");
+    set_date("new", 1000000, 5);
+    rename(in_folder("new"), in_folder("a"));
+    expect(news, "a");
+    set_date("a", 1000001, 5);
+    expect(news, "a");
+    set_date("a", 1000001, 6);
+    expect(news, "a");
+}
+
+/* Names without a folder are those of the current one. */
+static void test_current_folder(void **state)
+{
+    struct err err = { 0 };
+    struct news *news = calloc(1, sizeof *news);
+    char *name = strdup("plain");
+    (void)state;
+    assert_non_null(news);
+    sem_init(&news->count, 0, 0);
+    assert_int_equal(chdir(folder), 0);
+    put("plain", "1");
+    assert_int_equal(file_watch_start(&name, 1, note, news, &err), 0);
+    memset(name, 'x', strlen(name)); /* it has been copied */
+    put("plain", "22");
+    expect_path(news, "plain");
+    assert_true(is_watched(folder));
+    free(name);
+    assert_int_equal(chdir("/"), 0);
+}
+
 static void test_deleted_counts_once_it_is_back(void **state)
 {
     (void)state;
     put("a", "1");
     put("b", "1");
-    struct news *news = watch("a", "b");
+    put("c", "1");
+    struct news *news = watch("a", "b"), *beside = watch("b", "c");
     unlink(in_folder("a"));
     put("b", "22"); /* while the other one is missing: nothing can be started */
+    expect(beside, "b");
+    assert_int_equal(sem_trywait(&news->count), -1);
     put("a", "22");
     expect(news, "a");
 }
@@ -132,6 +204,26 @@ static void test_symbolic_link(void **state)
     assert_int_equal(symlink("two", in_folder("new")), 0);
     rename(in_folder("new"), in_folder("a"));
     expect(news, "a");
+}
+
+/* Without events it would look only now and then: the file's folder, and that of what it is. */
+static void test_folders_are_watched(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_folder("one"), 0755), 0);
+    assert_int_equal(mkdir(in_folder("two"), 0755), 0);
+    assert_int_equal(mkdir(in_folder("three"), 0755), 0);
+    put("one/a", "1");
+    put("two/b", "1");
+    assert_int_equal(symlink("../two/b", in_folder("three/b")), 0);
+    assert_false(is_watched(in_folder("one")));
+    struct news *news = watch("one/a", "three/b");
+    put("one/a", "22");
+    expect(news, "one/a");
+    assert_true(is_watched(in_folder("one")));
+    assert_true(is_watched(in_folder("two")));
+    assert_true(is_watched(in_folder("three")));
+    assert_false(is_watched(folder));
 }
 
 /* As by a build that removes its folder first. */
@@ -165,8 +257,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_written_and_replaced, begin, end),
+        cmocka_unit_test_setup_teardown(test_one_trait_is_enough, begin, end),
+        cmocka_unit_test_setup_teardown(test_current_folder, begin, end),
         cmocka_unit_test_setup_teardown(test_deleted_counts_once_it_is_back, begin, end),
         cmocka_unit_test_setup_teardown(test_symbolic_link, begin, end),
+        cmocka_unit_test_setup_teardown(test_folders_are_watched, begin, end),
         cmocka_unit_test_setup_teardown(test_folder_that_is_replaced, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_no_file_is_left_out, begin, end),
     };

@@ -138,6 +138,8 @@ static const char *const invalid[] = {
     "{null:1}", "{[]:1}", "{{}:1}", "{\"a\",\"b\"}", "{\"a\":1,\"b\"}", "{\"a\":1,2}", "{\"a\"=1}",
     "{:1}", "{\"a\":1]", "{]", "{\"a\":\"b}", "{\"a\":[1}", "{\"a\":[1,{\"b\":2}", "{\"a\" \"b\"}",
     "}", "{\"a\":1}}", "{1}", "{}1", "{\"a\":1,\"a\":}", "{\"x\":true,}",
+    /* a name that ends in a mistake, which is then read as what may follow a member */
+    "{\"\\}", "{\"\\u}", "{\"\\u12,\"a\":1}", "{\"a\":1,\"\\,\"b\":2}", "{\"a\":1,\"\\}",
 
     /* strings */
     "\"", "\"a", "\"\\\"", "\"\\", "\"a\\\"", "\"\\\\\\\"", "\"\\a\"", "\"\\x41\"", "\"\\0\"",
@@ -399,6 +401,8 @@ static const struct complaint {
     { "\"\\q\"", "JSON has 'q' at byte 2 where one of \" \\ / b f n r t u was expected" },
     { "\"\n\"", "JSON has 0x0a at byte 1 where an escape instead of a control character was" },
     { "\"\xff\"", "JSON has 0xff at byte 1 where well-formed UTF-8 was expected" },
+    { "{\"\\q\":1}", "JSON has 'q' at byte 3 where one of \" \\ / b f n r t u was expected" },
+    { "{\"a", "JSON ends at byte 3 where a closing quote was expected" },
     { "\"abc", "JSON ends at byte 4 where a closing quote was expected" },
 };
 

@@ -428,6 +428,35 @@ static void test_doc_deepest(void **state)
     arena_free(&arena);
 }
 
+/* --- what counts as false --------------------------------------------------------------- */
+
+static const struct truth {
+    const char *text;
+    bool falsy;
+} truths[] = {
+    { "null", true },    { " null ", true },  { "false", true },  { "\tfalse\n", true },
+    { "0", true },       { "-0", true },      { "0.00", true },   { "0e5", true },
+    { "-0.0E-9", true }, { "1e-400", true }, /* zero as a double, in Python too */
+    { "\"\"", true },    { " \"\" ", true },  { "[]", true },     { "[ \n]", true },
+    { "{}", true },      { " { } ", true },   { "true", false },  { "1", false },
+    { "-1", false },     { "0.1", false },    { "-1e-9", false }, { "1e999", false },
+    { "-1e999", false }, { "\" \"", false },  { "\"0\"", false }, { "\"\\u0000\"", false },
+    { "[0]", false },    { "[null]", false }, { "[[]]", false },  { "{\"\":null}", false },
+};
+
+static void test_falsy(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(truths); i++) {
+        slice text = checked(truths[i].text, NULL);
+        if (json_is_falsy(text) != truths[i].falsy)
+            fail_msg("%s", truths[i].text);
+        guard_free(text);
+    }
+    assert_true(json_is_falsy((slice){ NULL, 0 }));
+    assert_true(json_is_falsy(SLICE_LITERAL("  ")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +466,7 @@ int main(void)
         cmocka_unit_test(test_doc),         cmocka_unit_test(test_doc_lookup),
         cmocka_unit_test(test_doc_alone),   cmocka_unit_test(test_doc_errors),
         cmocka_unit_test(test_doc_deepest), cmocka_unit_test(test_count_members),
+        cmocka_unit_test(test_falsy),
     };
     return cmocka_run_group_tests_name("json_read", tests, NULL, NULL);
 }

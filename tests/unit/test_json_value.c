@@ -354,6 +354,20 @@ static size_t make_object(char *text, unsigned members, unsigned step, unsigned 
     return len;
 }
 
+/* That they are not equal is no error. */
+static void test_equal_words(void **state)
+{
+    struct arena arena;
+    struct err err;
+    bool same = true;
+    (void)state;
+    arena_init(&arena, 1 << 20);
+    assert_int_equal(json_equal(SLICE_LITERAL("true"), SLICE_LITERAL("false"), &arena, &same, &err),
+                     0);
+    assert_false(same);
+    arena_free(&arena);
+}
+
 static void test_equal_large(void **state)
 {
     (void)state;
@@ -452,15 +466,11 @@ static void test_equal_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_int),
-        cmocka_unit_test(test_double),
-        cmocka_unit_test(test_long_doubles),
-        cmocka_unit_test(test_doubles_survive),
-        cmocka_unit_test(test_equal),
-        cmocka_unit_test(test_equal_large),
-        cmocka_unit_test(test_equal_duplicates),
-        cmocka_unit_test(test_equal_deep),
-        cmocka_unit_test(test_equal_errors),
+        cmocka_unit_test(test_int),          cmocka_unit_test(test_double),
+        cmocka_unit_test(test_long_doubles), cmocka_unit_test(test_doubles_survive),
+        cmocka_unit_test(test_equal),        cmocka_unit_test(test_equal_words),
+        cmocka_unit_test(test_equal_large),  cmocka_unit_test(test_equal_duplicates),
+        cmocka_unit_test(test_equal_deep),   cmocka_unit_test(test_equal_errors),
     };
     return cmocka_run_group_tests_name("json_value", tests, NULL, NULL);
 }

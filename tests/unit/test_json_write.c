@@ -103,6 +103,39 @@ static void test_not_utf8(void **state)
     }
 }
 
+static void test_format_precision(void **state)
+{
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, 1000, "test");
+    assert_int_equal(json_add(&buf, NULL, "%.9f %.19f %.0f", 0.5, 0.5, 2.0), 0);
+    assert_true(slice_is(buf_slice(&buf), "0.500000000 0.5000000000000000000 2"));
+    buf_free(&buf);
+}
+
+/* Wherever it is in a text, among bytes that are; the error says where. */
+static void test_not_utf8_anywhere(void **state)
+{
+    char bytes[80], place[32];
+    (void)state;
+    for (size_t at = 0; at < 40; at++) {
+        slice text = { bytes + 32, 41 };
+        struct err err = { 0 };
+        struct buf buf;
+        memset(bytes, 'x', sizeof bytes);
+        bytes[32 + at] = '\xfe';
+        buf_init(&buf, 1000, "test");
+        assert_int_equal(json_put_string(&buf, text, &err), ERR_INPUT);
+        snprintf(place, sizeof place, "at byte %zu", at);
+        assert_non_null(strstr(err.text, place));
+        assert_int_equal(err.text[strlen(err.text) - 1], place[strlen(place) - 1]);
+        assert_int_equal(json_put_lossy(&buf, text, &err), 0);
+        assert_int_equal(buf.len, 41 + 2 + 2);
+        assert_memory_equal(buf.ptr + 1 + at, BAD, 3);
+        buf_free(&buf);
+    }
+}
+
 /* Every character, escaped and read again. */
 static void test_round_trip(void **state)
 {
@@ -336,7 +369,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_put_numbers),
         cmocka_unit_test(test_format_text),       cmocka_unit_test(test_format_numbers),
         cmocka_unit_test(test_format_long),       cmocka_unit_test(test_format_errors),
-        cmocka_unit_test(test_format_bad_values),
+        cmocka_unit_test(test_format_bad_values), cmocka_unit_test(test_not_utf8_anywhere),
+        cmocka_unit_test(test_format_precision),
     };
     return cmocka_run_group_tests_name("json_write", tests, NULL, NULL);
 }

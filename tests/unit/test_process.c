@@ -1,5 +1,6 @@
 /* process/process: programs started, told apart from orphans, and ended with all they leave. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,6 +69,46 @@ static void a_program_gets_the_workers_variables(void **state)
     assert_int_equal(read(process.out, text, sizeof text - 1), 9);
     assert_string_equal(text, "1 2 more\n");
     process_end(&process);
+}
+
+/* All that the script says, to its end. */
+static const char *said(const struct process_plan *plan)
+{
+    static char text[256];
+    struct process process;
+    struct err err = { 0 };
+    assert_int_equal(process_start(&process, plan, &err), 0);
+    assert_true(process_wait(&process, clock_deadline(10000)));
+    ssize_t len = read(process.out, text, sizeof text - 1);
+    text[len > 0 ? len : 0] = '\0';
+    process_end(&process);
+    return text;
+}
+
+/* Variables by their whole names: added, left out, or added where there is none. */
+static void variables_go_by_their_whole_names(void **state)
+{
+    static char *const argv[] = { "sh", "-c", "echo $A,$AB,$ABC,$DE,$ONE,$TWO", NULL };
+    char *variables[] = { "A=a", "AB=ab", "ABC=abc", NULL }, *more[] = { "D=d", "DE=own", NULL };
+    static const char *const without[] = { "X", "AB", NULL };
+    struct process_plan plan = { .path = "/bin/sh",
+                                 .argv = argv,
+                                 .env_without = without,
+                                 .env_extra = { "ONE=1", "TWO=2" },
+                                 .env_default = "DE=default" };
+    char **before = environ;
+    (void)state;
+    environ = variables;
+    assert_string_equal(said(&plan), "a,,abc,default,1,2\n");
+    environ = more;
+    plan.env_extra[0] = NULL;
+    assert_string_equal(said(&plan), ",,,own,,2\n");
+    more[1] = "DEF=other";
+    assert_string_equal(said(&plan), ",,,default,,2\n");
+    plan.env_default = NULL;
+    plan.env_without = NULL;
+    assert_string_equal(said(&plan), ",,,,,2\n");
+    environ = before;
 }
 
 static void both_outputs_in_one_keep_their_order(void **state)
@@ -156,7 +198,9 @@ static void a_process_starts_clean(void **state)
     struct process process;
     char text[256] = "";
     (void)state;
-    signal(SIGPIPE, SIG_IGN);
+    const int ignored[] = { SIGHUP, SIGPIPE, SIGRTMAX };
+    for (int i = 0; i < 3; i++)
+        signal(ignored[i], SIG_IGN);
     int inherited = open("/dev/null", O_RDONLY);
     assert_int_equal(start_script(&process,
                                   "grep -E 'Sig(Blk|Ign)' /proc/self/status; "
@@ -167,8 +211,105 @@ static void a_process_starts_clean(void **state)
     assert_true(read(process.out, text, sizeof text - 1) > 0);
     assert_int_equal(process_end(&process), 0);
     close(inherited);
+    for (int i = 0; i < 3; i++) /* the worker's own are as they were */
+        assert_true(signal(ignored[i], i == 1 ? SIG_IGN : SIG_DFL) == SIG_IGN);
     assert_non_null(strstr(text, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"));
     assert_non_null(strstr(text, "\n0\n1\n2\nown group"));
+}
+
+/* A start blocks all of them for a moment. */
+static void a_start_leaves_the_callers_signals(void **state)
+{
+    struct process process;
+    sigset_t one, now;
+    (void)state;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &one, NULL);
+    assert_int_equal(start_script(&process, "kill -USR1 $$; exit 1"), 0);
+    sigemptyset(&one);
+    pthread_sigmask(SIG_SETMASK, &one, &now);
+    assert_true(process_wait(&process, clock_deadline(10000)));
+    assert_int_equal(WTERMSIG(process_end(&process)), SIGUSR1); /* it had it unblocked */
+    for (int number = 1; number < SIGRTMIN; number++)
+        assert_int_equal(sigismember(&now, number), number == SIGUSR1);
+}
+
+static void our_ends_do_not_block_and_are_not_inherited(void **state)
+{
+    struct process process;
+    char byte;
+    (void)state;
+    assert_int_equal(start_script(&process, "read -r line"), 0);
+    const int ends[] = { process.in, process.out, process.err };
+    for (int i = 0; i < 3; i++) {
+        assert_true(fcntl(ends[i], F_GETFL) & O_NONBLOCK);
+        assert_true(fcntl(ends[i], F_GETFD) & FD_CLOEXEC);
+        assert_int_equal(i > 0 ? read(ends[i], &byte, 1) : -1, -1);
+    }
+    assert_int_equal(errno, EAGAIN);
+    process_end(&process);
+    assert_true(process.in == -1 && process.out == -1 && process.err == -1);
+    process_close(&process.in); /* none: of no effect */
+    assert_int_equal(fcntl(ends[0], F_GETFD), -1);
+}
+
+static void *start_and_go(void *argument)
+{
+    return start_script(argument, "read -r line") == 0 ? NULL : "not started";
+}
+
+static void a_process_ends_with_the_thread_that_started_it(void **state)
+{
+    struct process process;
+    pthread_t thread;
+    void *trouble;
+    (void)state;
+    assert_int_equal(pthread_create(&thread, NULL, start_and_go, &process), 0);
+    pthread_join(thread, &trouble);
+    assert_null(trouble);
+    assert_true(process_wait(&process, clock_deadline(10000)));
+    assert_int_equal(WTERMSIG(process_end(&process)), SIGKILL);
+}
+
+/* They may end in any order; each has its own status. */
+static void a_process_may_end_between_others(void **state)
+{
+    struct process all[3];
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(start_script(&all[i], "read -r status; exit $status"), 0);
+    for (int i = 0; i < 3; i++) {
+        char status[] = { (char)('4' + i), '\n' };
+        assert_int_equal(write(all[i].in, status, 2), 2);
+        assert_true(process_wait(&all[i], clock_deadline(10000)));
+    }
+    assert_int_equal(WEXITSTATUS(process_end(&all[1])), 5);
+    process_reap_orphans();
+    assert_int_equal(WEXITSTATUS(process_end(&all[0])), 4);
+    process_reap_orphans();
+    assert_int_equal(WEXITSTATUS(process_end(&all[2])), 6);
+}
+
+/* The worker's limit becomes larger; a program's stays what it was. */
+static void the_limit_of_descriptors_is_the_workers_own(void **state)
+{
+    static char *const argv[] = { "sh", "-c", "ulimit -Sn; ulimit -Hn", NULL };
+    const struct process_plan plan = { .path = "/bin/sh", .argv = argv };
+    struct rlimit limit, raised;
+    char expected[64];
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 200;
+    limit.rlim_max = limit.rlim_max > 1000 ? 1000 : limit.rlim_max;
+    assert_true(limit.rlim_max > 200);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    process_raise_descriptor_limit();
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &raised), 0);
+    assert_int_equal(raised.rlim_cur, limit.rlim_max);
+    assert_int_equal(raised.rlim_max, limit.rlim_max);
+    snprintf(expected, sizeof expected, "200\n%d\n", (int)limit.rlim_max);
+    assert_string_equal(said(&plan), expected);
 }
 
 /* The pipes then get their numbers, which the child's own streams replace. */
@@ -381,11 +522,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_has_three_pipes_and_a_status),
         cmocka_unit_test(a_program_gets_the_workers_variables),
+        cmocka_unit_test(variables_go_by_their_whole_names),
         cmocka_unit_test(both_outputs_in_one_keep_their_order),
         cmocka_unit_test(what_cannot_be_run_says_so),
         cmocka_unit_test(ending_kills_the_group_and_what_left_it),
         cmocka_unit_test(ends_are_told_in_words),
         cmocka_unit_test(a_process_starts_clean),
+        cmocka_unit_test(a_start_leaves_the_callers_signals),
+        cmocka_unit_test(our_ends_do_not_block_and_are_not_inherited),
+        cmocka_unit_test(a_process_ends_with_the_thread_that_started_it),
+        cmocka_unit_test(a_process_may_end_between_others),
         cmocka_unit_test(closed_standard_streams_do_no_harm),
         cmocka_unit_test(waiting_has_a_deadline_and_needs_no_pidfd),
         cmocka_unit_test(an_end_shows_before_the_pipes_close),
@@ -393,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_daemon_is_found_by_its_mark),
         cmocka_unit_test(a_daemon_without_a_mark_is_found_by_its_descent),
         cmocka_unit_test(many_threads_start_and_end_at_once),
+        cmocka_unit_test(the_limit_of_descriptors_is_the_workers_own),
         cmocka_unit_test(the_end_of_all), /* the last one: nothing starts after it */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
