@@ -13,7 +13,6 @@
 #include "codec/backoff.h"
 #include "job/stats.h"
 #include "linked/linked.h"
-#include "net/tls.h"
 #include "process/process.h"
 #include "source/local.h"
 #include "source/platform.h"
@@ -164,14 +163,6 @@ static bool wait_opened(struct worker *worker)
     return true;
 }
 
-/* Over TLS the job-take's handshake goes first: heartbeat and stop channel resume its session. */
-static void go_first(const struct worker *worker)
-{
-    const slice url = worker->config->take_url;
-    if (is_polling(worker) && slice_starts_nocase(url, SLICE_LITERAL("https:")))
-        tls_context_lead(worker->net->tls);
-}
-
 /* The slots that are to be ready before the first job. */
 static int start_first_slots(struct worker *worker)
 {
@@ -272,8 +263,9 @@ static bool get_ready(struct worker *worker, struct log_repeat *repeat)
         worker_finish(worker, status);
         return false;
     }
-    go_first(worker);
     flag_raise(&worker->ready);
+    if (!is_polling(worker))
+        flag_raise(&worker->asked);
     stats_set_ready(true);
     if (worker->program->storage != NULL)
         worker->program->storage->save(worker->config);
@@ -300,6 +292,8 @@ static bool take_all(struct worker *worker, struct log_repeat *repeat)
     size_t concurrency = (size_t)worker->config->concurrency, room;
     while (!taken.ended && wait_room(worker, &concurrency, &room)) {
         source->ops->take(source, room, job_table_is_busy(&worker->table), &taken);
+        if (!flag_is_raised(&worker->asked))
+            flag_raise(&worker->asked);
         bool any = taken.jobs != NULL;
         worker->took_any |= any;
         struct job_added added = job_table_add(&worker->table, taken.jobs, repeat);
@@ -387,10 +381,23 @@ static void *taker_main(void *argument)
 
 /* --- heartbeat and stop channel -------------------------------------------------------------- */
 
+/*
+ * Until the first job-take is on its way: what else there is to connect to must not delay that, and
+ * over TLS it resumes that session. A job-take that does not come that far holds nothing up for
+ * longer than LIMIT_GO_FIRST_MS.
+ */
+static void wait_turn(struct worker *worker)
+{
+    while (!flag_is_raised(&worker->ready) &&
+           !flag_wait(&worker->asked, clock_deadline(LIMIT_GO_FIRST_MS)))
+        continue;
+    flag_wait(&worker->asked, clock_deadline(LIMIT_GO_FIRST_MS));
+}
+
 static void *heartbeat_main(void *argument)
 {
     struct worker *worker = argument;
-    flag_wait(&worker->ready, DEADLINE_NEVER);
+    wait_turn(worker);
     heartbeat_run(&worker->heartbeat);
     return NULL;
 }
@@ -398,7 +405,7 @@ static void *heartbeat_main(void *argument)
 static void *stop_channel_main(void *argument)
 {
     struct worker *worker = argument;
-    flag_wait(&worker->ready, DEADLINE_NEVER);
+    wait_turn(worker);
     stop_channel_run(&worker->stop_channel);
     return NULL;
 }
@@ -491,6 +498,7 @@ static void fill_in(struct worker *worker, const struct config *config, const st
     outbox_init(&worker->outbox);
     flag_init(&worker->opened);
     flag_init(&worker->ready);
+    flag_init(&worker->asked);
 }
 
 static int make_source(struct worker *worker, struct err *err)
@@ -526,6 +534,8 @@ int worker_run(const struct config *config, const struct http_net *net, const rp
         rc = wake_init(&worker->finished, err);
     if (rc == 0)
         rc = make_source(worker, err);
+    if (rc == 0)
+        worker->source->asked = &worker->asked;
     worker->outbox.source = worker->source;
     if (rc == 0 && worker->source->ops->take_now != NULL)
         worker->slots.freed = slot_freed;

@@ -40,6 +40,7 @@ struct worker {
     struct flag opened;          /* the handler is ready, or will never be */
     atomic_size_t slots_to_open; /* slots that must be ready before it is */
     struct flag ready;           /* the machine is fit too: jobs may be taken */
+    struct flag asked;           /* the first job-take is on its way, or has failed */
     struct wake taking;          /* signalled: give up the open job-take */
     struct wake finished;        /* signalled: main is to end the worker */
     atomic_int exit_status;

@@ -124,6 +124,8 @@ static int attempt(struct http_client *client, const struct http_request *reques
         return rc;
     response->connected = true;
     rc = http_client_send(client, request, url, at_home, err);
+    if (rc >= 0 && request->sent != NULL && !flag_is_raised(request->sent))
+        flag_raise(request->sent);
     if (rc == ERR_RETRY) {
         const struct err send_err = *err;
         rc = read_early_response(connection, head, &send_err, err);

@@ -70,6 +70,7 @@ struct http_request {
      */
     const struct wake *wake;
     bool wake_in_body;           /* cancel it after the first byte, too, in head and body */
+    struct flag *sent;           /* raised once the request was sent; NULL for none */
     atomic_bool *response_begun; /* raised by the response's first byte; NULL for none */
 
     /*

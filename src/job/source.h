@@ -106,7 +106,8 @@ struct source_ops {
 
 struct source {
     const struct source_ops *ops;
-    int exit_status; /* of the worker, once the source has ended */
+    struct flag *asked; /* the owner's; take raises it once its request was sent; NULL for none */
+    int exit_status;    /* of the worker, once the source has ended */
     atomic_bool
         answering; /* take is reading a response, which may hold jobs; reset by the caller */
 };

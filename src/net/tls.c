@@ -50,11 +50,6 @@ void tls_context_free(struct tls_context *context)
     free(context);
 }
 
-void tls_context_lead(struct tls_context *context)
-{
-    tls_sessions_lead(&context->sessions);
-}
-
 /* --- the transport --- */
 
 static struct tls *tls_of(struct transport *transport)

@@ -31,12 +31,6 @@ int tls_context_new(struct tls_context **context, const char *ca_file, struct er
 void tls_context_free(struct tls_context *context);
 
 /*
- * The calling thread's next handshake goes first: for 3 s at most, other threads that have no
- * session to resume wait for it to begin, and then resume its session. It never waits for theirs.
- */
-void tls_context_lead(struct tls_context *context);
-
-/*
  * Does the handshake over `under`, which the new transport then owns; on failure it stays the
  * caller's. host (a DNS name, or an IP address as text, without brackets) is copied; a dot at its
  * end is left out. A session remembered for host and port is resumed where the server agrees.

@@ -65,41 +65,10 @@ static struct timespec timespec_of(deadline_ms deadline)
                               .tv_nsec = (long)(deadline % 1000) * 1000000 };
 }
 
-void tls_sessions_lead(struct tls_sessions *sessions)
-{
-    pthread_mutex_lock(&sessions->lock);
-    sessions->leader = pthread_self();
-    sessions->has_leader = true;
-    sessions->leader_awaited_until = clock_deadline(TLS_SESSION_WAIT_MS);
-    pthread_mutex_unlock(&sessions->lock);
-}
-
-static bool leads(const struct tls_sessions *sessions)
-{
-    return sessions->has_leader && pthread_equal(sessions->leader, pthread_self()) != 0;
-}
-
-/* The leader begins: the others may look for its handshake. */
-static void begin_leading(struct tls_sessions *sessions)
-{
-    sessions->leader_awaited_until = 0;
-    pthread_cond_broadcast(&sessions->first_ended);
-}
-
 static bool can_resume(struct tls_sessions *sessions, const char *host, uint16_t port)
 {
     const struct tls_session *session = find(sessions, host, port);
     return session != NULL && resumable(session);
-}
-
-static void wait_for_leader(struct tls_sessions *sessions, const char *host, uint16_t port,
-                            deadline_ms deadline)
-{
-    while (sessions->leader_awaited_until != 0 && !can_resume(sessions, host, port)) {
-        struct timespec at = timespec_of(clock_earlier(deadline, sessions->leader_awaited_until));
-        if (pthread_cond_timedwait(&sessions->first_ended, &sessions->lock, &at) != 0)
-            return;
-    }
 }
 
 /* Waits for the end of the first handshake there. The place may then be another host's. */
@@ -128,12 +97,11 @@ static struct tls_session *begin_first(struct tls_sessions *sessions, struct tls
 }
 
 static enum tls_session_role choose_role(struct tls_sessions *sessions, const char *host,
-                                         uint16_t port, deadline_ms deadline, bool waits)
+                                         uint16_t port, deadline_ms deadline)
 {
     struct tls_session *session = find(sessions, host, port);
     if (session != NULL && session->first_under_way) {
-        if (waits)
-            wait_for_first(sessions, session, host, port, deadline);
+        wait_for_first(sessions, session, host, port, deadline);
         return can_resume(sessions, host, port) ? TLS_SESSION_RESUME : TLS_SESSION_ALONE;
     }
     if (session != NULL && resumable(session))
@@ -147,12 +115,7 @@ enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const ch
                                          br_ssl_session_parameters *found)
 {
     pthread_mutex_lock(&sessions->lock);
-    const bool leader = leads(sessions);
-    if (!leader)
-        wait_for_leader(sessions, host, port, deadline);
-    enum tls_session_role role = choose_role(sessions, host, port, deadline, !leader);
-    if (leader)
-        begin_leading(sessions);
+    enum tls_session_role role = choose_role(sessions, host, port, deadline);
     struct tls_session *session = find(sessions, host, port);
     if (session != NULL)
         session->last_use = ++sessions->uses;

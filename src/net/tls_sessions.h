@@ -5,10 +5,9 @@
  * BearSSL resumes by session id (RFC 5246, section 7.3), not by ticket: with a server that hands
  * out no ids every handshake is full, and nothing is remembered here.
  *
- * Several threads often connect to one server at the same moment, at start. Then one of them does
- * the full handshake and the others wait for its session, but only while that handshake is under
- * way, at most TLS_SESSION_WAIT_MS, and never past their own deadline. Where one thread is named to
- * lead (tls_sessions_lead), its handshake is the first one, and it never waits for another's.
+ * Several threads may connect to one server at the same moment. Then one of them does the full
+ * handshake and the others wait for its session, but only while that handshake is under way, at
+ * most TLS_SESSION_WAIT_MS, and never past their own deadline.
  *
  * A session holds key material. Copies are wiped by whoever holds them. All functions may be
  * called from any thread; only tls_sessions_begin may wait.
@@ -41,10 +40,7 @@ struct tls_session {
 
 struct tls_sessions {
     pthread_mutex_t lock;
-    pthread_cond_t first_ended; /* also: the leader has begun */
-    pthread_t leader;
-    bool has_leader;
-    deadline_ms leader_awaited_until; /* the others wait for it to begin; 0: not any more */
+    pthread_cond_t first_ended;
     uint64_t uses;
     struct tls_session all[TLS_SESSIONS];
 };
@@ -63,15 +59,9 @@ bool tls_sessions_init(struct tls_sessions *sessions);
 void tls_sessions_free(struct tls_sessions *sessions);
 
 /*
- * Makes the calling thread the leader: until it begins a handshake, at most TLS_SESSION_WAIT_MS
- * from now, threads that have no session to resume wait for it.
- */
-void tls_sessions_lead(struct tls_sessions *sessions);
-
-/*
- * Decides how to do the next handshake with host and port. Waits for the leader to begin and for
- * another thread's first handshake there to end. With TLS_SESSION_RESUME *found is a copy of the
- * session. Every call must be followed by tls_sessions_end.
+ * Decides how to do the next handshake with host and port. Waits for another thread's
+ * first handshake there to end. With TLS_SESSION_RESUME *found is a copy of the session. Every call
+ * must be followed by tls_sessions_end.
  */
 enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const char *host,
                                          uint16_t port, deadline_ms deadline,

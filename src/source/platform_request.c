@@ -27,6 +27,7 @@ int platform_get(struct http_client *client, const struct config *config, slice 
         .body_ms = LIMIT_BODY_MS,
         .until = patience.until,
         .wake = patience.wake,
+        .sent = patience.sent,
         .response_begun = patience.answering,
         .half_close_on_wake = patience.answering != NULL,
     };

@@ -16,6 +16,7 @@ struct platform_patience {
     int64_t answer_ms;  /* until the response's first byte */
     deadline_ms until;  /* for all of it; 0: none but LIMIT_BODY_MS for the rest of the response */
     const struct wake *wake;
+    struct flag *sent;
     atomic_bool *answering;
 };
 

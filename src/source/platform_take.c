@@ -157,6 +157,7 @@ static void platform_take(struct source *source, size_t slots, bool busy, struct
     }
     const struct platform_patience patience = { .answer_ms = LIMIT_POLL_MS,
                                                 .wake = platform->wake,
+                                                .sent = source->asked,
                                                 .answering = &source->answering };
     int rc = platform_get(platform->client, platform->config, buf_slice(&platform->url), patience,
                           &answer, &delivery->body, &err);

@@ -23,6 +23,18 @@ def test_ping_url_with_a_query_of_its_own(platform, worker):
     assert ping.target.startswith("/v2/e/ping/pod-7x2?gpu=a%20b&runpod_version=")
 
 
+def test_the_first_job_take_goes_before_it(platform, worker):
+    worker(platform)
+    platform.wait_request("ping")
+    platform.wait_request("stop")
+    assert platform.connections[0].requests[0].route == "take"
+
+
+def test_a_job_take_that_does_not_connect_holds_it_up_no_longer(platform, worker, deaf_port):
+    worker(platform, env={"RUNPOD_WEBHOOK_GET_JOB": f"http://127.0.0.1:{deaf_port}/v2/x/job-take/$ID?a=b"})
+    platform.wait_request("ping")
+
+
 def test_interval_is_in_milliseconds(platform, worker):
     """Ten of them: at the default interval they would take longer than the test waits."""
     worker(platform, env={"RUNPOD_PING_INTERVAL": "100"})

@@ -320,8 +320,11 @@ static void a_refused_connection_is_an_error(void **state)
     assert_exchange(200, "");
     assert_true(flag_wait(&script.served, clock_deadline(30000)));
     shutdown(script.listener, SHUT_RDWR);
+    struct flag sent;
+    flag_init(&sent);
+    request.sent = &sent;
     assert_fails(ERR_RETRY, "127.0.0.1");
-    assert_false(response.connected);
+    assert_false(response.connected || flag_is_raised(&sent));
     end();
 }
 
@@ -663,6 +666,20 @@ static void a_wake_up_cancels_waiting(void **state)
     end();
 }
 
+/* Whatever comes of it then. */
+static void a_request_that_was_sent_says_so(void **state)
+{
+    (void)state;
+    struct flag sent;
+    flag_init(&sent);
+    BEGIN({ .reply = NULL, AWAIT, .wakes = true });
+    request.wake = &script.wake;
+    request.sent = &sent;
+    assert_fails(ERR_CANCELLED, "waiting for the response: cancelled");
+    assert_true(flag_is_raised(&sent));
+    end();
+}
+
 static void a_response_that_has_begun_is_not_cancelled(void **state)
 {
     (void)state;
@@ -987,6 +1004,7 @@ int main(void)
         cmocka_unit_test(every_phase_has_a_limit),
         cmocka_unit_test(a_point_in_time_limits_every_phase),
         cmocka_unit_test(a_wake_up_cancels_waiting),
+        cmocka_unit_test(a_request_that_was_sent_says_so),
         cmocka_unit_test(a_response_that_has_begun_is_not_cancelled),
         cmocka_unit_test(a_wake_up_in_the_body_cancels_where_asked),
         cmocka_unit_test(a_half_closed_connection_still_brings_the_response),

@@ -230,33 +230,6 @@ static void when_the_first_fails_the_others_go_on(void **state)
         assert_int_not_equal(clients[i].role, TLS_SESSION_RESUME);
 }
 
-/* The leader begins after the others have come: all the same its handshake is the only full one. */
-static void the_leader_goes_first(void **state)
-{
-    (void)state;
-    struct client clients[THREADS];
-    br_ssl_session_parameters found, made = session_numbered(1);
-    tls_sessions_lead(&sessions);
-    start(clients);
-    assert_int_equal(begin("a.test", 443, &found), TLS_SESSION_FIRST);
-    tls_sessions_end(&sessions, "a.test", 443, TLS_SESSION_FIRST, &made);
-    join(clients);
-    for (int i = 0; i < THREADS; i++)
-        assert_int_equal(clients[i].role, TLS_SESSION_RESUME);
-}
-
-static void another_host_waits_only_until_the_leader_begins(void **state)
-{
-    (void)state;
-    struct client clients[THREADS];
-    br_ssl_session_parameters found;
-    tls_sessions_lead(&sessions);
-    start(clients); /* with a.test */
-    assert_int_equal(begin("b.test", 443, &found), TLS_SESSION_FIRST);
-    join(clients);
-    tls_sessions_end(&sessions, "b.test", 443, TLS_SESSION_FIRST, NULL);
-}
-
 #define WITH_SESSIONS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -273,8 +246,6 @@ int main(void)
         WITH_SESSIONS(nobody_waits_past_the_deadline),
         WITH_SESSIONS(the_others_get_the_first_ones_session),
         WITH_SESSIONS(when_the_first_fails_the_others_go_on),
-        WITH_SESSIONS(the_leader_goes_first),
-        WITH_SESSIONS(another_host_waits_only_until_the_leader_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
