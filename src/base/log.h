@@ -43,9 +43,9 @@ struct log_tag {
 void log_init(enum log_level threshold, bool json_lines);
 
 /*
- * From here on a reader that stands still holds up nobody: lines that would have to wait are written
- * by a thread of the log's own. Up to LIMIT_LOG_QUEUE_BYTES wait, lines beyond that are dropped and
- * counted, and the log says how many.
+ * From here on a reader that stands still holds up nobody: lines that would have to wait are
+ * written by a thread of the log's own. Up to LIMIT_LOG_QUEUE_BYTES wait, lines beyond that are
+ * dropped and counted, and the log says how many.
  */
 void log_start_writer(void);
 
