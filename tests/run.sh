@@ -352,7 +352,7 @@ part_gpu()
 run_pytest() # ARG...
 {
     timeout --kill-after=10 "$PYTEST_S" build/venv/bin/python -m pytest -q --tb=short \
-        -p no:cacheprovider --color=no -o junit_family=xunit2 -rsfE -n "$((JOBS * 2))" \
+        -p no:cacheprovider --color=no -o junit_family=xunit2 -rsfE -n "$((JOBS * 3))" \
         --dist loadgroup "$@" </dev/null
 }
 
