@@ -153,6 +153,25 @@ static void finds_everything(void **state)
     done(memory);
 }
 
+/* Linked for other addresses than from 0 on, and not to begin a page: its image does. */
+static void an_image_begins_with_a_page(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct err err = { 0 };
+    for (size_t i = 0; i < COUNT(p.parts); i++)
+        p.parts[i].p_vaddr += 3 * PAGE;
+    p.parts[0].p_vaddr += 64;
+    p.parts[0].p_offset += 64;
+    p.parts[0].p_filesz = p.parts[0].p_memsz = PAGE - 64;
+    slice file = guard_copy((const char *)&p, sizeof p);
+    assert_int_equal(elf_read_head(file, EM_X86_64, PAGE, &head, &err), 0);
+    guard_free(file);
+    assert_int_equal(head.low, 3 * PAGE);
+    assert_int_equal(head.span, 3 * PAGE);
+}
+
 static void finds_symbols_by_either_hash(void **state)
 {
     (void)state;
@@ -384,6 +403,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_everything),
+        cmocka_unit_test(an_image_begins_with_a_page),
         cmocka_unit_test(finds_symbols_by_either_hash),
         cmocka_unit_test(offers_what_others_may_bind_to),
         cmocka_unit_test(circles_in_a_hash_table_end),

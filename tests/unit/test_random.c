@@ -1,0 +1,64 @@
+/* base/random: bytes that are really drawn, and numbers in the form of UUIDs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+
+#define BYTES 32
+
+static void bytes_are_drawn_each_time(void **state)
+{
+    unsigned char first[BYTES + 1] = { 0 }, second[BYTES + 1] = { 0 };
+    static const unsigned char none[BYTES];
+    (void)state;
+    assert_true(random_bytes(first, BYTES));
+    assert_true(random_bytes(second, BYTES));
+    assert_memory_not_equal(first, none, BYTES);
+    assert_memory_not_equal(second, none, BYTES);
+    assert_memory_not_equal(first, second, BYTES);
+    assert_int_equal(first[BYTES], 0);
+}
+
+/* Four in a row that are the same come once in 10^28 times. */
+static void numbers_differ(void **state)
+{
+    uint32_t first = random_u32();
+    int same = 0;
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        same += random_u32() == first;
+    assert_true(same < 3);
+}
+
+/* More of them than are drawn ahead. */
+static void uuids_are_of_version_4_and_differ(void **state)
+{
+    char all[40][RANDOM_UUID_BYTES];
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        random_uuid(all[i]);
+        assert_int_equal(strlen(all[i]), RANDOM_UUID_BYTES - 1);
+        assert_int_equal(strspn(all[i], "0123456789abcdef-"), RANDOM_UUID_BYTES - 1);
+        assert_true(all[i][8] == '-' && all[i][13] == '-' && all[i][18] == '-' &&
+                    all[i][23] == '-');
+        assert_int_equal(all[i][14], '4');
+        assert_non_null(strchr("89ab", all[i][19]));
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(all[k], all[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_are_drawn_each_time),
+        cmocka_unit_test(numbers_differ),
+        cmocka_unit_test(uuids_are_of_version_4_and_differ),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
