@@ -69,6 +69,7 @@ BLACKBOX = {
     "src/app/metrics": "metrics",
     "src/app/sbom": "sbom",
     "src/app/shutdown": "signals scratch stop start",
+    "src/app/start": "start flags parts hardening confine fitness",
     "src/audit/": "audit confine confine_log",
     "src/base/": "logs local take result flags scratch hardening",
     "src/child/": "child python child_jobs child_once child_isolate child_many upload_program progress fitness_program",
