@@ -195,12 +195,14 @@ static int abandon_jobs(const struct drain *drain)
 
 /*
  * Of a worker that has ended its jobs, or has none: a result that was lost since the signal is a
- * failure, and so is a start that failed.
+ * failure, and so are a start that failed and a handler that was lost.
  */
 static int final_status(const struct worker *worker, int undelivered_before)
 {
     bool lost_any = atomic_load(&worker->undelivered) > undelivered_before;
-    return lost_any || failed_start_is_set(&worker->failed) ? 1 : 0;
+    bool lost_handler = failed_start_is_set(&worker->failed) ||
+                        atomic_load(&worker->exit_status) != 0;
+    return lost_any || lost_handler ? 1 : 0;
 }
 
 static const char *name_of(int signal_number)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from badserver import plain
-from children import descriptors
+from children import descriptors, sh
 from front import Events
 from httphandler import server  # noqa: F401 (fixtures)
 from later import Later
@@ -860,6 +860,23 @@ def test_half_a_request_does_not_hold_up_the_end(realtime):
     service.process.terminate()
     assert hear(peer).startswith(b"HTTP/1.1 503 ")
     assert service.process.wait() == 0
+
+
+def test_a_lost_handler_is_a_failure_whatever_signal_comes_then(realtime, tmp_path):
+    """The worker ends after its jobs; one of them is still at work when the signal comes."""
+    gate = Gate(tmp_path / "gate")
+    script = (f'while read -r job; do case $job in *die*) exit 3;; esac; read -r go <{gate.path}; '
+              'echo "{\\"output\\": 1}"; done')
+    service = realtime("--handler", sh(script), "--handler-deaths", "1", handler="worker", concurrency=2)
+    waits = service.later({"input": "wait"})
+    dies = service.later({"input": "die"})
+    service.process.wait_log("No handler is left")
+    service.process.terminate()
+    service.process.wait_log("SIGTERM received")
+    gate.open()
+    assert waits.wait()[1] == {"output": 1}
+    assert "exited with status 3" in json.dumps(dies.wait()[1])
+    assert service.process.wait() == 1
 
 
 # ---- beside it ----
