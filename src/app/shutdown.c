@@ -200,8 +200,7 @@ static int abandon_jobs(const struct drain *drain)
 static int final_status(const struct worker *worker, int undelivered_before)
 {
     bool lost_any = atomic_load(&worker->undelivered) > undelivered_before;
-    bool lost_handler = failed_start_is_set(&worker->failed) ||
-                        atomic_load(&worker->exit_status) != 0;
+    bool lost_handler = failed_start_is_set(&worker->failed) || atomic_load(&worker->handler_lost);
     return lost_any || lost_handler ? 1 : 0;
 }
 

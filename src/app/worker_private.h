@@ -44,6 +44,7 @@ struct worker {
     struct wake taking;          /* signalled: give up the open job-take */
     struct wake finished;        /* signalled: main is to end the worker */
     atomic_int exit_status;
+    atomic_bool handler_lost;  /* no job can be run any more */
     atomic_int undelivered;    /* results that could not be delivered */
     atomic_bool draining;      /* drain_main was started */
     atomic_bool shutting_down; /* a signal has come */
