@@ -212,7 +212,8 @@ newer_gpu_programs()
 # Black-box tests of every kind of handler and of source, and of what opens files: for parts that
 # run all of them only when they are named.
 OF_EVERY_KIND=(roundtrip stream stop child child_once child_isolate http_own fitness_program
-    realtime serve download upload upload_program archives result_dir models tls proxy watch)
+    fitness realtime serve download upload upload_program archives result_dir models tls proxy
+    watch)
 OF_EVERY_KIND=("${OF_EVERY_KIND[@]/#/tests/blackbox/test_}")
 OF_EVERY_KIND=("${OF_EVERY_KIND[@]/%/.py}")
 
