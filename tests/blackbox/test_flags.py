@@ -43,6 +43,7 @@ def test_help_on_a_topic(local, topic, flag, details, argument):
 
 def test_help_on_all_topics(local):
     done = local("--help", "all", handler="worker")
+    assert "()" not in done.stdout
     assert done.returncode == 0 and max(map(len, done.stdout.splitlines())) <= 100
     for topic in TOPICS:
         for line in local("--help", topic, handler="worker").stdout.splitlines():
