@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
 #include "loader/libc_private.h"
 
 static char folder[] = "/tmp/libc-misc-XXXXXX";
@@ -236,18 +237,6 @@ static void a_file_is_not_replaced_unasked(void **state)
 static bool is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;
-}
-
-/* 0 in a child in which all went well. */
-static int status_of(int (*run)(void))
-{
-    int status = -1;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(run());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
 }
 
 static int close_some(void)

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "in_child.h"
 #include "loader/libc_private.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -294,18 +295,6 @@ static void a_thread_that_cannot_be_started(void **state)
     assert_int_equal(libc_thread_create(&thread, &attr, stack_bytes, &bytes), EAGAIN);
     assert_int_equal(bytes, 0);
     pthread_attr_destroy(&attr);
-}
-
-/* 0 in a child in which all went well. */
-static int status_of(int (*run)(void))
-{
-    int status = -1;
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(run());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return status;
 }
 
 static int change_policy(void)
