@@ -385,7 +385,7 @@ static void *taker_main(void *argument)
 /*
  * Until the first job-take is on its way: what else there is to connect to must not delay that, and
  * over TLS it resumes that session. A job-take that does not come that far holds nothing up for
- * longer than LIMIT_GO_FIRST_MS.
+ * longer than twice LIMIT_GO_FIRST_MS: once until its readiness is noticed, once for its request.
  */
 static void wait_turn(struct worker *worker)
 {

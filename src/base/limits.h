@@ -61,7 +61,7 @@
 #define LIMIT_ABORT_S 30                     /* for removing the parts of a failed upload */
 
 /* Time, in ms unless the name says otherwise. */
-#define LIMIT_GO_FIRST_MS 1000       /* what else connects waits for the first job-take */
+#define LIMIT_GO_FIRST_MS 1000       /* twice: what else connects waits for the first job-take */
 #define LIMIT_STILL_WAITING_MS 10000 /* between lines that say what the worker waits for */
 #define LIMIT_WATCH_MS 100           /* between checks for execution timeouts */
 #define LIMIT_CONNECT_MS 10000       /* all addresses and the TLS handshake together */

@@ -10,7 +10,8 @@
  *
  * log_init, log_add_secret, log_set_listener and log_start_writer are called before there are other
  * threads that log; everything else may be called from any thread. No call fails. A call blocks
- * while standard output does until log_start_writer has been called, and never after that
+ * while standard output does until log_start_writer has been called; after that only where the
+ * system has no thread left for the lines that wait, or standard output is a file
  * (base/log_output.h).
  */
 #ifndef BASE_LOG_H

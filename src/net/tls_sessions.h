@@ -59,9 +59,9 @@ bool tls_sessions_init(struct tls_sessions *sessions);
 void tls_sessions_free(struct tls_sessions *sessions);
 
 /*
- * Decides how to do the next handshake with host and port. Waits for another thread's
- * first handshake there to end. With TLS_SESSION_RESUME *found is a copy of the session. Every call
- * must be followed by tls_sessions_end.
+ * Decides how to do the next handshake with host and port. Waits for another thread's first
+ * handshake there to end. With TLS_SESSION_RESUME *found is a copy of the session. Every call must
+ * be followed by tls_sessions_end.
  */
 enum tls_session_role tls_sessions_begin(struct tls_sessions *sessions, const char *host,
                                          uint16_t port, deadline_ms deadline,
