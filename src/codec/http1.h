@@ -126,6 +126,7 @@ struct http1_request {
     slice target;      /* as sent */
     slice path;        /* of the target, still percent-encoded; "*" for OPTIONS of a server */
     slice query;       /* after the "?"; may be empty */
+    slice host;        /* the target's, of a whole URL, else that of Host; ptr NULL: neither */
     int minor_version; /* 0 or 1 */
     struct http1_field fields[HTTP1_FIELDS_MAX];
     size_t field_count;
@@ -141,7 +142,8 @@ struct http1_request {
  *
  * Stricter than for responses: a line ends with exactly CR LF, the request line has exactly one
  * space between its parts, an HTTP/1.1 request has exactly one Host. The target is a path, an
- * http or https URL, or "*" for OPTIONS, of visible ASCII without "#"; CONNECT is refused.
+ * http or https URL, whose host then counts instead of Host's (section 3.2.2), or "*" for OPTIONS,
+ * of visible ASCII without "#"; CONNECT is refused.
  */
 ptrdiff_t http1_parse_request(const char *bytes, size_t len, struct http1_request *request,
                               struct err *err);
@@ -154,20 +156,20 @@ bool http1_request_bearer(const struct http1_request *request, slice *token);
 
 /*
  * False where a browser says that a page of another origin made it send this request: by an Origin
- * that is not the Host's or, without one, by Sec-Fetch-Site (sources: RFC 6454, the W3C's "Fetch
+ * other than the host or, without one, by Sec-Fetch-Site (sources: RFC 6454, the W3C's "Fetch
  * Metadata Request Headers"). Other clients send neither.
  */
 bool http1_request_is_same_origin(const struct http1_request *request);
 
 /*
- * True where Host is an address, a name without a dot, *.localhost or `own`, or HTTP/1.0 has none:
- * not a stranger's name that points here (DNS rebinding).
+ * True where the host is an address, a name without a dot, *.localhost or `own`, or HTTP/1.0 has
+ * none: not a stranger's name that points here (DNS rebinding).
  */
 bool http1_request_has_own_name(const struct http1_request *request, slice own);
 
 /*
  * True where this machine serves the page: Origin is localhost, *.localhost or a loopback one. Or
- * without an Origin, as for an image, Sec-Fetch-Site says that the page has the Host's site, and
+ * without an Origin, as for an image, Sec-Fetch-Site says that the page has the host's site, and
  * that is an address, a name without a dot or *.localhost: no other machine is of that site.
  */
 bool http1_request_is_local_origin(const struct http1_request *request);

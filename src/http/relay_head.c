@@ -117,19 +117,6 @@ static void put_forwarded(struct relay *relay, struct http1_writer *head)
         http1_put_field(head, SLICE_LITERAL("X-Forwarded-For"), buf_slice(value));
 }
 
-/* The host that the request is for: a whole URL as its target counts (RFC 9112, section 3.2.2). */
-static slice host_of(const struct relay *relay)
-{
-    const struct http1_request *request = &relay->client->request;
-    slice host = { 0 }, target = request->target;
-    const char *slashes = memmem(target.ptr, target.len, "://", 3);
-    if (target.ptr[0] != '/' && slashes != NULL)
-        host = (slice){ slashes + 3, (size_t)(request->path.ptr - slashes) - 3 };
-    else if (!http1_request_field(request, "Host", &host) || host.len == 0)
-        host = relay->setting->url.host;
-    return host;
-}
-
 /* Path and query, without the URL around them. */
 static slice target_of(const struct http1_request *request)
 {
@@ -141,9 +128,10 @@ int relay_put_request(struct relay *relay, struct err *err)
 {
     const struct http1_request *request = &relay->client->request;
     struct http1_writer head = { .out = &relay->head };
+    slice host = request->host.len > 0 ? request->host : relay->setting->url.host;
     relay->upgrades = asks_for_websocket(request);
     buf_clear(&relay->head);
-    http1_put_request_slice(&head, request->method, target_of(request), host_of(relay));
+    http1_put_request_slice(&head, request->method, target_of(request), host);
     put_fields(&head, request->fields, request->field_count, true);
     put_forwarded(relay, &head);
     if (request->body == HTTP1_BODY_CHUNKED)

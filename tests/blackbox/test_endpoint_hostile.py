@@ -111,17 +111,20 @@ def test_body_after_a_wrong_key_is_no_request(worker):
 def test_who_may_not_ask_is_told_before_the_body(worker, api):
     """Nobody without the key can make the worker hold 20 MiB for each connection."""
     locked = Endpoint(worker(None, "--rp_serve_api", "--rp_api_port=0", handler="echo", env={"RUNPOD_API_KEY": "right"}))
-    head = "POST /run HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: 10000000\r\n{}\r\n"
-    for one, host, field, status in (
-        (locked, "localhost", "", 401),
-        (locked, "localhost", "Authorization: wrong\r\n", 401),
-        (locked, "localhost", "Authorization: right\r\n", 100),
-        (api, "evil.example", "", 421),
-        (api, "[::1].evil.example", "", 421),
-        (api, "localhost", "Origin: http://evil.example\r\n", 403),
+    head = "POST {}/run HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: 10000000\r\n{}\r\n"
+    for one, url, host, field, status in (
+        (locked, "", "localhost", "", 401),
+        (locked, "", "localhost", "Authorization: wrong\r\n", 401),
+        (locked, "", "localhost", "Authorization: right\r\n", 100),
+        (api, "", "evil.example", "", 421),
+        (api, "", "[::1].evil.example", "", 421),
+        (api, "", "localhost:1@evil.example", "", 400),
+        (api, "http://evil.example", "localhost", "", 421),
+        (api, "http://localhost", "evil.example", "", 100),
+        (api, "", "localhost", "Origin: http://evil.example\r\n", 403),
     ):
-        peer = dial(one, head.format(host, field))
-        assert peer.recv(65536).startswith(b"HTTP/1.1 %d " % status), (host, field)
+        peer = dial(one, head.format(url, host, field))
+        assert peer.recv(65536).startswith(b"HTTP/1.1 %d " % status), (url, host, field)
         peer.close()
 
 

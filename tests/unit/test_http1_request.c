@@ -87,15 +87,15 @@ static void good_heads_are_read(void **state)
 
 static const struct {
     const char *line;
-    const char *method, *path, *query;
+    const char *method, *path, *query, *host;
 } targets[] = {
-    { "GET / HTTP/1.1\r\n", "GET", "/", "" },
-    { "GET /a/b%2f?x=1&y=%3f?z HTTP/1.1\r\n", "GET", "/a/b%2f", "x=1&y=%3f?z" },
-    { "GET /? HTTP/1.1\r\n", "GET", "/", "" },
-    { "get //x HTTP/1.1\r\n", "get", "//x", "" },
-    { "OPTIONS * HTTP/1.1\r\n", "OPTIONS", "*", "" },
-    { "POST http://a:8/b?c HTTP/1.1\r\n", "POST", "/b", "c" },
-    { "POST HTTPS://a/ HTTP/1.1\r\n", "POST", "/", "" },
+    { "GET / HTTP/1.1\r\n", "GET", "/", "", "a" },
+    { "GET /a/b%2f?x=1&y=%3f?z HTTP/1.1\r\n", "GET", "/a/b%2f", "x=1&y=%3f?z", "a" },
+    { "GET /? HTTP/1.1\r\n", "GET", "/", "", "a" },
+    { "get //x HTTP/1.1\r\n", "get", "//x", "", "a" },
+    { "OPTIONS * HTTP/1.1\r\n", "OPTIONS", "*", "", "a" },
+    { "POST http://b:8/b?c HTTP/1.1\r\n", "POST", "/b", "c", "b:8" },
+    { "POST HTTPS://[::1]/ HTTP/1.1\r\n", "POST", "/", "", "[::1]" },
 };
 
 static void targets_are_taken_apart(void **state)
@@ -110,6 +110,7 @@ static void targets_are_taken_apart(void **state)
         assert_true(slice_is(request.method, targets[i].method));
         assert_true(slice_is(request.path, targets[i].path));
         assert_true(slice_is(request.query, targets[i].query));
+        assert_true(slice_is(request.host, targets[i].host));
         slice value;
         assert_true(http1_request_field(&request, "b", &value) && slice_is(value, "c"));
         assert_false(http1_request_field(&request, "c", &value));
@@ -164,6 +165,9 @@ static const char *const bad[] = {
     POST10 H "host: b\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: \xe9\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: localhost:80@evil.example\r\n\r\n",
+    "GET http://localhost:80@evil.example/ HTTP/1.1\r\n" H "\r\n",
+    "GET http://a/ HTTP/1.1\r\nHost: localhost:80@evil.example\r\n\r\n",
     /* lines */
     POST "A: b\n\r\n",
     POST "A: b\r\n\n",
@@ -242,6 +246,13 @@ static void too_many_fields_are_refused(void **state)
     assert_int_equal(parse(head, len + 8, &request, NULL), ERR_LIMIT);
 }
 
+static void read_with(struct http1_request *request, const char *line, const char *fields)
+{
+    static char head[400]; /* the request's slices lie in it */
+    int len = snprintf(head, sizeof head, "%s\r\n%s\r\n", line, fields);
+    assert_int_equal(http1_parse_request(head, (size_t)len, request, NULL), len);
+}
+
 static void pages_of_other_origins_are_told_apart(void **state)
 {
     static const struct {
@@ -263,20 +274,15 @@ static void pages_of_other_origins_are_told_apart(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char head[200];
+        char fields[200];
         struct http1_request request;
-        int len = snprintf(head, sizeof head, "POST / HTTP/1.1\r\nHost: a:80\r\n%s\r\n",
-                           cases[i].fields);
-        assert_int_equal(http1_parse_request(head, (size_t)len, &request, NULL), len);
+        snprintf(fields, sizeof fields, "Host: a:80\r\n%s", cases[i].fields);
+        read_with(&request, "POST / HTTP/1.1", fields);
+        assert_int_equal(http1_request_is_same_origin(&request), cases[i].same);
+        snprintf(fields, sizeof fields, "Host: b:80\r\n%s", cases[i].fields);
+        read_with(&request, "POST http://a:80/ HTTP/1.1", fields);
         assert_int_equal(http1_request_is_same_origin(&request), cases[i].same);
     }
-}
-
-static void read_with(struct http1_request *request, const char *line, const char *fields)
-{
-    static char head[400]; /* the request's slices lie in it */
-    int len = snprintf(head, sizeof head, "%s\r\n%s\r\n", line, fields);
-    assert_int_equal(http1_parse_request(head, (size_t)len, request, NULL), len);
 }
 
 static void pages_of_this_machine_are_told_apart(void **state)
@@ -339,6 +345,14 @@ static void images_of_pages_of_this_machine_are_told_apart(void **state)
     }
 }
 
+static void no_origin_is_that_of_no_host(void **state)
+{
+    struct http1_request request;
+    (void)state;
+    read_with(&request, "GET / HTTP/1.0", "Origin: \r\n");
+    assert_false(http1_request_is_same_origin(&request));
+}
+
 static void own_names_are_told_apart(void **state)
 {
     static const struct {
@@ -379,6 +393,10 @@ static void own_names_are_told_apart(void **state)
                          cases[i].own);
     }
     read_with(&request, "POST / HTTP/1.0", "");
+    assert_true(http1_request_has_own_name(&request, (slice){ 0 }));
+    read_with(&request, "POST http://evil.example/ HTTP/1.1", "Host: localhost\r\n");
+    assert_false(http1_request_has_own_name(&request, (slice){ 0 }));
+    read_with(&request, "POST http://localhost/ HTTP/1.1", "Host: evil.example\r\n");
     assert_true(http1_request_has_own_name(&request, (slice){ 0 }));
 }
 
@@ -467,6 +485,7 @@ int main(void)
         cmocka_unit_test(pages_of_other_origins_are_told_apart),
         cmocka_unit_test(pages_of_this_machine_are_told_apart),
         cmocka_unit_test(images_of_pages_of_this_machine_are_told_apart),
+        cmocka_unit_test(no_origin_is_that_of_no_host),
         cmocka_unit_test(own_names_are_told_apart),
         cmocka_unit_test(navigations_are_told_apart),
         cmocka_unit_test(bearer_tokens_are_read),

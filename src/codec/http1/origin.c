@@ -1,4 +1,4 @@
-/* What a browser says of the page that makes it send a request; whose name is in Host. */
+/* What a browser says of the page that makes it send a request; whose name is the host. */
 #include <string.h>
 
 #include "codec/byte_class.h"
@@ -17,10 +17,9 @@ static slice without_scheme(slice origin)
 
 bool http1_request_is_same_origin(const struct http1_request *request)
 {
-    slice origin, host, site;
+    slice origin, site;
     if (http1_request_field(request, "Origin", &origin))
-        return http1_request_field(request, "Host", &host) &&
-               slice_equal(without_scheme(origin), host);
+        return request->host.ptr != NULL && slice_equal(without_scheme(origin), request->host);
     /* A GET of an image, say. */
     return !http1_request_field(request, "Sec-Fetch-Site", &site) ||
            slice_is(site, "same-origin") || slice_is(site, "none");
@@ -45,11 +44,10 @@ static bool is_below_localhost(slice name)
 
 bool http1_request_has_own_name(const struct http1_request *request, slice own)
 {
-    slice value;
     struct ip address;
-    if (!http1_request_field(request, "Host", &value))
+    if (request->host.ptr == NULL)
         return request->minor_version == 0;
-    slice name = host_name(value);
+    slice name = host_name(request->host);
     return byte_class_until(name, ".") == name.len || is_below_localhost(name) ||
            (name.len == own.len && slice_ends_nocase(name, own)) || ip_parse(name, &address);
 }

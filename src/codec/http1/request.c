@@ -43,8 +43,11 @@ static int check_start(slice head, struct err *err)
     return 0;
 }
 
-/* Where the path starts in a target, or the end of a target without one (RFC 9112, section 3.2). */
-static size_t find_path(slice method, slice target)
+/*
+ * Where the path starts in a target, or the end of a target without one (RFC 9112, section 3.2).
+ * Sets *host to a whole URL's.
+ */
+static size_t find_path(slice method, slice target, slice *host)
 {
     static const slice schemes[] = { SLICE_LITERAL("http://"), SLICE_LITERAL("https://") };
     if (target.ptr[0] == '/')
@@ -55,9 +58,10 @@ static size_t find_path(slice method, slice target)
         size_t len = schemes[i].len;
         if (!slice_starts_nocase(target, schemes[i]))
             continue;
-        size_t host_len = byte_class_until(slice_skip(target, len), "/?");
-        if (host_len > 0)
-            return len + host_len;
+        slice rest = slice_skip(target, len);
+        *host = (slice){ rest.ptr, byte_class_until(rest, "/?") };
+        if (host->len > 0)
+            return len + host->len;
     }
     return target.len;
 }
@@ -65,7 +69,8 @@ static size_t find_path(slice method, slice target)
 static int read_target(struct http1_request *request, struct err *err)
 {
     slice target = request->target;
-    slice rest = slice_skip(target, find_path(request->method, target));
+    request->host = (slice){ 0 };
+    slice rest = slice_skip(target, find_path(request->method, target, &request->host));
     size_t path_len = byte_class_until(rest, "?");
     if (path_len == 0 || memchr(target.ptr, '#', target.len) != NULL)
         return err_set(err, ERR_PEER, "the request's target has no path: \"%.*s\"",
@@ -87,21 +92,33 @@ static int read_request_line(slice line, struct http1_request *request, struct e
     return read_target(request, err);
 }
 
-/* Exactly one Host in HTTP/1.1 (RFC 9112, section 3.2), at most one in HTTP/1.0. */
-static int check_host(const struct http1_request *request, struct err *err)
+/* Only visible ASCII, and no user before it (RFC 9110, section 7.2). */
+static bool is_host(slice host)
+{
+    return byte_class_span(host, BYTE_CLASS_VISIBLE) == host.len &&
+           byte_class_until(host, "@") == host.len;
+}
+
+/* Exactly one Host in HTTP/1.1 (RFC 9112, section 3.2), at most one in HTTP/1.0. A URL's counts. */
+static int read_host(struct http1_request *request, struct err *err)
 {
     size_t hosts = 0;
+    slice of_target = request->host;
     for (size_t i = 0; i < request->field_count; i++) {
         if (!slice_is_nocase(request->fields[i].name, "Host"))
             continue;
-        slice host = request->fields[i].value;
-        if (byte_class_span(host, BYTE_CLASS_VISIBLE) != host.len)
-            return err_set(err, ERR_PEER, "the request's Host is empty or invalid");
+        request->host = request->fields[i].value;
+        if (!is_host(request->host))
+            return err_set(err, ERR_PEER, "the request's Host is invalid");
         hosts++;
     }
     if (hosts > 1 || (hosts == 0 && request->minor_version == 1))
         return err_set(err, ERR_PEER, "the request has %s Host",
                        hosts == 0 ? "no" : "more than one");
+    if (of_target.ptr != NULL)
+        request->host = of_target;
+    if (!is_host(request->host))
+        return err_set(err, ERR_PEER, "the host of the request's target is invalid");
     return 0;
 }
 
@@ -143,7 +160,7 @@ ptrdiff_t http1_parse_request(const char *bytes, size_t len, struct http1_reques
     if (rc == 0)
         rc = http1_check_framing(&request_kind, &framing, request->minor_version, err);
     if (rc == 0)
-        rc = check_host(request, err);
+        rc = read_host(request, err);
     if (rc != 0)
         return rc;
     settle(request, &framing);
