@@ -53,6 +53,7 @@ MUTANT = "build/mutant"
 FETCHED = [f"build/{name}" for name in ("venv", "venv-clients", "model", "s3", "llama", "driver")]
 UNIT_MAX = 8  # unit tests for one file
 UNIT_S, BLACKBOX_S = 60, 600  # how long a unit test, and all black-box tests of a file, may take
+OBJECT_S = 120  # and what is changed to compile: a program that runs at build time may be what it hangs
 # Black-box tests by what they concern: test_NAME.py, what notices most first. The longest path that fits counts.
 BLACKBOX = {
     "src/api/": "handler result stream payload local mock progress",
@@ -250,7 +251,7 @@ def run(command, timeout_s, **options):
         process.wait()
 
 
-def make(*targets):
+def make(*targets, timeout_s=900):
     """0 where the targets of tests/build.mk are made; the words of make are in build/mutate/make.log."""
     script = '''. vendor/packages.sh; . vendor/toolchain.sh; say() { :; }; die() { echo "$*"; exit 1; }
         toolchain "$NATIVE"; exec make "${MAKE_ARGS[@]}" "$@"'''
@@ -258,7 +259,7 @@ def make(*targets):
                  "JOBS": str(os.cpu_count())}
     command = ["bash", "-c", script, "make", f"OUT={MUTANT}", "NOISE=-w", *targets]
     with open(COPY / "make.log", "w", encoding="utf-8") as log:
-        return run(command, 900, env=variables, stdout=log)
+        return run(command, timeout_s, env=variables, stdout=log)
 
 
 def build(*targets):
@@ -370,7 +371,7 @@ def blackbox_tests(path, asked):
 def object_code(path):
     """The bytes of a source's object; None: it does not compile."""
     target = Path(BUILT, path).with_suffix(".o")
-    return (COPY / target).read_bytes() if make(str(target)) == 0 else None
+    return (COPY / target).read_bytes() if make(str(target), timeout_s=OBJECT_S) == 0 else None
 
 
 @contextlib.contextmanager
