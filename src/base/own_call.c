@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <sys/syscall.h>
 
-/* One copy, in no other function, so that there is one address. */
+/* One copy, in no other function, so that there is one address. clang inlines "noduplicate". */
 #ifdef __clang__
-#define ONE_COPY __attribute__((noinline, noduplicate))
+#define ONE_COPY __attribute__((noinline, optnone))
 #else
 #define ONE_COPY __attribute__((noipa))
 #endif
