@@ -4,26 +4,20 @@
 #include <unistd.h>
 
 #include "api/upload_private.h"
+#include "base/io.h"
 #include "base/limits.h"
 #include "base/version.h"
 #include "codec/xml.h"
 
 /* --- the content ---------------------------------------------------------------------------- */
 
-static int read_file(int fd, uint64_t offset, char *bytes, size_t size, struct err *err)
+static int read_file(int fd, uint64_t offset, void *bytes, size_t size, struct err *err)
 {
-    while (size > 0) {
-        ssize_t count = pread(fd, bytes, size, (off_t)offset);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return err_system(err, ERR_INPUT, errno, "reading the file");
-        if (count == 0)
-            return err_set(err, ERR_INPUT, "the file became shorter during the upload");
-        bytes += count;
-        offset += (uint64_t)count;
-        size -= (size_t)count;
-    }
+    ssize_t count = io_read_at(fd, offset, bytes, size);
+    if (count < 0)
+        return err_system(err, ERR_INPUT, errno, "reading the file");
+    if ((size_t)count < size)
+        return err_set(err, ERR_INPUT, "the file became shorter during the upload");
     return 0;
 }
 

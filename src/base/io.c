@@ -49,6 +49,22 @@ int io_read_file(const char *path, int flags, struct buf *out, struct err *err)
     return rc;
 }
 
+ssize_t io_read_at(int fd, uint64_t offset, void *bytes, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t count = pread(fd, (char *)bytes + done, size - done, (off_t)(offset + done));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return -1;
+        if (count == 0)
+            break;
+        done += (size_t)count;
+    }
+    return (ssize_t)done;
+}
+
 void io_make_folders(char *path, mode_t mode)
 {
     for (char *at = path; *at != '\0' && (at = strchr(at + 1, '/')) != NULL; *at = '/') {

@@ -24,6 +24,12 @@ int io_read_file(const char *path, int flags, struct buf *out, struct err *err);
 int io_read_fd(int fd, const char *path, struct buf *out, struct err *err);
 
 /*
+ * Reads from an offset of a file. Blocks on the file system. The number of bytes read, less than
+ * `size` only where the file ends; -1 with errno set.
+ */
+ssize_t io_read_at(int fd, uint64_t offset, void *bytes, size_t size);
+
+/*
  * Makes a folder and those above it that are not there, with that mode but for the umask. `path` is
  * changed during the call. Blocks on the file system. Whatever is wrong, opening the folder tells.
  */

@@ -35,6 +35,20 @@ slice utf8_tail(slice text, size_t max_bytes)
     return text;
 }
 
+size_t utf8_put(uint32_t point, char to[4])
+{
+    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+    if (point < 0x80) {
+        to[0] = (char)point;
+        return 1;
+    }
+    size_t len = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; point >>= 6)
+        to[i] = (char)(0x80 | (point & 0x3f));
+    to[0] = (char)(lead[len] | point);
+    return len;
+}
+
 size_t utf8_control(slice text)
 {
     const unsigned char *at = (const unsigned char *)text.ptr;

@@ -5,6 +5,8 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdint.h>
+
 #include "base/slice.h"
 
 /* True if c is not a continuation byte: it starts a character. */
@@ -18,6 +20,9 @@ static inline bool utf8_starts(char c)
  * the separators U+2028 and U+2029, which some readers take for a line's end. 0 for any other.
  */
 size_t utf8_control(slice text);
+
+/* Writes a code point, at most U+10FFFF. How many bytes it took: 1 to 4. */
+size_t utf8_put(uint32_t point, char to[4]);
 
 /* The text without an incomplete character at its end. */
 slice utf8_whole(slice text);

@@ -1,7 +1,5 @@
 #include "base/utf8_escape.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
@@ -96,4 +94,19 @@ size_t utf8_sequence(const char *from, size_t len)
     bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
     bool out_of_range = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
     return overlong || out_of_range ? 0 : need;
+}
+
+/* Most text is mostly ASCII. */
+size_t utf8_prefix(slice text)
+{
+    size_t i = 0, len = 1;
+    while (i < text.len && len > 0) {
+        uint64_t word = EACH_BYTE(0x80);
+        if (text.len - i >= sizeof word)
+            memcpy(&word, text.ptr + i, sizeof word);
+        bool ascii = (word & EACH_BYTE(0x80)) == 0;
+        len = ascii ? sizeof word : utf8_sequence(text.ptr + i, text.len - i);
+        i += len;
+    }
+    return i;
 }

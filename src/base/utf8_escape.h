@@ -6,7 +6,7 @@
 #ifndef BASE_UTF8_ESCAPE_H
 #define BASE_UTF8_ESCAPE_H
 
-#include <stddef.h>
+#include "base/slice.h"
 
 #define ESCAPE_MAX_BYTES 6 /* the longest escape of one byte: \u001f */
 
@@ -25,5 +25,8 @@ size_t utf8_escape_plain_prefix(const char *from, size_t len);
  * (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF). len is at least 1.
  */
 size_t utf8_sequence(const char *from, size_t len);
+
+/* How many bytes from the start of the text are valid UTF-8, as that has it. */
+size_t utf8_prefix(slice text);
 
 #endif

@@ -15,26 +15,10 @@ static bool is_ascii_text(char c)
     return (unsigned char)c >= 0x20 || strchr("\t\n\v\f\r\b\x1b", c) != NULL;
 }
 
-/* Most output is UTF-8 and mostly ASCII. */
-static bool is_utf8(slice bytes)
-{
-    for (size_t i = 0; i < bytes.len;) {
-        uint64_t word = 0;
-        if (bytes.len - i >= sizeof word)
-            memcpy(&word, bytes.ptr + i, sizeof word);
-        bool is_ascii = bytes.len - i >= sizeof word && (word & 0x8080808080808080u) == 0;
-        size_t len = is_ascii ? sizeof word : utf8_sequence(bytes.ptr + i, bytes.len - i);
-        if (len == 0)
-            return false;
-        i += len;
-    }
-    return true;
-}
-
 enum mend_kind mend_kind_of(slice bytes)
 {
     size_t bad = 0, odd = 0;
-    if (is_utf8(bytes))
+    if (utf8_prefix(bytes) == bytes.len)
         return MEND_NONE;
     for (size_t i = 0; i < bytes.len;) {
         size_t len = utf8_sequence(bytes.ptr + i, bytes.len - i);

@@ -49,18 +49,11 @@ struct unzip {
 static int read_at(const struct unzip *self, uint64_t offset, char *to, size_t size,
                    struct err *err)
 {
-    while (size > 0) {
-        ssize_t count = pread(self->archive, to, size, (off_t)offset);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return err_system(err, ERR_INPUT, errno, "reading the archive");
-        if (count == 0)
-            return err_set(err, ERR_INPUT, "the archive is cut off");
-        to += count;
-        offset += (uint64_t)count;
-        size -= (size_t)count;
-    }
+    ssize_t count = io_read_at(self->archive, offset, to, size);
+    if (count < 0)
+        return err_system(err, ERR_INPUT, errno, "reading the archive");
+    if ((size_t)count < size)
+        return err_set(err, ERR_INPUT, "the archive is cut off");
     return 0;
 }
 

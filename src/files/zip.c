@@ -193,17 +193,6 @@ int zip_check_head(const char head[ZIP_HEAD_BYTES], const struct zip_entry *entr
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static bool is_utf8(slice text)
-{
-    for (size_t i = 0; i < text.len;) {
-        size_t step = utf8_sequence(text.ptr + i, text.len - i);
-        if (step == 0)
-            return false;
-        i += step;
-    }
-    return true;
-}
-
 static bool is_part(slice part)
 {
     return part.len > 0 && part.len < 256 && !slice_is(part, ".") && !slice_is(part, "..");
@@ -236,7 +225,8 @@ static int refuse_name(slice name, struct err *err)
 int zip_safe_name(slice name, char out[ZIP_NAME_BYTES], struct err *err)
 {
     slice path = slice_trim_end(name, '/');
-    bool utf8 = is_utf8(name), safe = path.len > 0 && path.len < ZIP_NAME_BYTES && are_parts(path);
+    bool utf8 = utf8_prefix(name) == name.len,
+         safe = path.len > 0 && path.len < ZIP_NAME_BYTES && are_parts(path);
     for (size_t i = 0; safe && i < path.len; i++) {
         char c = path.ptr[i];
         safe = (unsigned char)c >= 0x20 && c != 0x7f && c != '\\';

@@ -1,6 +1,7 @@
 /* Stepping over JSON text. */
 #include "json/scan.h"
 
+#include "base/utf8.h"
 #include "json/json.h"
 
 static bool skip_digits(const char **at, const char *end)
@@ -98,20 +99,6 @@ static uint32_t hex4(const char *at)
     return value;
 }
 
-static size_t put_utf8(uint32_t code, char to[4])
-{
-    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-    if (code < 0x80) {
-        to[0] = (char)code;
-        return 1;
-    }
-    size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    for (size_t i = len; i-- > 1; code >>= 6)
-        to[i] = (char)(0x80 | (code & 0x3f));
-    to[0] = (char)(lead[len] | code);
-    return len;
-}
-
 /* \uXXXX or a pair of them; *at is at the first of at least four digits. */
 static uint32_t decode_unicode(const char **at, const char *end)
 {
@@ -137,7 +124,7 @@ size_t json_decode_step(const char **at, const char *end, char to[4])
     }
     c = *(*at)++;
     if (c == 'u')
-        return put_utf8(decode_unicode(at, end), to);
+        return utf8_put(decode_unicode(at, end), to);
     const char *letter = memchr(letters, c, sizeof letters - 1);
     to[0] = letter != NULL ? meant[letter - letters] : c; /* quote, slashes mean themselves */
     return 1;

@@ -8,21 +8,6 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* How many bytes from the start of text are well-formed UTF-8. */
-static size_t utf8_prefix(slice text)
-{
-    size_t i = 0;
-    while (i < text.len) {
-        while (text.len - i >= 8 && (json_load_word(text.ptr + i) & JSON_EACH_BYTE(0x80)) == 0)
-            i += 8;
-        size_t len = i == text.len ? 0 : utf8_sequence(text.ptr + i, text.len - i);
-        if (len == 0)
-            break;
-        i += len;
-    }
-    return i;
-}
-
 /* Escapes directly into the buffer, which grows only by what is needed. */
 static void add_escaped(struct buf *buf, slice text)
 {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "model/unicode.h"
 
 #define TOKENS_MAX (1u << 24)
@@ -138,23 +139,13 @@ static void put(struct encoding *encoding, uint32_t id)
         encoding->ids[encoding->count++] = id;
 }
 
-static size_t put_utf8(char *out, uint32_t point)
-{
-    size_t count = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
-    for (size_t i = count - 1; i > 0; i--, point >>= 6)
-        out[i] = (char)(0x80 | (point & 0x3f));
-    out[0] = (char)(lead[count] | point);
-    return count;
-}
-
 static void add_point(struct encoding *encoding, uint32_t point)
 {
     size_t at = encoding->points++;
     if (at >= WORD_MAX_POINTS)
         return;
     size_t begin = at == 0 ? 0 : encoding->ends[at - 1];
-    encoding->ends[at] = (uint16_t)(begin + put_utf8(encoding->word + begin, point));
+    encoding->ends[at] = (uint16_t)(begin + utf8_put(point, encoding->word + begin));
 }
 
 /* The longest piece that starts at code point `first`; *after is set to the one behind it. */

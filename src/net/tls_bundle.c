@@ -1,9 +1,5 @@
 /* A PEM file of authorities: read, indexed, and looked up by subject name (net/tls_roots.h). */
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "base/own_call.h"
+#include "base/io.h"
 #include "net/tls_roots.h"
 #include "net/tls_signature.h"
 
@@ -175,36 +171,19 @@ static int decode(struct bundle *bundle, slice text, struct err *err)
     return 0;
 }
 
-static int read_all(struct buf *text, int fd, const char *path, struct err *err)
-{
-    for (;;) {
-        char chunk[16384];
-        ssize_t count = read(fd, chunk, sizeof chunk);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return err_system(err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", path);
-        if (count == 0)
-            return 0;
-        int rc = buf_add(text, chunk, (size_t)count, err);
-        if (rc == ERR_LIMIT)
-            return err_set(err, ERR_CONFIG, "SSL_CERT_FILE %s is larger than %u MiB", path,
-                           TLS_BUNDLE_FILE_BYTES >> 20);
-        if (rc != 0)
-            return rc;
-    }
-}
-
 int tls_bundle_load(struct buf *blob, const char *path, struct err *err)
 {
     struct bundle bundle = { .blob = blob, .path = path };
     struct buf text;
-    int fd = own_open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_system(err, ERR_CONFIG, errno, "SSL_CERT_FILE %s", path);
     buf_init(&text, TLS_BUNDLE_FILE_BYTES, "SSL_CERT_FILE");
-    int rc = read_all(&text, fd, path, err);
-    close(fd);
+    int rc = io_read_file(path, 0, &text, err);
+    if (rc == ERR_LIMIT)
+        rc = err_set(err, ERR_CONFIG, "SSL_CERT_FILE: %s is larger than %u MiB", path,
+                     TLS_BUNDLE_FILE_BYTES >> 20);
+    if (rc == ERR_INPUT) {
+        err->code = ERR_CONFIG;
+        rc = err_wrap(err, "SSL_CERT_FILE");
+    }
     if (rc == 0)
         rc = decode(&bundle, buf_slice(&text), err);
     buf_free(&text);

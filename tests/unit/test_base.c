@@ -548,6 +548,49 @@ static void utf8_counts_every_code_point(void **state)
     assert_int_equal(valid, 0x100000);
 }
 
+static void code_points_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t point;
+        const char *bytes;
+    } cases[] = {
+        { 0x7f, "\x7f" },
+        { 0x80, "\xc2\x80" },
+        { 0x7ff, "\xdf\xbf" },
+        { 0x800, "\xe0\xa0\x80" },
+        { 0xffff, "\xef\xbf\xbf" },
+        { 0x10000, "\xf0\x90\x80\x80" },
+        { 'a', "a" },
+        { 0x10ffff, "\xf4\x8f\xbf\xbf" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char to[4];
+        slice written = { to, utf8_put(cases[i].point, to) };
+        assert_true(slice_is(written, cases[i].bytes));
+    }
+    char nul[4];
+    assert_int_equal(utf8_put(0, nul), 1);
+    assert_int_equal(nul[0], 0);
+}
+
+/* At every place of a word and of what is left behind the last one. */
+static void text_is_utf8_up_to_the_first_byte_that_is_not(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < 20; len++)
+        for (size_t at = 0; at < len; at++) {
+            char bytes[20];
+            memset(bytes, 'a', sizeof bytes);
+            assert_int_equal(utf8_prefix((slice){ bytes, len }), len);
+            bytes[at] = '\xff';
+            assert_int_equal(utf8_prefix((slice){ bytes, len }), at);
+            if (at + 1 < len)
+                memcpy(bytes + at, "\xc3\xa4", 2);
+            assert_int_equal(utf8_prefix((slice){ bytes, len }), at + 1 < len ? len : at);
+        }
+}
+
 static void utf8_is_cut_between_characters(void **state)
 {
     (void)state;
@@ -603,6 +646,25 @@ static void files_are_read_whole_or_not_at_all(void **state)
     assert_int_equal(io_write_all(-1, SLICE_LITERAL("x")), -1);
 }
 
+static void a_part_of_a_file_is_read(void **state)
+{
+    (void)state;
+    char bytes[8] = "", path[] = "/tmp/test_base.XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    unlink(path);
+    assert_int_equal(io_write_all(fd, SLICE_LITERAL("0123456789")), 0);
+    assert_int_equal(io_read_at(fd, 2, bytes, 3), 3);
+    assert_string_equal(bytes, "234");
+    assert_int_equal(io_read_at(fd, 6, bytes, 8), 4);
+    assert_string_equal(bytes, "6789");
+    assert_int_equal(io_read_at(fd, 10, bytes, 8), 0);
+    assert_int_equal(io_read_at(fd, 0, bytes, 0), 0);
+    close(fd);
+    assert_int_equal(io_read_at(-1, 0, bytes, 8), -1);
+    assert_int_equal(errno, EBADF);
+}
+
 /* --- text ------------------------------------------------------------------------------- */
 
 static void texts_end_where_their_array_does(void **state)
@@ -639,9 +701,12 @@ int main(void)
         cmocka_unit_test(buf_appends_all_or_nothing),
         cmocka_unit_test(buf_appends_slices_up_to_one_that_does_not_fit),
         cmocka_unit_test(buf_error_sticks_until_it_is_cleared),
+        cmocka_unit_test(code_points_are_written),
+        cmocka_unit_test(text_is_utf8_up_to_the_first_byte_that_is_not),
         cmocka_unit_test(utf8_is_cut_between_characters),
         cmocka_unit_test(slices_know_their_end),
         cmocka_unit_test(files_are_read_whole_or_not_at_all),
+        cmocka_unit_test(a_part_of_a_file_is_read),
         cmocka_unit_test(buf_without_room_takes_nothing),
         cmocka_unit_test(buf_gives_back_what_it_may_not_keep),
         cmocka_unit_test(buf_moves_with_its_memory),
