@@ -1,8 +1,8 @@
 /*
  * base/version.h - the worker's version, the only place that names it. Read by --version, --help,
- * the log's first line, the User-Agent field, and by docker/image.sh, which takes the image's label
- * from this line. What heartbeats and error objects call runpod_version is CONTRACT_VERSION: the
- * version of the SDK whose contract is spoken (tests/CONTRACT.md).
+ * the log's first line and the User-Agent field; vendor/version.sh takes it from this line for
+ * images, kits, bills of materials and tests. What heartbeats and error objects call runpod_version
+ * is CONTRACT_VERSION: the version of the SDK whose contract is spoken (tests/CONTRACT.md).
  */
 #ifndef BASE_VERSION_H
 #define BASE_VERSION_H

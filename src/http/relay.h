@@ -46,6 +46,8 @@ struct relay_result {
 
 /* A kept-alive connection to the server, not open yet. One thread at a time. ERR_MEMORY. */
 int relay_new(struct relay **relay, const struct relay_setting *setting, struct err *err);
+
+/* For tests: a worker keeps its connections, for the next request, as long as it lives. */
 void relay_free(struct relay *relay);
 
 /*

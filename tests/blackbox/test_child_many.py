@@ -6,6 +6,7 @@ import signal
 from children import children_of, failure, sh, wait_gone, wait_reaped
 
 SLOTS = 8
+IDLE_DEATH = "SIGKILL.* while it had no job"
 
 
 def test_processes_of_once_start_and_end_at_once(worker, platform):
@@ -30,13 +31,14 @@ def test_children_die_and_are_replaced_at_once(worker, platform):
         for job in odd:
             assert "exited with status 3" in failure(platform.result(job))["error_message"]
         platform.wait_idle()
+        told = len(process.lines(IDLE_DEATH))
         children = children_of(process.pid)
         for pid in children:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        process.wait_log("SIGKILL.* while it had no job")
+        process.wait_log(IDLE_DEATH, told + 1)
         wait_gone(platform, *children)  # one that is only about to die would take a job along
     assert not process.ended
 

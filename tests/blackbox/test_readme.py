@@ -1,5 +1,7 @@
 """README.md as a newcomer reads it: its handler is built and run as it stands there."""
 
+import functools
+import itertools
 import json
 import re
 import shutil
@@ -166,12 +168,18 @@ def test_flags_page_has_the_defaults_of_the_help():
     assert dict(told) == {flag: number for flag, number in rows if number and flag != "--concurrency"}
 
 
+@functools.cache
+def defined():
+    """What all files of src/ define."""
+    texts = (path.read_text("utf-8") for path in sorted(ROOT.glob("src/**/*.[ch]")))
+    found = (re.findall(r"^#define (\w+) (?:\\\n +)?([^/\n]+)", text, re.M) for text in texts)
+    return dict(itertools.chain.from_iterable(found))
+
+
 def limit(name):
-    """A number of limits.h; sizes in bytes, times in the unit of the name."""
-    text = (ROOT / "src/base/limits.h").read_text("utf-8")
-    found = re.search(rf"^#define {name} (?:\\\n +)?([^/\n]+)", text, re.M)
-    assert found, f"limits.h has no {name}"
-    words = re.sub(r"\b(\d+)u?l?l?\b", r"\1", found[1].replace("LIMIT_MIB", "1048576"))
+    """A number of limits.h, its name without LIMIT_, or of another file; sizes in bytes, times in the name's unit."""
+    value = defined().get(f"LIMIT_{name}") or defined()[name]
+    words = re.sub(r"\b(\d+)u?l?l?\b", r"\1", value.replace("LIMIT_MIB", "1048576"))
     assert re.fullmatch(r"[\d()*<+ -]+", words), words
     return eval(words)  # noqa: S307 (digits and operators)
 
@@ -186,7 +194,7 @@ def as_written(name):
     return ways
 
 
-# How the row begins, and what it says: a number of limits.h, or several.
+# How the row begins, and what it says: a number of limits.h or of another file, or several.
 LIMITS = {
     "jobs at the same time": "CONCURRENCY",
     "one response to a job-take": "TAKE_BYTES",
@@ -195,10 +203,13 @@ LIMITS = {
     "what a handler has printed": "CAPTURE_BYTES",
     "the job-take of a start that failed": "LAST_TAKE_MS",
     "a job id": "JOB_ID_BYTES",
+    "JSON nesting": "JSON_DEPTH_MAX JSON_DOC_DEPTH_MAX",
+    "head of an HTTP response": "HTTP1_HEAD_MAX_BYTES HTTP1_FIELDS_MAX",
     "interim (1xx) responses": "INTERIM_RESPONSES",
     "memory a job may allocate": "ARENA_BYTES",
     "jobs taken of one response": "JOBS_AN_ANSWER",
     "results that wait for a slow platform": "UNDELIVERED UNDELIVERED_BYTES",
+    "a heartbeat's URL": "URL_MAX_BYTES",
     "the stack of a C handler": "STACK_SERVICE_BYTES",
     "stream parts that wait": "STREAM_BYTES",
     "progress updates that wait": "PROGRESS_WAITING",
@@ -207,11 +218,15 @@ LIMITS = {
     "a download |": "DOWNLOAD_BYTES DOWNLOAD_S DOWNLOAD_TRIES",
     "downloads side by side": "DOWNLOADS DOWNLOADS_MAX",
     "an archive that is unpacked": "UNZIP_FILES UNZIP_RATIO",
+    "folders of `--cache`": "VOLUME_CACHE_FOLDERS_MAX VOLUME_LIST_BYTES",
     "an upload |": "UPLOAD_S UPLOAD_TRIES",
     "files that one output names": "UPLOADS_AN_OUTPUT",
     "a line of a program's standard error": "CHILD_TEXT_BYTES",
     "last lines of a program": "CHILD_TAIL_BYTES",
     "words of a command line": "CHILD_WORDS",
+    "rules of `--handler-routes`": "ROUTE_RULES_MAX ROUTE_MAP_MAX",
+    "a route that a job names": "ROUTE_MAX_BYTES",
+    "members beside `messages`": "MEMBERS_MAX",
     "jobs in a row that a server may fail": "SERVER_FAILURES",
     "requests that wait in realtime mode": "REALTIME_WAITING",
     "connections beside those at work or waiting there": "SERVER_SPARE",
@@ -225,13 +240,18 @@ LIMITS = {
 }
 
 
+def test_every_row_of_the_limits_page_is_tested():
+    rows = re.findall(r"^\| (?!What|-)(.*)$", (ROOT / "src/base/LIMITS.md").read_text("utf-8"), re.M)
+    assert [row for row in rows if not row.startswith(tuple(LIMITS))] == []
+
+
 @pytest.mark.parametrize("row", LIMITS)
 def test_limits_page_has_the_numbers_of_the_code(row):
     text = (ROOT / "src/base/LIMITS.md").read_text("utf-8")
     found = re.search(rf"^\| {re.escape(row)}[^\n]*$", text, re.M)
     assert found, f"src/base/LIMITS.md has no such row: {row}"
     for name in LIMITS[row].split():
-        ways = as_written(f"LIMIT_{name}")
+        ways = as_written(name)
         assert re.search(rf"(?<![\d,])(?:{'|'.join(map(re.escape, ways))})(?![\d,]\d)", found[0]), (name, ways)
 
 

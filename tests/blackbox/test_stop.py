@@ -3,6 +3,7 @@
 import pytest
 
 from actions import answer, hand_out, raw, reset
+from own_handlers import Gate, own, steps
 from testplatform import FAST_PING
 
 
@@ -53,11 +54,14 @@ def test_stop_of_a_job_that_waits_for_its_turn(platform, worker):
     assert not platform.requests("done") and not process.lines("second has run")
 
 
-def test_only_the_named_job_is_stopped(platform, worker):
-    process = worker(platform, handler="mock")
-    platform.give({"id": "going-on", "input": {"mock_delay": 1, "mock_return": "done"}})
+def test_only_the_named_job_is_stopped(platform, worker, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    process = worker(platform, handler=own("steps"))
+    platform.give({"id": "going-on", "input": steps(gate.step, {"return": "done"})})
     process.wait_log(r"going-on.*Started\.")
     platform.stop_jobs("going", "going-on-and-on", "", "GOING-ON", "*")
+    platform.wait_request("stop", 2)
+    gate.open()
     assert platform.result("going-on") == {"output": "done"}
 
 

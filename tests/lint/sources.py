@@ -1,7 +1,7 @@
 """Rules about the texts of the repository that no compiler checks. One at a time:
 
     python3 tests/lint/sources.py tags        no two definitions of one struct, union or enum tag in src/
-    python3 tests/lint/sources.py columns     no line over 100 columns in C, shell and make files
+    python3 tests/lint/sources.py columns     no line over 100 columns in C, shell and make files, and in the Python of src/
     python3 tests/lint/sources.py comments    every .c file of src/ opens with a comment, or has a header that does
     python3 tests/lint/sources.py citations   no text refers to a document that is not in the repository
     python3 tests/lint/sources.py bounded     no snprintf whose size is a subtraction, or whose result is added up: base/text.h
@@ -64,7 +64,8 @@ def tags():
 
 def columns():
     for path in (*ours("src", "tests", "vendor", "docker", ".ci"), Path("build.sh")):
-        if path.suffix not in C_SUFFIXES | {".sh", ".mk"} and path.parent != Path(".ci"):
+        shipped_python = path.suffix == ".py" and path.parts[0] == "src"
+        if path.suffix not in C_SUFFIXES | {".sh", ".mk"} and path.parent != Path(".ci") and not shipped_python:
             continue
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if len(line) > COLUMNS:

@@ -73,7 +73,7 @@ def serve(config, debugger):
 
 
 def serve_jobs(channel, config, scale, debugger, at_once):
-    """One after the other; on an event loop from where a handler has to be awaited, or for several at a time."""
+    """One after the other; on an event loop once a handler has to be awaited, or for several."""
     from . import _work  # what takes time to import is not needed before this
     from .modules import rp_handler
 
@@ -92,8 +92,8 @@ def serve_jobs(channel, config, scale, debugger, at_once):
 
 
 def end_unfit(channel, check, reason):
-    """The worker reports it to the platform and ends, and this process with it. One that was started
-    again, or gets a job all the same, ends by itself."""
+    """The worker reports it to the platform and ends, and this process with it. One that was
+    started again, or gets a job all the same, ends by itself."""
     import select
 
     channel.send(unfit=reason, check=check)
