@@ -171,6 +171,34 @@ static void parts_are_gathered_into_full_records(void **state)
     free(bytes);
 }
 
+/* What the peer has not taken of a record waits: the next write and the next read go on with it. */
+static void a_write_that_yields_is_gone_on_with(void **state)
+{
+    (void)state;
+    unsigned char *bytes = large_bytes();
+    size_t done = 0, calls = 0;
+    open_connection(NULL);
+    server.write_most = 5000;
+    for (; done < 110000 && calls < 1000; calls++) {
+        const slice parts[] = { { (const char *)bytes + done, 1 },
+                                { (const char *)bytes + done + 1, 109999 - done } };
+        ptrdiff_t count = client->ops->write_some(client, parts, 2, true, clock_deadline(1000),
+                                                  &err);
+        assert_in_range(count, 0, RECORD_BYTES);
+        done += (size_t)count;
+    }
+    assert_int_equal(done, 110000);
+    assert_true(calls > 2 * 110000 / RECORD_BYTES);
+    assert_false(client->ops->usable(client));
+    for (; server.received.len < done && calls < 1000; calls++)
+        assert_read_fails(ERR_TIMEOUT, "timed out");
+    assert_int_equal(server.received.len, done);
+    assert_memory_equal(server.received.ptr, bytes, done);
+    assert_true(client->ops->usable(client));
+    close_connection();
+    free(bytes);
+}
+
 static void nothing_to_write_is_no_record(void **state)
 {
     (void)state;
@@ -428,6 +456,16 @@ static void names_are_taken_as_they_are_meant(void **state)
     }
 }
 
+/* So that a session is found again, whatever the certificate says then. */
+static void a_server_name_is_sent_in_small_letters(void **state)
+{
+    (void)state;
+    tls_server_init(&server, &leaf, &middle, NULL);
+    assert_int_equal(connect_to("AZ[.Test"), ERR_TRUST);
+    assert_string_equal(br_ssl_engine_get_server_name(&server.server.eng), "az[.test");
+    close_connection();
+}
+
 static void names_that_are_none(void **state)
 {
     (void)state;
@@ -613,6 +651,7 @@ int main(void)
         WITH_CONTEXT(bytes_may_come_one_by_one),
         WITH_CONTEXT(a_handshake_takes_two_packets),
         WITH_CONTEXT(parts_are_gathered_into_full_records),
+        WITH_CONTEXT(a_write_that_yields_is_gone_on_with),
         WITH_CONTEXT(nothing_to_write_is_no_record),
         WITH_CONTEXT(large_answers_are_read),
         WITH_CONTEXT(close_notify_is_the_end),
@@ -628,6 +667,7 @@ int main(void)
         WITH_CONTEXT(a_server_that_forgot_gets_a_full_handshake),
         WITH_CONTEXT(servers_that_cannot_prove_their_name),
         WITH_CONTEXT(names_are_taken_as_they_are_meant),
+        WITH_CONTEXT(a_server_name_is_sent_in_small_letters),
         WITH_CONTEXT(names_that_are_none),
         WITH_CONTEXT(what_is_no_tls_is_said_to_be_none),
         WITH_CONTEXT(an_old_version_is_named),
