@@ -272,6 +272,16 @@ static void pages_of_other_origins_are_told_apart(void **state)
     }
 }
 
+/* Without a Host no page is known to be the server's own. */
+static void a_page_of_no_host_is_of_another_origin(void **state)
+{
+    static const char head[] = "GET / HTTP/1.0\r\nOrigin: http://a\r\n\r\n";
+    struct http1_request request;
+    (void)state;
+    assert_int_equal(http1_parse_request(head, sizeof head - 1, &request, NULL), sizeof head - 1);
+    assert_false(http1_request_is_same_origin(&request));
+}
+
 static void read_with(struct http1_request *request, const char *line, const char *fields)
 {
     static char head[400]; /* the request's slices lie in it */
@@ -294,6 +304,8 @@ static void pages_of_this_machine_are_told_apart(void **state)
         { "http://localhost.example", false },
         { "http://notlocalhost", false },
         { "http://[::2]", false },
+        { "http://[::1", false },
+        { "http://[::1]x", false },
         { "http://127.0.0.1.example", false },
         { "http://127.1", false },
         { "null", false },
@@ -395,6 +407,13 @@ static void navigations_are_told_apart(void **state)
     read_with(&request, "GET / HTTP/1.1",
               "Host: a\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n");
     assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "HEAD / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+    assert_true(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1", "Host: a\r\nSec-Fetch-Mode: navigate\r\n");
+    assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1", "Host: a\r\nSec-Fetch-Dest: document\r\n");
+    assert_false(http1_request_is_navigation(&request));
     read_with(&request, "POST / HTTP/1.1",
               "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
     assert_false(http1_request_is_navigation(&request));
@@ -450,6 +469,14 @@ static void status_lines_are_written(void **state)
                                           "HTTP/1.1 299 \r\n\r\n"));
     assert_int_equal(write_status(&out, 99), ERR_INPUT);
     assert_int_equal(write_status(&out, 600), ERR_INPUT);
+    struct http1_writer head = { .out = &out };
+    buf_clear(&out);
+    http1_put_status_reason(&head, 100, SLICE_LITERAL("My\tOwn \xff"));
+    http1_put_status_reason(&head, 599, SLICE_LITERAL(""));
+    assert_int_equal(http1_put_end(&head, NULL), 0);
+    assert_true(slice_is(buf_slice(&out), "HTTP/1.1 100 My\tOwn \xff\r\nHTTP/1.1 599 \r\n\r\n"));
+    http1_put_status_reason(&head, 200, SLICE_LITERAL("OK\r\nX: y"));
+    assert_int_equal(http1_put_end(&head, NULL), ERR_INPUT);
     assert_string_equal(http1_reason(503), "Service Unavailable");
     assert_string_equal(http1_reason(299), "");
     buf_free(&out);
@@ -465,6 +492,7 @@ int main(void)
         cmocka_unit_test(too_many_fields_are_refused),
         cmocka_unit_test(status_lines_are_written),
         cmocka_unit_test(pages_of_other_origins_are_told_apart),
+        cmocka_unit_test(a_page_of_no_host_is_of_another_origin),
         cmocka_unit_test(pages_of_this_machine_are_told_apart),
         cmocka_unit_test(images_of_pages_of_this_machine_are_told_apart),
         cmocka_unit_test(own_names_are_told_apart),
