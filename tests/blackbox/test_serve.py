@@ -497,6 +497,26 @@ def test_client_that_sends_no_more_is_let_go(relay, server):  # noqa: F811
     assert answer == b"" or answer.startswith(b"HTTP/1.1 200 "), "an answer that is slow comes to a client that has left"
 
 
+@pytest.mark.parametrize("field, body", [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n")])
+def test_client_that_ends_within_its_body(relay, server, field, body):  # noqa: F811
+    """The server sees an end, too, and the place is free again."""
+
+    def page(talk):
+        while talk.link.recv(65536):
+            pass
+        raise Gone
+
+    server.early["/up"] = page
+    server.pages["/tell"] = tell
+    front = relay("--concurrency", "1")
+    link = front.dial(f"POST /up HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{body}".encode())
+    talk = server.wait("/up")
+    link.shutdown(socket.SHUT_WR)
+    server.wait_closed(talk)
+    assert Reader(link).all() == b""
+    front.until(200, "/tell")
+
+
 # ---- concurrency ----
 
 
@@ -673,24 +693,27 @@ def test_server_that_keeps_dying_ends_the_worker(front):  # noqa: F811
 def test_breaking_server(relay, server):  # noqa: F811
     """Before the head an error says what happened; after it the answer is not taken for whole."""
     server.pages["/close"] = raw(then="close")
+    server.pages["/half"] = raw(b"HTTP/1.1 20", then="close")
     server.pages["/reset"] = raw(b"HTTP/1.1 20", then="reset")
     server.pages["/short"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", then="close")
     server.pages["/chunk"] = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", then="close")
     front = relay("--handler-failures", "0")
-    for path in ("/close", "/reset"):
+    for path, why in (("/close", "before any response"), ("/half", "within the response head"), ("/reset", "")):
         answer = front.post(path, b"x")
-        assert answer.status == 502 and "No complete response" in answer.json()["error"]
+        assert answer.status == 502 and re.search(f"No complete response.*{why}", answer.json()["error"])
     for path in ("/short", "/chunk"):
         with pytest.raises(http.client.IncompleteRead):
             front.get(path)
 
 
 def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
-    """The server closes the kept-alive connection when the request is on its way: only then, and not a POST."""
-    kept = []
+    """The server closes the kept-alive connection when the request is on its way: only then, not a POST, and not
+    where the response has begun."""
+    kept, begun = [], []
 
     def page(talk):
         if talk.connection in kept:
+            talk.send(b"".join(begun))
             talk.close()
         else:
             tell(talk)
@@ -718,6 +741,8 @@ def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
     assert ask_twice("GET") == (200, 2)
     assert ask_twice("POST", "x") == (502, 1)
     assert ask_twice("DELETE") == (200, 2)
+    begun.append(b"HTTP/1.1 20")
+    assert ask_twice("GET") == (502, 1)
 
 
 @pytest.mark.parametrize(
