@@ -173,6 +173,7 @@ SCENARIOS = {
     "second_servfail": Scenario(behind(fails(SERVFAIL)), A_ONLY, conf=TWO),
     "first_silent": Scenario({"127.0.0.1": silent, "127.0.0.2": both}, BOTH, conf=TWO),
     "first_not_there": Scenario({"127.0.0.2": both}, BOTH, conf=TWO),
+    "second_of_three": Scenario({"127.0.0.2": both}, BOTH, conf=TWO + "nameserver 127.0.0.3\n"),
     "first_noise": Scenario({"127.0.0.1": lambda query: b"\xff" * 40, "127.0.0.2": both}, BOTH, conf=TWO),
     "first_bare_formerr": Scenario({"127.0.0.1": bare_formerr, "127.0.0.2": both}, BOTH, conf=TWO, glibc="skip"),
     "first_lame": Scenario({"127.0.0.1": lambda query: query.reply(flags=0x8100), "127.0.0.2": both}, BOTH, conf=TWO),

@@ -112,7 +112,7 @@ static const struct certificate_spec rude_name = { ROOT, SERVER, .dns = { "b\n \
 
 /* --- roots ---------------------------------------------------------------------------------- */
 
-static unsigned char anchors[1024];
+static unsigned char anchors[4096];
 static size_t anchors_len;
 static unsigned char file_roots[4 * CERTIFICATE_BYTES]; /* as SSL_CERT_FILE's: certificates */
 static size_t file_roots_len;
@@ -514,6 +514,27 @@ static void so_many_signatures_are_not_checked(void **state)
     assert_int_equal(run_made(&verify, chain, CROWD + 1), BR_ERR_X509_BAD_SIGNATURE);
 }
 
+/* The right one is the last of them. */
+static void so_many_roots_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    for (size_t others = TLS_PATH_ANCHORS - 1; others <= TLS_PATH_ANCHORS; others++) {
+        anchors_len = 0;
+        for (size_t i = 0; i < others; i++)
+            add_anchor("The Root", &other_key);
+        add_anchor("The Root", &root_key);
+        if (others < TLS_PATH_ANCHORS)
+            assert_good("a.test", CHAIN(&good));
+        else
+            assert_bad(A_TEST, CHAIN(&good), BR_ERR_X509_NOT_TRUSTED,
+                       "certificate of a.test was issued by The Root, but not with the key of the "
+                       "authority known by that name");
+    }
+    anchors_len = 0;
+    add_anchor("Another Root", &other_key);
+    add_anchor("The Root", &root_key);
+}
+
 static void no_chain_takes_for_ever(void **state)
 {
     (void)state;
@@ -887,6 +908,7 @@ int main(void)
         cmocka_unit_test(the_first_bad_issuer_is_told_of),
         cmocka_unit_test(the_rest_of_a_crowd_is_left_out),
         cmocka_unit_test(so_many_signatures_are_not_checked),
+        cmocka_unit_test(so_many_roots_of_a_name_are_tried),
         cmocka_unit_test(no_chain_takes_for_ever),
         cmocka_unit_test(forged_chains),
         cmocka_unit_test(a_root_with_another_kind_of_key_is_not_the_issuer),
