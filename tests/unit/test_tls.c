@@ -371,6 +371,22 @@ static void after_a_failed_write_nothing_more_is_sent(void **state)
     close_connection();
 }
 
+/* Nor by one that yields: what the peer has of it is not known. */
+static void after_a_failed_write_that_yields_nothing_more_is_sent(void **state)
+{
+    (void)state;
+    open_connection(NULL);
+    const slice part = slice_from("half of a request");
+    server.fail_at = server.calls + 1;
+    assert_int_equal(client->ops->write_some(client, &part, 1, true, clock_deadline(1000), &err),
+                     ERR_CANCELLED);
+    assert_int_equal(client->ops->write_some(client, &part, 1, true, clock_deadline(1000), &err),
+                     ERR_RETRY);
+    assert_false(client->ops->usable(client));
+    assert_received("");
+    close_connection();
+}
+
 static void a_damaged_record_is_refused(void **state)
 {
     (void)state;
@@ -493,6 +509,8 @@ static void what_is_no_tls_is_said_to_be_none(void **state)
     } cases[] = {
         { "HTTP/1.1 400 Bad Request\r\n\r\n", 28, ERR_PEER, "not TLS; is it an http:// port?" },
         { "SSH-2.0-x\r\n", 11, ERR_PEER, "not TLS" },
+        { "\x00\x00\x00\x05\x00\x00", 6, ERR_PEER, "not TLS" },
+        { "\x16\x05\x01\x00\x01x", 6, ERR_PEER, "not TLS" },
         { "\x15\x03\x03\x00\x02\x02\x46", 7, ERR_PEER, "may speak only TLS 1.3" },
         { "\x15\x03\x03\x00\x02\x02\x28", 7, ERR_PEER, "did not agree to TLS 1.2" },
         { "\x15\x03\x03\x00\x02\x02\x70", 7, ERR_PEER, "alert unrecognized_name" },
@@ -662,6 +680,7 @@ int main(void)
         WITH_CONTEXT(a_read_that_timed_out_may_be_repeated),
         WITH_CONTEXT(endless_empty_records_outlast_no_deadline),
         WITH_CONTEXT(after_a_failed_write_nothing_more_is_sent),
+        WITH_CONTEXT(after_a_failed_write_that_yields_nothing_more_is_sent),
         WITH_CONTEXT(a_damaged_record_is_refused),
         WITH_CONTEXT(the_second_handshake_resumes),
         WITH_CONTEXT(a_server_that_forgot_gets_a_full_handshake),
