@@ -439,20 +439,34 @@ def test_doubtful_requests_are_refused(relay, server, head):  # noqa: F811
 
 @pytest.mark.parametrize("body", [b"5\nhello\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nhelloXX0\r\n\r\n", b"-1\r\n", b"\r\n"], ids=repr)
 def test_malformed_chunks_are_refused(relay, server, body):  # noqa: F811
-    """The head may have gone out already; nothing of what follows is taken for a request."""
+    """They have come with the head: the server hears nothing, and nothing of what follows is taken for a request."""
     server.early["/x"] = swallow
+    server.pages["/tell"] = tell
     front = relay()
     link = front.dial(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body + SMUGGLED)
     answer = Reader(link).all()
     assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
-    assert not server.of("/secret")
+    assert front.get("/tell").status == 200
+    assert not server.of("/x") and not server.of("/secret")
 
 
 def swallow(talk):
     """Whatever comes until the worker leaves."""
     while talk.link.recv(65536):
         pass
-    talk.close()
+    raise Gone
+
+
+def test_malformed_chunk_behind_good_ones(relay, server):  # noqa: F811
+    """The client hears of it, and the server sees the end of what it has begun to read."""
+    server.early["/x"] = swallow
+    link = relay().dial(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    talk = server.wait("/x")
+    link.sendall(b"XYZ\r\n" + SMUGGLED)
+    answer = Reader(link).all()
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+    server.wait_closed(talk)
+    assert not server.of("/secret")
 
 
 @pytest.mark.parametrize(
@@ -500,13 +514,7 @@ def test_client_that_sends_no_more_is_let_go(relay, server):  # noqa: F811
 @pytest.mark.parametrize("field, body", [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n")])
 def test_client_that_ends_within_its_body(relay, server, field, body):  # noqa: F811
     """The server sees an end, too, and the place is free again."""
-
-    def page(talk):
-        while talk.link.recv(65536):
-            pass
-        raise Gone
-
-    server.early["/up"] = page
+    server.early["/up"] = swallow
     server.pages["/tell"] = tell
     front = relay("--concurrency", "1")
     link = front.dial(f"POST /up HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{body}".encode())
@@ -770,6 +778,22 @@ def test_time_limit_while_the_client_is_waited_for(relay):
     for _ in range(2):
         link = front.dial(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
         assert Reader(link).head().startswith("HTTP/1.1 408 ")
+    assert front.get("/ping").status == 200
+
+
+def test_time_limit_while_the_client_does_not_read(relay, server):  # noqa: F811
+    """Nor is that the server's fault."""
+
+    def page(talk):
+        talk.start()
+        while True:
+            talk.chunk(PATTERN)
+
+    server.pages["/much"] = page
+    front = relay("--execution-timeout", "0.2", "--handler-failures", "1")
+    for count in (1, 2):
+        with front.dial(b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n"):
+            server.wait_closed(server.wait("/much", count))
     assert front.get("/ping").status == 200
 
 

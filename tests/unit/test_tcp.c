@@ -289,7 +289,7 @@ static void a_wake_up_ends_reads_but_data_wins(void **state)
     pair_close(&pair);
 }
 
-/* A reply that may come soon is waited for before the wake-up is looked at, but not past the end. */
+/* A reply that may come soon is waited for before the wake-up is looked at; not past the end. */
 static void a_quick_reply_is_read_before_the_wake_up_is_looked_at(void **state)
 {
     (void)state;
