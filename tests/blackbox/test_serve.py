@@ -765,6 +765,7 @@ def test_time_limits(relay, server, flag, page):  # noqa: F811
     server.pages["/slow"] = page
     answer = relay(flag, "0.2").get("/slow")
     assert answer.status == 504 and flag in answer.json()["error"]
+    assert len(server.of("/slow")) == 1, "it was passed on once"
 
 
 def test_time_limit_within_a_response(relay, server):  # noqa: F811
