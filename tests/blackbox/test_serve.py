@@ -781,6 +781,7 @@ def test_time_limit_while_the_client_is_waited_for(relay):
         link = front.dial(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
         assert Reader(link).head().startswith("HTTP/1.1 408 ")
     assert front.get("/ping").status == 200
+    assert not front.process.lines("A request has failed")
 
 
 def test_time_limit_while_the_client_does_not_read(relay, server):  # noqa: F811
@@ -797,6 +798,7 @@ def test_time_limit_while_the_client_does_not_read(relay, server):  # noqa: F811
         with front.dial(b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n"):
             server.wait_closed(server.wait("/much", count))
     assert front.get("/ping").status == 200
+    assert not front.process.lines("A request has failed")
 
 
 def test_time_limit_of_a_response_that_never_ends(relay, server):  # noqa: F811
