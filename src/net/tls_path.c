@@ -96,10 +96,9 @@ static int64_t count_below(const struct search *search)
 }
 
 /* Self-issued authorities are not bound by constraints above them (RFC 5280, section 6.1.3). */
-static bool allows_names_below(struct search *search, slice constraints, size_t *forbidden)
+static bool allows_names_below(struct search *search, slice constraints)
 {
     for (size_t i = 0; i < search->depth; i++) {
-        *forbidden = i;
         if (i > 0 && is_self_issued(search, search->steps[i]))
             continue;
         if (!tls_constraints_allow(constraints, search->steps[i], &search->name_checks_left))
@@ -111,7 +110,6 @@ static bool allows_names_below(struct search *search, slice constraints, size_t 
 /* True where this authority may stand above the path at work. */
 static bool may_issue(struct search *search, const struct der_certificate *authority)
 {
-    size_t forbidden;
     unsigned reason = check_any(search, authority);
     if (reason == 0 && !authority->is_ca)
         reason = BR_ERR_X509_NOT_CA;
@@ -124,7 +122,7 @@ static bool may_issue(struct search *search, const struct der_certificate *autho
     if (reason != 0)
         return refuse(search, reason, search->depth, authority);
     if (authority->name_constraints.ptr != NULL &&
-        !allows_names_below(search, authority->name_constraints, &forbidden))
+        !allows_names_below(search, authority->name_constraints))
         return refuse(search,
                       search->name_checks_left > 0 ? TLS_PATH_NAMES_FORBIDDEN
                                                    : TLS_PATH_TOO_MUCH_WORK,

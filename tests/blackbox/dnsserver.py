@@ -2,12 +2,14 @@
 
 answer(query) gives what is sent: bytes, any iterable of bytes (one datagram each), or None for silence. A query knows its
 name, type, transport ("udp", "tcp"), how often the same question came before (again) and how to be answered.
+CLOSE ends the connection that a query came over, without an answer.
 """
 
 import socket
 import struct
 import threading
 
+CLOSE = object()
 A, CNAME, AAAA = 1, 5, 28
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 
@@ -97,5 +99,8 @@ class DnsServer:
     def _serve_connection(self, connection):
         with connection, connection.makefile("rb") as stream:
             while len(head := stream.read(2)) == 2:
-                for message in self._answers(stream.read(struct.unpack(">H", head)[0]), "tcp"):
+                answers = self._answers(stream.read(struct.unpack(">H", head)[0]), "tcp")
+                if answers is CLOSE:
+                    return
+                for message in answers:
                     connection.sendall(struct.pack(">H", len(message)) + message)

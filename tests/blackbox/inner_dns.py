@@ -6,16 +6,18 @@ Runs one of SCENARIOS below: the handler resolve (handlers/resolve.c) looks the 
 servers that have not been asked before. Prints {"worker", "glibc", "asked"} as JSON.
 """
 
+import ctypes
 import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 
-from dnsserver import A, AAAA, FORMERR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL, DnsServer
+from dnsserver import A, AAAA, CLOSE, FORMERR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL, DnsServer
 
 HOST = "api.test"
 ONE = "nameserver 127.0.0.1\n"
@@ -27,13 +29,14 @@ RCODES = {"formerr": FORMERR, "servfail": SERVFAIL, "nxdomain": NXDOMAIN, "notim
 class Scenario:
     """servers: {address: answer function}; expected: the addresses, or None where there is nothing to be found.
 
+    own: the host's own name, where that counts.
     glibc: "skip" where it gives up, or its releases differ; by names it does not know, or patience that was cut.
     """
 
-    def __init__(self, servers, expected, conf=ONE, hosts="", host=HOST, glibc="same", tcp=True, **input):
+    def __init__(self, servers, expected, conf=ONE, hosts="", host=HOST, own=None, glibc="same", tcp=True, **input):
         self.servers = servers if isinstance(servers, dict) else {"127.0.0.1": servers}
         self.expected, self.conf, self.hosts, self.host, self.tcp = expected, conf, hosts, host, tcp
-        self.glibc = glibc
+        self.own, self.glibc = own, glibc
         self.input = {"host": host, **input}
 
 
@@ -111,6 +114,15 @@ def shouted(query):
     return query.reply("10.9.0.1", question=query.question.replace(b"api", b"API"))
 
 
+def to_another(query):
+    """An answer to a query with another id."""
+    return query.reply("6.6.6.1", number=bytes([query.raw[0] ^ 1, query.raw[1]]))
+
+
+def fails_once(query):
+    return both(query) if query.again else query.refuse(SERVFAIL)
+
+
 def flood(query):
     """Answers to somebody else's queries without an end."""
     return itertools.repeat(query.reply("6.6.6.6", question=query.question.replace(b"test", b"tesu")))
@@ -142,6 +154,10 @@ SCENARIOS = {
     "many_at_once": Scenario(only(*PLENTY), PLENTY),
     "tcp_only": Scenario(lambda query: query.reply("10.9.0.1") if query.transport == "tcp" else None, A_ONLY,
                          conf=ONE + "options use-vc\n"),
+    "tcp_closed": Scenario(lambda query: CLOSE, None, conf=ONE + "options use-vc\n", glibc="skip"),
+    "tcp_foreign": Scenario(to_another, None, conf=ONE + "options use-vc\n", glibc="skip"),
+    "nobody_there": Scenario({}, None),
+    "odd_code": Scenario(fails(9), None),
     "chain": Scenario(lambda query: query.reply("10.9.0.1", chain=["www.test", "cdn.example"]), A_ONLY),
     "chain_to_nothing": Scenario(lambda query: query.reply(chain=["www.test"]), None),
     "spoofed": Scenario(spoofed, A_ONLY, glibc="skip"),
@@ -157,6 +173,7 @@ SCENARIOS = {
     "second_servfail": Scenario(behind(fails(SERVFAIL)), A_ONLY, conf=TWO),
     "first_silent": Scenario({"127.0.0.1": silent, "127.0.0.2": both}, BOTH, conf=TWO),
     "first_not_there": Scenario({"127.0.0.2": both}, BOTH, conf=TWO),
+    "second_of_three": Scenario({"127.0.0.2": both}, BOTH, conf=TWO + "nameserver 127.0.0.3\n"),
     "first_noise": Scenario({"127.0.0.1": lambda query: b"\xff" * 40, "127.0.0.2": both}, BOTH, conf=TWO),
     "first_bare_formerr": Scenario({"127.0.0.1": bare_formerr, "127.0.0.2": both}, BOTH, conf=TWO, glibc="skip"),
     "first_lame": Scenario({"127.0.0.1": lambda query: query.reply(flags=0x8100), "127.0.0.2": both}, BOTH, conf=TWO),
@@ -178,6 +195,11 @@ SCENARIOS = {
                               conf=search("options ndots:2", "a.test")),
     "suffix_no_data": Scenario(by_name({"api.a.test": only(), "api.b.test": both}), BOTH,
                                conf=search("", "a.test", "b.test"), host="api"),
+    "suffix_exists": Scenario(by_name({"api.test.a.test": only()}), None, conf=search("options ndots:2", "a.test")),
+    "suffix_settled": Scenario(by_name({"api": fails_once}), BOTH, conf=search("", "a.test"), host="api", glibc="skip"),
+    "own_domain": Scenario(by_name({"api.a.test": both}), BOTH, host="api", own="box.a.test"),
+    "no_own_domain": Scenario(by_name({"api.a.test": only("6.6.6.6"), "api.b.test": both}), BOTH,
+                              conf=search("", "b.test"), host="api", own="box.a.test"),
     "itself_first": Scenario(by_name({"api.test.a.test": only("6.6.6.6"), "api.test": both}), BOTH,
                              conf=search("", "a.test")),
     "ndots": Scenario(by_name({"api.test.a.test": both, "api.test": only("6.6.6.6")}), BOTH,
@@ -190,6 +212,7 @@ SCENARIOS = {
                                      conf=search("options ndots:5", "a.test", "b.test", "c.test"), glibc="skip"),
     # Without a server.
     "hosts": Scenario(silent, ["10.9.9.9", "fd00::9"], hosts="10.9.9.9 x API.test # y\nfd00::9 api.test\n"),
+    "hosts_odd": Scenario(silent, ["10.9.9.9"], hosts="x api.test\n10.9.9.8%1 api.test\n10.9.9.9 api.test\n", glibc="skip"),
     "localhost": Scenario(silent, LOOPBACK, host="localhost", glibc="skip"),
     "below_localhost": Scenario(silent, LOOPBACK, host="api.LOCALHOST.", glibc="skip"),
     "number": Scenario(silent, ["127.0.0.1"], host="127.1"),
@@ -241,6 +264,13 @@ def ask_worker(binary, scenario):
     return json.loads(found[1])["output"]
 
 
+def rename_host(name):
+    """In a UTS namespace of this process's own."""
+    if ctypes.CDLL(None).unshare(0x04000000) != 0:
+        raise OSError("no UTS namespace")
+    socket.sethostname(name)
+
+
 def set_up(conf, hosts=""):
     network = "ip link set lo up; ip addr add fd00::53/128 dev lo nodad; ip route add 10.9.0.0/16 dev lo"
     subprocess.run(network, shell=True, check=True)
@@ -253,6 +283,8 @@ def set_up(conf, hosts=""):
 def main():
     scenario = SCENARIOS[sys.argv[2]]
     set_up(scenario.conf, scenario.hosts)
+    if scenario.own:
+        rename_host(scenario.own)
     servers = [DnsServer(answer, host, scenario.tcp) for host, answer in scenario.servers.items()]
     worker = ask_worker(sys.argv[1], scenario)
     # By its bytes, which are the same where a query was sent once more since its answer took too long.

@@ -67,6 +67,11 @@ def test_as_glibc(name):
         ("no_address", "the name has no address", False),
         ("chain_to_nothing", "the name has no address", False),
         ("first_silent_no_name", "there is no such name", False),
+        ("suffix_exists", "the name has no address", False),
+        ("nobody_there", "nameserver 127.0.0.1:53: Connection refused", False),
+        ("odd_code", "nameserver 127.0.0.1:53 answered an error (9)", False),
+        ("tcp_closed", "nameserver 127.0.0.1:53: Connection reset by peer", False),
+        ("tcp_foreign", "nameserver 127.0.0.1:53: Protocol error", False),
         ("all_fail", "nameserver 127.0.0.2:53 answered REFUSED (5)", False),
         ("deadline", "no nameserver of /etc/resolv.conf gave an answer in time", True),
     ],
@@ -87,7 +92,14 @@ def test_use_vc_is_tcp_alone():
     assert {transport for _, _, transport, _ in asked} == {"tcp"}
 
 
-@pytest.mark.parametrize("name", ["hosts", "localhost", "below_localhost", "number", "zone"])
+def test_a_name_that_does_not_exist_is_not_asked_for_again():
+    """While another one of the search list failed, and is."""
+    asked = run_inside("inner_dns.py", own("resolve"), "suffix_settled")["asked"]
+    times = {name: sum(one[0] == name and one[1] == A for one in asked) for name in ("api.a.test", "api")}
+    assert times == {"api.a.test": 1, "api": 2}
+
+
+@pytest.mark.parametrize("name", ["hosts", "hosts_odd", "localhost", "below_localhost", "number", "zone"])
 def test_some_names_need_no_query(name):
     assert not run_inside("inner_dns.py", own("resolve"), name)["asked"]
 

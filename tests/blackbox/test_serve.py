@@ -439,20 +439,34 @@ def test_doubtful_requests_are_refused(relay, server, head):  # noqa: F811
 
 @pytest.mark.parametrize("body", [b"5\nhello\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"5\r\nhelloXX0\r\n\r\n", b"-1\r\n", b"\r\n"], ids=repr)
 def test_malformed_chunks_are_refused(relay, server, body):  # noqa: F811
-    """The head may have gone out already; nothing of what follows is taken for a request."""
+    """They have come with the head: the server hears nothing, and nothing of what follows is taken for a request."""
     server.early["/x"] = swallow
+    server.pages["/tell"] = tell
     front = relay()
     link = front.dial(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body + SMUGGLED)
     answer = Reader(link).all()
     assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
-    assert not server.of("/secret")
+    assert front.get("/tell").status == 200
+    assert not server.of("/x") and not server.of("/secret")
 
 
 def swallow(talk):
     """Whatever comes until the worker leaves."""
     while talk.link.recv(65536):
         pass
-    talk.close()
+    raise Gone
+
+
+def test_malformed_chunk_behind_good_ones(relay, server):  # noqa: F811
+    """The client hears of it, and the server sees the end of what it has begun to read."""
+    server.early["/x"] = swallow
+    link = relay().dial(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    talk = server.wait("/x")
+    link.sendall(b"XYZ\r\n" + SMUGGLED)
+    answer = Reader(link).all()
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+    server.wait_closed(talk)
+    assert not server.of("/secret")
 
 
 @pytest.mark.parametrize(
@@ -495,6 +509,20 @@ def test_client_that_sends_no_more_is_let_go(relay, server):  # noqa: F811
     link.shutdown(socket.SHUT_WR)
     answer = Reader(link).all()
     assert answer == b"" or answer.startswith(b"HTTP/1.1 200 "), "an answer that is slow comes to a client that has left"
+
+
+@pytest.mark.parametrize("field, body", [("Content-Length: 10", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n")])
+def test_client_that_ends_within_its_body(relay, server, field, body):  # noqa: F811
+    """The server sees an end, too, and the place is free again."""
+    server.early["/up"] = swallow
+    server.pages["/tell"] = tell
+    front = relay("--concurrency", "1")
+    link = front.dial(f"POST /up HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{body}".encode())
+    talk = server.wait("/up")
+    link.shutdown(socket.SHUT_WR)
+    server.wait_closed(talk)
+    assert Reader(link).all() == b""
+    front.until(200, "/tell")
 
 
 # ---- concurrency ----
@@ -673,24 +701,27 @@ def test_server_that_keeps_dying_ends_the_worker(front):  # noqa: F811
 def test_breaking_server(relay, server):  # noqa: F811
     """Before the head an error says what happened; after it the answer is not taken for whole."""
     server.pages["/close"] = raw(then="close")
+    server.pages["/half"] = raw(b"HTTP/1.1 20", then="close")
     server.pages["/reset"] = raw(b"HTTP/1.1 20", then="reset")
     server.pages["/short"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", then="close")
     server.pages["/chunk"] = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", then="close")
     front = relay("--handler-failures", "0")
-    for path in ("/close", "/reset"):
+    for path, why in (("/close", "before any response"), ("/half", "within the response head"), ("/reset", "")):
         answer = front.post(path, b"x")
-        assert answer.status == 502 and "No complete response" in answer.json()["error"]
+        assert answer.status == 502 and re.search(f"No complete response.*{why}", answer.json()["error"])
     for path in ("/short", "/chunk"):
         with pytest.raises(http.client.IncompleteRead):
             front.get(path)
 
 
 def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
-    """The server closes the kept-alive connection when the request is on its way: only then, and not a POST."""
-    kept = []
+    """The server closes the kept-alive connection when the request is on its way: only then, not a POST, and not
+    where the response has begun."""
+    kept, begun = [], []
 
     def page(talk):
         if talk.connection in kept:
+            talk.send(b"".join(begun))
             talk.close()
         else:
             tell(talk)
@@ -705,7 +736,7 @@ def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
 
     def ask_twice(method, body=None):
         """Until the second request has met the first one's connection: the worker keeps one for a short while alone."""
-        while True:
+        for _ in range(100):
             before = len(server.of("/stale"))
             for path in ("/tell", "/stale"):
                 client.request("GET" if path == "/tell" else method, path, body if path == "/stale" else None)
@@ -714,10 +745,13 @@ def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
             asked = server.of("/stale")[before:]
             if asked[0].connection in kept:
                 return answer.status, len(asked)
+        return "no connection was used again"
 
     assert ask_twice("GET") == (200, 2)
     assert ask_twice("POST", "x") == (502, 1)
     assert ask_twice("DELETE") == (200, 2)
+    begun.append(b"HTTP/1.1 20")
+    assert ask_twice("GET") == (502, 1)
 
 
 @pytest.mark.parametrize(
@@ -731,6 +765,7 @@ def test_time_limits(relay, server, flag, page):  # noqa: F811
     server.pages["/slow"] = page
     answer = relay(flag, "0.2").get("/slow")
     assert answer.status == 504 and flag in answer.json()["error"]
+    assert len(server.of("/slow")) == 1, "it was passed on once"
 
 
 def test_time_limit_within_a_response(relay, server):  # noqa: F811
@@ -746,6 +781,24 @@ def test_time_limit_while_the_client_is_waited_for(relay):
         link = front.dial(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
         assert Reader(link).head().startswith("HTTP/1.1 408 ")
     assert front.get("/ping").status == 200
+    assert not front.process.lines("A request has failed")
+
+
+def test_time_limit_while_the_client_does_not_read(relay, server):  # noqa: F811
+    """Nor is that the server's fault."""
+
+    def page(talk):
+        talk.start()
+        while True:
+            talk.chunk(PATTERN)
+
+    server.pages["/much"] = page
+    front = relay("--execution-timeout", "0.2", "--handler-failures", "1")
+    for count in (1, 2):
+        with front.dial(b"GET /much HTTP/1.1\r\nHost: a\r\n\r\n"):
+            server.wait_closed(server.wait("/much", count))
+    assert front.get("/ping").status == 200
+    assert not front.process.lines("A request has failed")
 
 
 def test_time_limit_of_a_response_that_never_ends(relay, server):  # noqa: F811

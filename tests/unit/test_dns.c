@@ -297,6 +297,13 @@ static void a_referral_is_a_failure(void **state)
     assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_FAILED);
     wire.bytes[2] |= 4; /* but an authority */
     assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_NO_DATA);
+    begin(&wire, query, 0x200, 0);
+    wire.bytes[3] = 0; /* truncated: the rest may have the answer */
+    assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_NO_DATA);
+    begin(&wire, query, 0, 0);
+    wire.bytes[3] = 0;
+    wire.bytes[11] = 1; /* one more record, of the server itself perhaps: no referral */
+    assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_NO_DATA);
 }
 
 static void a_truncated_answer_says_so_and_gives_what_it_has(void **state)
@@ -344,6 +351,9 @@ static void what_does_not_answer_the_query_is_foreign(void **state)
         if (read_reply(bytes_of(&wire), query).outcome != DNS_FOREIGN)
             fail_msg("byte %zu", changes[i].at);
     }
+    begin(&wire, query, 2, 0);
+    wire.bytes[13] ^= 1; /* a failure, but of another question */
+    assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_FOREIGN);
     begin(&wire, query, 0, 0);
     wire.bytes[13] ^= 0x20; /* another case is the same name */
     assert_int_equal(read_reply(bytes_of(&wire), query).outcome, DNS_NO_DATA);
@@ -492,6 +502,8 @@ static void the_file_is_read_as_its_manual_has_it(void **state)
                                "; another\n"
                                "nameserver 10.0.0.53\r\n"
                                "\tnameserver\tfe80::1%eth0 # the router\n"
+                               "nameserver ;10.0.0.1\n"
+                               "nameserver\n"
                                "nameserver 10.0.0.54;x\n"
                                "nameserver 10.0.0.55\n"
                                "nameserver\n"
@@ -547,6 +559,8 @@ static const struct candidates {
     { "search a\nsearch b", "api", "api.b api" },
     { "search a\ndomain b c", "api", "api.b api" },
     { "search a\nsearch", "api", "api" },
+    { "search a", "", "" },
+    { "search a", ".", "." },
 };
 
 static void names_are_asked_for_in_glibcs_order(void **state)

@@ -300,6 +300,8 @@ static void pages_of_this_machine_are_told_apart(void **state)
         { "http://localhost.example", false },
         { "http://notlocalhost", false },
         { "http://[::2]", false },
+        { "http://[::1", false },
+        { "http://[::1]x", false },
         { "http://127.0.0.1.example", false },
         { "http://127.1", false },
         { "null", false },
@@ -350,6 +352,8 @@ static void no_origin_is_that_of_no_host(void **state)
     struct http1_request request;
     (void)state;
     read_with(&request, "GET / HTTP/1.0", "Origin: \r\n");
+    assert_false(http1_request_is_same_origin(&request));
+    read_with(&request, "GET / HTTP/1.0", "Origin: http://a\r\n");
     assert_false(http1_request_is_same_origin(&request));
 }
 
@@ -413,6 +417,13 @@ static void navigations_are_told_apart(void **state)
     read_with(&request, "GET / HTTP/1.1",
               "Host: a\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n");
     assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "HEAD / HTTP/1.1",
+              "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
+    assert_true(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1", "Host: a\r\nSec-Fetch-Mode: navigate\r\n");
+    assert_false(http1_request_is_navigation(&request));
+    read_with(&request, "GET / HTTP/1.1", "Host: a\r\nSec-Fetch-Dest: document\r\n");
+    assert_false(http1_request_is_navigation(&request));
     read_with(&request, "POST / HTTP/1.1",
               "Host: a\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n");
     assert_false(http1_request_is_navigation(&request));
@@ -468,6 +479,14 @@ static void status_lines_are_written(void **state)
                                           "HTTP/1.1 299 \r\n\r\n"));
     assert_int_equal(write_status(&out, 99), ERR_INPUT);
     assert_int_equal(write_status(&out, 600), ERR_INPUT);
+    struct http1_writer head = { .out = &out };
+    buf_clear(&out);
+    http1_put_status_reason(&head, 100, SLICE_LITERAL("My\tOwn \xff"));
+    http1_put_status_reason(&head, 599, SLICE_LITERAL(""));
+    assert_int_equal(http1_put_end(&head, NULL), 0);
+    assert_true(slice_is(buf_slice(&out), "HTTP/1.1 100 My\tOwn \xff\r\nHTTP/1.1 599 \r\n\r\n"));
+    http1_put_status_reason(&head, 200, SLICE_LITERAL("OK\r\nX: y"));
+    assert_int_equal(http1_put_end(&head, NULL), ERR_INPUT);
     assert_string_equal(http1_reason(503), "Service Unavailable");
     assert_string_equal(http1_reason(299), "");
     buf_free(&out);

@@ -275,6 +275,19 @@ static void a_stale_connection_is_opened_again(void **state)
     assert_int_equal(script.requests, 3);
 }
 
+/* One that has begun to respond has had the request: it is not sent again. */
+static void a_kept_connection_that_ends_within_a_head_is_an_error(void **state)
+{
+    (void)state;
+    BEGIN({ .reply = OK "Content-Length: 3\r\n\r\none" }, { .reply = "HTTP/1.1 20", CLOSE },
+          { .reply = OK "Content-Length: 5\r\n\r\nthree" });
+    assert_exchange(200, "one");
+    assert_fails(ERR_RETRY, "connection closed within the response head");
+    assert_exchange(200, "three");
+    end();
+    assert_int_equal(script.connections, 2);
+}
+
 /* On a new connection the same is an error: the request may have had its effect. */
 static void a_new_connection_closed_without_a_response_is_an_error(void **state)
 {
@@ -494,7 +507,8 @@ static void what_a_head_says_is_handed_on(void **state)
     BEGIN({ .reply = "HTTP/1.1 503 Busy\r\nETag: \"1\"\r\nX-Long: long\r\nRetry-After: 7\r\n"
                      "Content-Type: text/plain; charset=utf-8\r\nContent-Encoding: gzip\r\n"
                      "Content-Length: 2\r\n\r\nno" },
-          { .reply = OK "Content-Encoding: identity\r\nContent-Length: 0\r\n\r\n" });
+          { .reply = OK "Content-Encoding: identity\r\nContent-Length: 0\r\n\r\n" },
+          { .reply = OK "Content-Encoding:\r\nContent-Length: 0\r\n\r\n" });
     request.captures = captures;
     request.capture_count = COUNT(captures);
     assert_exchange(503, "no");
@@ -509,6 +523,8 @@ static void what_a_head_says_is_handed_on(void **state)
     assert_exchange(200, "");
     assert_false(response.encoded || response.has_retry_after);
     assert_string_equal(response.content_type, "");
+    assert_exchange(200, "");
+    assert_false(response.encoded);
     end();
 }
 
@@ -780,6 +796,49 @@ static void redirects_stay_on_the_host(void **state)
     }
 }
 
+/* A redirect's short body is read, so that the connection goes on; a long one is left. */
+static void a_redirects_long_body_ends_the_connection(void **state)
+{
+    (void)state;
+    static char reply[LIMIT_REPLY_BYTES + 2000];
+    const int sizes[] = { LIMIT_REPLY_BYTES - 1000, LIMIT_REPLY_BYTES + 1000 };
+    for (unsigned i = 0; i < 2; i++) {
+        int len = snprintf(reply, sizeof reply,
+                           "HTTP/1.1 302 x\r\nLocation: /b\r\nContent-Length: %d\r\n\r\n",
+                           sizes[i]);
+        memset(reply + len, 'x', (size_t)sizes[i]);
+        reply[len + sizes[i]] = '\0';
+        const struct step steps[] = { { .reply = reply },
+                                      { .reply = OK "Content-Length: 1\r\n\r\n1" } };
+        begin_script(steps, COUNT(steps));
+        assert_exchange(200, "1");
+        end();
+        assert_int_equal(script.connections, 1 + i);
+    }
+}
+
+/* The same host may ask for https, at its usual port. */
+static void a_redirect_to_https_is_followed_at_its_port(void **state)
+{
+    (void)state;
+    BEGIN({ .reply = "HTTP/1.1 301 x\r\nLocation: https://127.0.0.1:444/\r\n\r\n", CLOSE },
+          { .reply = "HTTP/1.1 301 x\r\nLocation: https://127.0.0.1/\r\n\r\n", CLOSE },
+          { .reply = "HTTP/1.1 301 x\r\nLocation: https://127.0.0.2/\r\n\r\n", CLOSE });
+    assert_fails(ERR_PEER, "another host or to http (https://127.0.0.1:444)");
+    assert_fails(ERR_INPUT, "https to 127.0.0.1 is not possible"); /* followed, but without TLS */
+    assert_fails(ERR_PEER, "another host or to http (https://127.0.0.2:443)");
+    end();
+}
+
+static void redirects_are_handed_on_where_asked(void **state)
+{
+    (void)state;
+    BEGIN({ .reply = "HTTP/1.1 302 x\r\nLocation: /b\r\nContent-Length: 4\r\n\r\nback" });
+    request.keep_redirects = true;
+    assert_exchange(302, "back");
+    end();
+}
+
 static void other_statuses_are_not_followed(void **state)
 {
     (void)state;
@@ -804,6 +863,21 @@ static void redirects_end_somewhere(void **state)
     assert_fails(ERR_PEER, "more than 3 redirects");
     end();
     assert_int_equal(script.requests, 1 + LIMIT_REDIRECTS);
+}
+
+static void redirects_to_any_host_end_somewhere(void **state)
+{
+    (void)state;
+    struct step steps[LIMIT_ANY_REDIRECTS + 2];
+    for (size_t i = 0; i < COUNT(steps); i++)
+        steps[i] = (struct step){
+            .reply = "HTTP/1.1 307 x\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"
+        };
+    begin_script(steps, COUNT(steps));
+    request.follow_any_host = true;
+    assert_fails(ERR_PEER, "more than 5 redirects");
+    end();
+    assert_int_equal(script.requests, 1 + LIMIT_ANY_REDIRECTS);
 }
 
 /* Fields for the origin go nowhere else, and come again where the way leads back. */
@@ -872,7 +946,8 @@ static void a_proxy_gets_whole_urls(void **state)
     (void)state;
     const struct address_filter filter = { refuse };
     BEGIN({ .reply = OK "Content-Length: 1\r\n\r\n1" },
-          { .reply = OK "Content-Length: 1\r\n\r\n2" });
+          { .reply = OK "Content-Length: 1\r\n\r\n2", CLOSE },
+          { .reply = OK "Content-Length: 1\r\n\r\n3" });
     use_proxy();
     request.url = slice_from("http://a.test:81/x?y");
     assert_exchange(200, "1");
@@ -881,10 +956,14 @@ static void a_proxy_gets_whole_urls(void **state)
     assert_request(0, "GET http://a.test:81/x?y HTTP/1.1\r\nHost: a.test:81\r\n");
     assert_request(0, "Proxy-Authorization: Basic dTpwIA==\r\n");
     assert_request(1, "GET http://a.test:81/?y HTTP/1.1\r\n");
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", (unsigned)script.port);
+    request.url = slice_from("http://[::1]:82/x");
+    assert_exchange(200, "3");
+    assert_request(2, "GET http://[::1]:82/x HTTP/1.1\r\nHost: [::1]:82\r\n");
+    assert_null(strstr(script.records[2].text, "Proxy-Authorization"));
     request.filter = &filter;
     assert_fails(ERR_INPUT, "cannot be checked behind a proxy");
     end();
-    assert_int_equal(script.connections, 1);
 }
 
 static void a_tunnel_that_is_refused_is_an_error(void **state)
@@ -892,7 +971,8 @@ static void a_tunnel_that_is_refused_is_an_error(void **state)
     (void)state;
     BEGIN({ .reply = "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", CLOSE },
           { .reply = "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n", CLOSE },
-          { .reply = "HTTP/1.1 200 OK\r\n\r\nSSH-2.0", CLOSE }, { .reply = NULL, CLOSE });
+          { .reply = "HTTP/1.1 200 OK\r\n\r\nSSH-2.0", CLOSE }, { .reply = NULL, CLOSE },
+          { .reply = "HTTP/1.1 300 No\r\nContent-Length: 0\r\n\r\n", CLOSE });
     use_proxy();
     assert_int_equal(tls_context_new(&net.tls, NULL, &err), 0);
     request.url = slice_from("https://a.test/x?secret");
@@ -900,6 +980,9 @@ static void a_tunnel_that_is_refused_is_an_error(void **state)
     assert_fails(ERR_RETRY, "the proxy answered 502 to CONNECT");
     assert_fails(ERR_PEER, "the proxy sent bytes before the tunnel was used");
     assert_fails(ERR_RETRY, "proxy 127.0.0.1:");
+    request.url = slice_from("https://[::1]:444/");
+    assert_fails(ERR_RETRY, "the proxy answered 300 to CONNECT");
+    assert_request(4, "CONNECT [::1]:444 HTTP/1.1\r\nHost: [::1]:444\r\n");
     assert_request(0, "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n");
     assert_request(0, "Proxy-Authorization: Basic dTpwIA==\r\n");
     assert_null(strstr(script.records[0].text, "secret"));
@@ -984,6 +1067,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_used_again),
         cmocka_unit_test(a_connection_closed_while_idle_is_opened_again),
         cmocka_unit_test(a_stale_connection_is_opened_again),
+        cmocka_unit_test(a_kept_connection_that_ends_within_a_head_is_an_error),
         cmocka_unit_test(a_new_connection_closed_without_a_response_is_an_error),
         cmocka_unit_test(some_responses_end_the_connection),
         cmocka_unit_test(bytes_nobody_asked_for_end_the_connection),
@@ -1010,8 +1094,12 @@ int main(void)
         cmocka_unit_test(a_half_closed_connection_still_brings_the_response),
         cmocka_unit_test(a_half_closed_connection_without_a_response_is_cancelled),
         cmocka_unit_test(redirects_stay_on_the_host),
+        cmocka_unit_test(a_redirects_long_body_ends_the_connection),
+        cmocka_unit_test(a_redirect_to_https_is_followed_at_its_port),
+        cmocka_unit_test(redirects_are_handed_on_where_asked),
         cmocka_unit_test(other_statuses_are_not_followed),
         cmocka_unit_test(redirects_end_somewhere),
+        cmocka_unit_test(redirects_to_any_host_end_somewhere),
         cmocka_unit_test(other_hosts_are_followed_where_asked),
         cmocka_unit_test(a_filter_judges_each_connection),
         cmocka_unit_test(a_proxy_gets_whole_urls),

@@ -166,6 +166,21 @@ static void the_better_one_comes_first(void **state)
     }
 }
 
+static void three_come_in_their_order_however_they_came(void **state)
+{
+    static const char *const best_first[] = { "2001:db8::1", "fc00::1", "3ffe::1" };
+    (void)state;
+    paths = (const struct path[]){ { "2001:db8::1", GLOBAL_V6 },
+                                   { "fc00::1", "fc00::2" },
+                                   { "3ffe::1", "3ffe::2" },
+                                   { NULL, NULL } };
+    for (size_t i = 0; i < 3; i++) {
+        const char *a = best_first[i], *b = best_first[(i + 1) % 3], *c = best_first[(i + 2) % 3];
+        check_order((const char *const[]){ a, b, c }, 3, "2001:db8::1 fc00::1 3ffe::1");
+        check_order((const char *const[]){ a, c, b }, 3, "2001:db8::1 fc00::1 3ffe::1");
+    }
+}
+
 static void equals_keep_their_order(void **state)
 {
     (void)state;
@@ -242,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest sorting[] = {
         cmocka_unit_test(the_better_one_comes_first),
+        cmocka_unit_test(three_come_in_their_order_however_they_came),
         cmocka_unit_test(equals_keep_their_order),
         cmocka_unit_test(families_take_turns),
     };

@@ -107,6 +107,15 @@ static void test_query_and_path(void **state)
     assert_int_equal(sigv4_put_query(&out, pairs, 3, &err), 0);
     assert_slice(buf_slice(&out), "X-Amz=&partNumber=7&uploadId=a%2Fb%2Bc%3D");
     out.len = 0;
+    static const struct sigv4_pair alike[] = {
+        { SLICE_LITERAL("ab"), SLICE_LITERAL("1") },
+        { SLICE_LITERAL("a"), SLICE_LITERAL("2") },
+        { SLICE_LITERAL(""), SLICE_LITERAL("3") },
+        { SLICE_LITERAL("a"), SLICE_LITERAL("4") },
+    };
+    assert_int_equal(sigv4_put_query(&out, alike, 4, &err), 0);
+    assert_slice(buf_slice(&out), "=3&a=2&a=4&ab=1");
+    out.len = 0;
     slice key = guard_text("a b/\xc3\xa4//~$.png/");
     assert_int_equal(sigv4_put_path(&out, key, &err), 0);
     assert_slice(buf_slice(&out), "a%20b/%C3%A4//~%24.png/");

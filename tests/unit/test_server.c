@@ -185,6 +185,8 @@ struct fixture {
 };
 
 static struct fixture fixture;
+static struct server_pending *(*begin_relay)(struct server_exchange *exchange, void *owner);
+static server_handler *relay;
 
 static void begin_with(slice host, size_t connections, size_t body_max_bytes)
 {
@@ -200,6 +202,8 @@ static void begin_with(slice host, size_t connections, size_t body_max_bytes)
         .owner = &fixture.owner,
         .connections_max = connections,
         .body_max_bytes = body_max_bytes,
+        .begin_relay = begin_relay,
+        .relay = relay,
     };
     assert_int_equal(server_new(&fixture.server, &fixture.setting, &err), 0);
     assert_int_equal(server_start(fixture.server, &err), 0);
@@ -789,7 +793,6 @@ static void stopping_refuses_what_has_not_arrived(void **state)
     end();
 }
 
-/* In the middle of a head and of a body: nobody is there to hear, and the server goes on. */
 /* With drain_ms an open connection has one more request served, and says so. */
 static void draining_loses_no_request(void **state)
 {
@@ -844,6 +847,7 @@ static void what_no_route_takes_may_have_a_handler(void **state)
     end();
 }
 
+/* In the middle of a head and of a body: nobody is there to hear, and the server goes on. */
 static void clients_may_go_at_any_time(void **state)
 {
     char text[4096];
@@ -948,6 +952,209 @@ static void a_port_that_is_taken_is_an_error(void **state)
     end();
 }
 
+/* --- connections that share a thread ---------------------------------------------------------- */
+
+/* The request at hand, which waits for the owner's wake-up. */
+static struct held {
+    struct server_pending pending; /* first */
+    struct server_exchange *exchange;
+    struct owner *owner;
+} held;
+
+static int steps_seen[2]; /* the handler writes what it does, a letter a time */
+
+static void note_step(char letter)
+{
+    assert_int_equal(send(steps_seen[0], &letter, 1, MSG_NOSIGNAL), 1);
+}
+
+static void await_step(char letter)
+{
+    char found = 0;
+    assert_int_equal(recv(steps_seen[1], &found, 1, 0), 1);
+    assert_int_equal(found, letter);
+}
+
+static bool step_held(struct server_pending *self)
+{
+    struct held *one = (struct held *)(void *)self;
+    wake_lower(&one->owner->wake);
+    if (slice_is(one->exchange->request->query, "slow"))
+        return false;
+    tell(one->exchange, NULL);
+    return true;
+}
+
+static void finish_held(struct server_pending *self)
+{
+    struct held *one = (struct held *)(void *)self;
+    note_step('f');
+    assert_true(wake_wait(&one->owner->wake, clock_deadline(30000)));
+    wake_lower(&one->owner->wake);
+    tell(one->exchange, NULL);
+}
+
+/* Its queries: none, now, slow. */
+static struct server_pending *hold(struct server_exchange *exchange, void *owner)
+{
+    struct owner *own = owner;
+    bool now = slice_is(exchange->request->query, "now");
+    if (slice_is(exchange->request->query, "none"))
+        return NULL;
+    held = (struct held){ { now ? -1 : own->wake.fd, step_held, finish_held }, exchange, own };
+    note_step('b');
+    return &held.pending;
+}
+
+static void begin_loop(size_t connections)
+{
+    struct timeval patience = { .tv_sec = 30 };
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, steps_seen), 0);
+    setsockopt(steps_seen[1], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    begin_relay = hold;
+    relay = say_full;
+    begin(SLICE_LITERAL("127.0.0.1"), connections);
+    begin_relay = NULL;
+    relay = NULL;
+}
+
+static void end_loop(void)
+{
+    end();
+    close(steps_seen[0]);
+    close(steps_seen[1]);
+}
+
+static void assert_answered(int fd, const char *body)
+{
+    char text[4096];
+    wake_signal(&fixture.owner.wake);
+    assert_int_equal(hear(fd, false, text, sizeof text), 200);
+    assert_string_equal(body_of(text), body);
+}
+
+#define HELD(query) "GET /held?" query H "\r\n"
+
+/* One after the other, be it sent when the one before waits or together with it. */
+static void a_waiting_request_keeps_no_thread(void **state)
+{
+    char text[4096];
+    (void)state;
+    begin_loop(4);
+    int fd = dial();
+    say(fd, HELD("1"));
+    await_step('b');
+    say(fd, HELD("2"));
+    assert_answered(fd, "GET /held ?1 ()() ");
+    await_step('b');
+    assert_answered(fd, "GET /held ?2 ()() ");
+    say(fd, HELD("3") HELD("4"));
+    for (int i = 3; i <= 4; i++) {
+        await_step('b');
+        assert_answered(fd, i == 3 ? "GET /held ?3 ()() " : "GET /held ?4 ()() ");
+    }
+    say(fd, "GET /held?5" H "Connection: close\r\n\r\n");
+    await_step('b');
+    wake_signal(&fixture.owner.wake);
+    assert_int_equal(hear(fd, false, text, sizeof text), 200);
+    assert_non_null(strstr(text, "Connection: close\r\n"));
+    assert_int_equal(recv(fd, text, 1, 0), 0);
+    close(fd);
+    end_loop();
+}
+
+/* It is a thread's from then on. */
+static void what_does_not_wait_quietly_gets_a_thread(void **state)
+{
+    (void)state;
+    begin_loop(4);
+    int slow = dial(), now = dial(), half = dial();
+    say(slow, HELD("slow"));
+    await_step('b');
+    wake_signal(&fixture.owner.wake);
+    await_step('f');
+    assert_answered(slow, "GET /held ?slow ()() ");
+    say(now, HELD("now"));
+    await_step('b');
+    await_step('f');
+    assert_answered(now, "GET /held ?now ()() ");
+    say(half, HELD("half"));
+    await_step('b');
+    shutdown(half, SHUT_WR);
+    await_step('f');
+    assert_answered(half, "GET /held ?half ()() ");
+    assert_int_equal(recv(half, (char[1]){ 0 }, 1, 0), 0);
+    say(now, HELD("later")); /* and the thread has its connection's next request */
+    char text[4096];
+    assert_int_equal(hear(now, false, text, sizeof text), 503);
+    assert_string_equal(body_of(text), "{\"error\": \"full\"}");
+    close(slow);
+    close(now);
+    close(half);
+    end_loop();
+}
+
+static void other_requests_get_a_thread_at_once(void **state)
+{
+    static const struct {
+        const char *first, *rest;
+        int status;
+    } ways[] = {
+        { "GET /" H "\r\n", "", 200 },
+        { "GET /?x HTTP/1.1\r\nHo", "st: a\r\n\r\n", 200 },
+        { "POST /run" H "Content-Length: 4\r\n\r\nbo", "dy", 200 },
+        { HELD("none"), "", 503 },
+        { "GET /held?none HTTP/1.1\r\nHo", "st: a\r\n\r\n", 503 },
+        { "\x16\x03\x01", "", 400 },
+    };
+    char text[4096];
+    (void)state;
+    begin_loop(10);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        int fd = dial();
+        say(fd, ways[i].first);
+        say(fd, ways[i].rest);
+        assert_int_equal(hear(fd, false, text, sizeof text), ways[i].status);
+        close(fd);
+    }
+    end_loop();
+}
+
+/* More of them than there may be, with those that are told that there are too many. */
+static void connections_that_end_leave_their_place(void **state)
+{
+    (void)state;
+    begin_loop(4);
+    for (int i = 0; i < 30; i++) {
+        int fd = dial();
+        say(fd, HELD("1"));
+        await_step('b');
+        assert_answered(fd, "GET /held ?1 ()() ");
+        close(fd);
+    }
+    end_loop();
+}
+
+static void stopping_has_waiting_requests_finished(void **state)
+{
+    char text[4096];
+    (void)state;
+    begin_loop(4);
+    int idle = dial(), busy = dial();
+    say(busy, HELD("1"));
+    await_step('b');
+    server_stop(fixture.server);
+    await_step('f');
+    assert_int_equal(recv(idle, text, 1, 0), 0);
+    wake_signal(&fixture.owner.wake);
+    assert_int_equal(hear(busy, false, text, sizeof text), 200);
+    assert_non_null(strstr(text, "Connection: close\r\n"));
+    assert_int_equal(recv(busy, text, 1, 0), 0);
+    close(idle);
+    close(busy);
+    end_loop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -978,6 +1185,11 @@ int main(void)
         cmocka_unit_test(a_response_in_pieces_ends_with_the_connection_in_http_1_0),
         cmocka_unit_test(a_client_that_goes_ends_a_response_in_pieces),
         cmocka_unit_test(a_port_that_is_taken_is_an_error),
+        cmocka_unit_test(a_waiting_request_keeps_no_thread),
+        cmocka_unit_test(what_does_not_wait_quietly_gets_a_thread),
+        cmocka_unit_test(other_requests_get_a_thread_at_once),
+        cmocka_unit_test(connections_that_end_leave_their_place),
+        cmocka_unit_test(stopping_has_waiting_requests_finished),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

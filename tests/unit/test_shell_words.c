@@ -18,7 +18,8 @@ static const struct cutting {
     const char *words; /* each in brackets; NULL: an error */
 } cuttings[] = {
     { "", "" },
-    { " \t\n ", "" },
+    { " \t\n\r ", "" },
+    { "a\r\nb\r", "[a][b]" },
     { "a", "[a]" },
     { "  one   two\tthree\n", "[one][two][three]" },
     { "'a b' \"c d\"", "[a b][c d]" },

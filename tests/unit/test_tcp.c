@@ -221,6 +221,8 @@ static void unix_sockets_are_found_by_their_path(void **state)
     assert_int_equal(tcp_connect_unix(&tcp, long_path, &no_wake, &err), ERR_INPUT);
 }
 
+#define LARGE_BYTES 3000001u /* more than any socket holds */
+
 /* --- streams -------------------------------------------------------------------------------- */
 
 struct pair {
@@ -287,6 +289,83 @@ static void a_wake_up_ends_reads_but_data_wins(void **state)
     pair_close(&pair);
 }
 
+/* A reply that may come soon is waited for before the wake-up is looked at; not past the end. */
+static void a_quick_reply_is_read_before_the_wake_up_is_looked_at(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct wake wake;
+    char byte;
+    const slice part = SLICE_LITERAL("x");
+    pair_open(&pair);
+    assert_int_equal(wake_init(&wake, &err), 0);
+    pair.wake = &wake;
+    assert_int_equal(pair.tcp->ops->write(pair.tcp, &part, 1, PATIENCE, &err), 0);
+    assert_int_equal(read_some(&pair, &byte, 1, SOON), ERR_TIMEOUT); /* no reply is quick */
+    tcp_set_quick(pair.tcp, 10);
+    assert_int_equal(pair.tcp->ops->write(pair.tcp, &part, 1, PATIENCE, &err), 0);
+    assert_int_equal(send(pair.peer, "a", 1, 0), 1);
+    assert_int_equal(read_some(&pair, &byte, 1, PATIENCE), 1);
+    assert_int_equal(pair.tcp->ops->write(pair.tcp, &part, 1, PATIENCE, &err), 0);
+    assert_int_equal(read_some(&pair, &byte, 1, SOON), ERR_TIMEOUT);
+    tcp_set_quick(pair.tcp, 60000);
+    assert_int_equal(pair.tcp->ops->write(pair.tcp, &part, 1, PATIENCE, &err), 0);
+    assert_int_equal(read_some(&pair, &byte, 1, SOON), ERR_TIMEOUT);
+    tcp_set_quick(pair.tcp, 10);
+    wake_signal(&wake);
+    assert_int_equal(pair.tcp->ops->write(pair.tcp, &part, 1, PATIENCE, &err), 0);
+    assert_int_equal(read_some(&pair, &byte, 1, PATIENCE), ERR_CANCELLED);
+    wake_free(&wake);
+    pair_close(&pair);
+}
+
+/* Nothing but the peer ends these, or a time. */
+static void bytes_are_received_and_sent_as_they_are_there(void **state)
+{
+    (void)state;
+    struct pair pair;
+    struct wake wake;
+    char *large = calloc(1, LARGE_BYTES), bytes[8];
+    const slice parts[TCP_PARTS_MAX] = { SLICE_LITERAL("ab"), SLICE_LITERAL("cde") };
+    const slice part = { large, LARGE_BYTES };
+    pair_open(&pair);
+    assert_int_equal(wake_init(&wake, &err), 0);
+    pair.wake = &wake;
+    wake_signal(&wake);
+    assert_int_equal(tcp_receive(pair.tcp, bytes, sizeof bytes, 0, &err), ERR_TIMEOUT);
+    assert_int_equal(tcp_receive(pair.tcp, bytes, sizeof bytes, 10, &err), ERR_TIMEOUT);
+    assert_int_equal(send(pair.peer, "xyz", 3, 0), 3);
+    assert_int_equal(tcp_receive(pair.tcp, bytes, 2, 30000, &err), 2);
+    assert_int_equal(tcp_receive(pair.tcp, bytes, sizeof bytes, 0, &err), 1);
+    assert_int_equal(bytes[0], 'z');
+    assert_int_equal(tcp_send_now(pair.tcp, parts, TCP_PARTS_MAX, &err), 5);
+    assert_int_equal(recv(pair.peer, bytes, sizeof bytes, 0), 5);
+    assert_memory_equal(bytes, "abcde", 5);
+    ptrdiff_t sent = tcp_send_now(pair.tcp, &part, 1, &err);
+    assert_true(sent > 0 && sent < LARGE_BYTES);
+    while (sent > 0)
+        sent = tcp_send_now(pair.tcp, &part, 1, &err);
+    assert_int_equal(sent, 0);
+    close(pair.peer);
+    pair.peer = -1;
+    assert_int_equal(tcp_send_now(pair.tcp, &part, 1, &err), ERR_RETRY);
+    wake_free(&wake);
+    free(large);
+    pair_close(&pair);
+}
+
+static void the_end_of_a_stream_is_received(void **state)
+{
+    (void)state;
+    struct pair pair;
+    char byte;
+    pair_open(&pair);
+    shutdown(pair.peer, SHUT_WR);
+    assert_int_equal(tcp_receive(pair.tcp, &byte, 1, 0, &err), 0);
+    assert_int_equal(tcp_receive(pair.tcp, &byte, 1, 30000, &err), 0);
+    pair_close(&pair);
+}
+
 /* However much there is to read, and also where nothing has to be waited for. */
 static void reads_end_at_the_deadline_although_data_is_there(void **state)
 {
@@ -343,8 +422,6 @@ static void an_idle_stream_is_usable_until_the_peer_does_something(void **state)
     assert_false(pair.tcp->ops->usable(pair.tcp));
     pair_close(&pair);
 }
-
-#define LARGE_BYTES 3000001u /* more than any socket holds */
 
 struct drain {
     int fd;
@@ -468,6 +545,9 @@ int main(void)
         cmocka_unit_test(unix_sockets_are_found_by_their_path),
         cmocka_unit_test(reads_end_with_data_the_stream_or_the_deadline),
         cmocka_unit_test(a_wake_up_ends_reads_but_data_wins),
+        cmocka_unit_test(a_quick_reply_is_read_before_the_wake_up_is_looked_at),
+        cmocka_unit_test(bytes_are_received_and_sent_as_they_are_there),
+        cmocka_unit_test(the_end_of_a_stream_is_received),
         cmocka_unit_test(reads_end_at_the_deadline_although_data_is_there),
         cmocka_unit_test(a_wake_up_ends_reads_although_data_goes_on),
         cmocka_unit_test(writes_may_yield_to_what_the_peer_says),

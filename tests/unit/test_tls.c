@@ -171,6 +171,34 @@ static void parts_are_gathered_into_full_records(void **state)
     free(bytes);
 }
 
+/* What the peer has not taken of a record waits: the next write and the next read go on with it. */
+static void a_write_that_yields_is_gone_on_with(void **state)
+{
+    (void)state;
+    unsigned char *bytes = large_bytes();
+    size_t done = 0, calls = 0;
+    open_connection(NULL);
+    server.write_most = 5000;
+    for (; done < 110000 && calls < 1000; calls++) {
+        const slice parts[] = { { (const char *)bytes + done, 1 },
+                                { (const char *)bytes + done + 1, 109999 - done } };
+        ptrdiff_t count = client->ops->write_some(client, parts, 2, true, clock_deadline(1000),
+                                                  &err);
+        assert_in_range(count, 0, RECORD_BYTES);
+        done += (size_t)count;
+    }
+    assert_int_equal(done, 110000);
+    assert_true(calls > 2 * 110000 / RECORD_BYTES);
+    assert_false(client->ops->usable(client));
+    for (; server.received.len < done && calls < 1000; calls++)
+        assert_read_fails(ERR_TIMEOUT, "timed out");
+    assert_int_equal(server.received.len, done);
+    assert_memory_equal(server.received.ptr, bytes, done);
+    assert_true(client->ops->usable(client));
+    close_connection();
+    free(bytes);
+}
+
 static void nothing_to_write_is_no_record(void **state)
 {
     (void)state;
@@ -343,6 +371,22 @@ static void after_a_failed_write_nothing_more_is_sent(void **state)
     close_connection();
 }
 
+/* Nor by one that yields: what the peer has of it is not known. */
+static void after_a_failed_write_that_yields_nothing_more_is_sent(void **state)
+{
+    (void)state;
+    open_connection(NULL);
+    const slice part = slice_from("half of a request");
+    server.fail_at = server.calls + 1;
+    assert_int_equal(client->ops->write_some(client, &part, 1, true, clock_deadline(1000), &err),
+                     ERR_CANCELLED);
+    assert_int_equal(client->ops->write_some(client, &part, 1, true, clock_deadline(1000), &err),
+                     ERR_RETRY);
+    assert_false(client->ops->usable(client));
+    assert_received("");
+    close_connection();
+}
+
 static void a_damaged_record_is_refused(void **state)
 {
     (void)state;
@@ -428,6 +472,16 @@ static void names_are_taken_as_they_are_meant(void **state)
     }
 }
 
+/* So that a session is found again, whatever the certificate says then. */
+static void a_server_name_is_sent_in_small_letters(void **state)
+{
+    (void)state;
+    tls_server_init(&server, &leaf, &middle, NULL);
+    assert_int_equal(connect_to("AZ[.Test"), ERR_TRUST);
+    assert_string_equal(br_ssl_engine_get_server_name(&server.server.eng), "az[.test");
+    close_connection();
+}
+
 static void names_that_are_none(void **state)
 {
     (void)state;
@@ -455,6 +509,8 @@ static void what_is_no_tls_is_said_to_be_none(void **state)
     } cases[] = {
         { "HTTP/1.1 400 Bad Request\r\n\r\n", 28, ERR_PEER, "not TLS; is it an http:// port?" },
         { "SSH-2.0-x\r\n", 11, ERR_PEER, "not TLS" },
+        { "\x00\x00\x00\x05\x00\x00", 6, ERR_PEER, "not TLS" },
+        { "\x16\x05\x01\x00\x01x", 6, ERR_PEER, "not TLS" },
         { "\x15\x03\x03\x00\x02\x02\x46", 7, ERR_PEER, "may speak only TLS 1.3" },
         { "\x15\x03\x03\x00\x02\x02\x28", 7, ERR_PEER, "did not agree to TLS 1.2" },
         { "\x15\x03\x03\x00\x02\x02\x70", 7, ERR_PEER, "alert unrecognized_name" },
@@ -613,6 +669,7 @@ int main(void)
         WITH_CONTEXT(bytes_may_come_one_by_one),
         WITH_CONTEXT(a_handshake_takes_two_packets),
         WITH_CONTEXT(parts_are_gathered_into_full_records),
+        WITH_CONTEXT(a_write_that_yields_is_gone_on_with),
         WITH_CONTEXT(nothing_to_write_is_no_record),
         WITH_CONTEXT(large_answers_are_read),
         WITH_CONTEXT(close_notify_is_the_end),
@@ -623,11 +680,13 @@ int main(void)
         WITH_CONTEXT(a_read_that_timed_out_may_be_repeated),
         WITH_CONTEXT(endless_empty_records_outlast_no_deadline),
         WITH_CONTEXT(after_a_failed_write_nothing_more_is_sent),
+        WITH_CONTEXT(after_a_failed_write_that_yields_nothing_more_is_sent),
         WITH_CONTEXT(a_damaged_record_is_refused),
         WITH_CONTEXT(the_second_handshake_resumes),
         WITH_CONTEXT(a_server_that_forgot_gets_a_full_handshake),
         WITH_CONTEXT(servers_that_cannot_prove_their_name),
         WITH_CONTEXT(names_are_taken_as_they_are_meant),
+        WITH_CONTEXT(a_server_name_is_sent_in_small_letters),
         WITH_CONTEXT(names_that_are_none),
         WITH_CONTEXT(what_is_no_tls_is_said_to_be_none),
         WITH_CONTEXT(an_old_version_is_named),

@@ -49,6 +49,9 @@ static bool allows(slice constraints, unsigned char kind, slice name)
 #define MAIL DER_NAME_MAIL
 #define URI DER_NAME_URI
 
+#define V6(byte) "\x20\x01\x0d" byte "\0\0\0\0\0\0\0\0\0\0\0\x01"
+#define V6_MASK "\xff\xff\xff\xff\0\0\0\0\0\0\0\0\0\0\0\0"
+
 static const struct {
     unsigned char kind;
     slice base, name;
@@ -62,6 +65,9 @@ static const struct {
     { DNS, S("a.test"), S("test"), false, true },
     { DNS, S(".a.test"), S("a.test"), false, true },
     { DNS, S(".a.test"), S("b.a.test"), true, false },
+    { DNS, S(".a.test"), S(".a.test"), false, true }, /* no host */
+    { DNS, S("b.test"), S("*"), false, true },
+    { DNS, S("b.a"), S("*.a"), false, false },
     { DNS, S(""), S("a.test"), true, false },
     { DNS, S("a.test"), S("*.a.test"), true, false },
     { DNS, S("b.a.test"), S("*.a.test"), false, false }, /* not all of them; but one */
@@ -71,6 +77,12 @@ static const struct {
     { ADDRESS, S("\0\0\0\0\0\0\0\0"), S("\x0b\x01\x02\x03"), true, false },
     { ADDRESS, S("\x0a\0\0\0\xff\0\0\0"), S("\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01"), false, true },
     { ADDRESS, S("\x0a\0\0\0"), S("\x0a\x01\x02\x03"), false, false }, /* malformed */
+    { ADDRESS, S(V6("\xb8") V6_MASK), S(V6("\xb8")), true, false },
+    { ADDRESS, S(V6("\xb8") V6_MASK), S(V6("\xb9")), false, true },
+    { MAIL, S(""), S("me@a.test"), true, false },
+    { MAIL, S(".a.test"), S("me@.a.test"), false, true },
+    { MAIL, S("Me@a.test"), S("Me@b.test"), false, true },
+    { MAIL, S("Me@a.test"), S("xMe@a.test"), false, true },
     { MAIL, S("a.test"), S("me@a.test"), true, false },
     { MAIL, S("a.test"), S("me@b.a.test"), false, true },
     { MAIL, S(".a.test"), S("me@b.a.test"), true, false },
@@ -80,8 +92,14 @@ static const struct {
     { URI, S("a.test"), S("https://me@a.test:8443/x@b.test"), true, false },
     { URI, S("a.test"), S("spiffe://b.test/a.test"), false, true },
     { URI, S(".a.test"), S("spiffe://b.a.test"), true, false },
+    { URI, S(".a.test"), S("spiffe://.a.test"), false, true },
+    { URI, S(""), S("https://a.test"), true, false },
+    { URI, S("a.test"), S("https://a.test?b@c"), true, false },
+    { URI, S("a.test"), S("https://a.test#b@c"), true, false },
     { URI, S("a.test"), S("urn:a.test"), false, false }, /* no host: cannot be decided */
-    { 0x88, S("\x2a"), S("\x2a"), false, false },        /* a form unknown here */
+    { URI, S("a.test"), S("https:///a.test"), false, false },
+    { URI, S("a.test"), S("https://[::1]/"), false, false }, /* no name */
+    { 0x88, S("\x2a"), S("\x2a"), false, false },            /* a form unknown here */
 };
 
 static void one_subtree(void **state)
@@ -162,6 +180,24 @@ static void the_work_is_limited(void **state)
     assert_int_equal(budget, 0);
 }
 
+/* Each 64 bytes of them count as one more. */
+static void long_names_are_more_work(void **state)
+{
+    (void)state;
+    char bytes[128], names[128];
+    memset(names, 'n', sizeof names);
+    for (size_t len = 39; len <= 40; len++) {
+        struct der_certificate certificate = { .subject = S("\x30\x00"),
+                                               .alt_names = { names, len + 2 } };
+        size_t budget = 2;
+        names[0] = (char)DNS;
+        names[1] = (char)len;
+        slice constraints = make(bytes, EXCLUDED, DNS, S("a-host-with-24-bytes.net"));
+        assert_true(tls_constraints_allow(constraints, &certificate, &budget));
+        assert_int_equal(budget, len == 39 ? 1 : 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +207,7 @@ int main(void)
         cmocka_unit_test(malformed_constraints_allow_nothing),
         cmocka_unit_test(the_subject_counts_as_a_name),
         cmocka_unit_test(the_work_is_limited),
+        cmocka_unit_test(long_names_are_more_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,9 +161,10 @@ static void elements_of_odd_lengths(void **state)
         { "\x04\x00", 2, true, 0 },
         { "\x04\x01x", 3, true, 1 },
         { "\x04\x02x", 3, false, 0 },
-        { "\x04\x80x\x00\x00", 5, false, 0 },        /* of unknown length */
-        { "\x04\x81\x01x", 4, true, 1 },             /* longer than need be: BearSSL takes it */
-        { "\x04\x84\x00\x00\x00\x01x", 7, true, 1 }, /* the longest form */
+        { "\x04\x80x\x00\x00", 5, false, 0 }, /* of unknown length */
+        { "\x04\x81\x01x", 4, true, 1 },      /* longer than need be: BearSSL takes it */
+        { "\x04\x81\x00", 3, true, 0 },
+        { "\x04\x84\x00\x00\x00\x01x", 7, true, 1 },      /* the longest form */
         { "\x04\x85\x00\x00\x00\x00\x01x", 8, false, 0 }, /* too long a form */
         { "\x04\x84\xff\xff\xff\xff", 6, false, 0 },
         { "\x04\x84\x00\x00", 4, false, 0 },
@@ -185,6 +186,64 @@ static void elements_of_odd_lengths(void **state)
     }
 }
 
+/* Also where as much follows as the byte says when it is taken for a length, 128. */
+static void an_unknown_length_is_refused(void **state)
+{
+    char bytes[200] = "\x04\x80";
+    slice rest = { bytes, sizeof bytes }, value;
+    unsigned char tag;
+    (void)state;
+    assert_false(der_next(&rest, &tag, &value));
+}
+
+static void bit_strings_of_whole_bytes(void **state)
+{
+    static const struct {
+        slice bytes;
+        bool good;
+        slice bits;
+    } cases[] = {
+        { SLICE_LITERAL("\x03\x03\x00xy"), true, SLICE_LITERAL("xy") },
+        { SLICE_LITERAL("\x03\x01\x00"), true, SLICE_LITERAL("") },
+        { SLICE_LITERAL("\x03\x02\x01\x80"), false, { 0 } }, /* of seven bits */
+        { SLICE_LITERAL("\x03\x00"), false, { 0 } },
+        { SLICE_LITERAL("\x04\x02\x00x"), false, { 0 } },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slice copy = guard_copy(cases[i].bytes.ptr, cases[i].bytes.len), rest = copy, bits = { 0 };
+        assert_int_equal(der_expect_bits(&rest, &bits), cases[i].good);
+        assert_int_equal(rest.len, cases[i].good ? 0 : copy.len);
+        assert_true(slice_equal(bits, cases[i].bits));
+        guard_free(copy);
+    }
+}
+
+static void numbers_without_a_sign(void **state)
+{
+    static const struct {
+        slice bytes;
+        bool good;
+        slice number;
+    } cases[] = {
+        { SLICE_LITERAL("\x02\x01\x00"), true, SLICE_LITERAL("\x00") },
+        { SLICE_LITERAL("\x02\x01\x7f"), true, SLICE_LITERAL("\x7f") },
+        { SLICE_LITERAL("\x02\x02\x00\x80"), true, SLICE_LITERAL("\x80") },
+        { SLICE_LITERAL("\x02\x03\x00\x00\x01"), true, SLICE_LITERAL("\x01") },
+        { SLICE_LITERAL("\x02\x01\x80"), false, { 0 } },
+        { SLICE_LITERAL("\x02\x00"), false, { 0 } },
+        { SLICE_LITERAL("\x0a\x01\x01"), false, { 0 } },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        slice copy = guard_copy(cases[i].bytes.ptr, cases[i].bytes.len), rest = copy, found = { 0 };
+        assert_int_equal(der_expect_unsigned(&rest, &found), cases[i].good);
+        assert_int_equal(rest.len, cases[i].good ? 0 : copy.len);
+        assert_true(slice_equal(found, cases[i].number));
+        guard_free(copy);
+    }
+}
+
 static void times(void **state)
 {
     (void)state;
@@ -198,6 +257,7 @@ static void times(void **state)
         { "991231235959Z", 946684799 },
         { "20240229000000Z", 1709164800 },
         { "99991231235959Z", 253402300799 },
+        { "240101000060Z", 1704067260 }, /* a leap second */
         { "241301000000Z", DER_NO_TIME },
         { "240001000000Z", DER_NO_TIME },
         { "240132000000Z", DER_NO_TIME },
@@ -342,6 +402,114 @@ static void name_constraints(void **state)
     assert_false(certificate.unknown_critical);
 }
 
+/* Reads a certificate whose first bytes `from` have become `to`. */
+static bool reads_with(const struct certificate_spec *spec, slice from, slice to,
+                       struct der_certificate *certificate)
+{
+    static unsigned char bytes[CERTIFICATE_BYTES];
+    slice made = make(bytes, *spec);
+    unsigned char *at = memmem(bytes, made.len, from.ptr, from.len);
+    assert_non_null(at);
+    assert_int_equal(from.len, to.len);
+    memcpy(at, to.ptr, to.len);
+    return der_certificate(made, certificate);
+}
+
+#define S(text) SLICE_LITERAL(text)
+
+static void what_is_not_as_it_must_be_is_refused(void **state)
+{
+    static const struct {
+        const char *what;
+        struct certificate_spec spec;
+        slice from, to;
+    } cases[] = {
+        { "version 4", { 0 }, S("\xa0\x03\x02\x01\x02"), S("\xa0\x03\x02\x01\x03") },
+        { "extensions in version 2", { 0 }, S("\xa0\x03\x02\x01\x02"), S("\xa0\x03\x02\x01\x01") },
+        { "a serial number of text", { 0 }, S("\x02\x01\x05"), S("\x0c\x01\x05") },
+        { "two kinds of signature",
+          { 0 },
+          S("\x2a\x86\x48\xce\x3d\x04\x03\x02"),
+          S("\x2a\x86\x48\xce\x3d\x04\x03\x03") },
+        { "a date of text", { 0 }, S("\x17\x0d"), S("\x0c\x0d") },
+        { "a key of seven bits", { 0 }, S("\x03\x42\x00\x04"), S("\x03\x42\x01\x04") },
+        { "a key without a kind", { 0 }, S("\x06\x07\x2a\x86"), S("\x05\x07\x2a\x86") },
+        { "names twice", { .purpose = OID_SERVER }, S("\x55\x1d\x25"), S("\x55\x1d\x11") },
+        { "an extension without a kind",
+          { .purpose = OID_SERVER },
+          S("\x06\x03\x55\x1d\x25"),
+          S("\x05\x03\x55\x1d\x25") },
+        { "more behind a list",
+          { .purpose = OID_SERVER },
+          S("\x30\x0a\x06\x08\x2b"),
+          S("\x30\x09\x06\x08\x2b") },
+        { "more behind a key usage",
+          { .key_usage = S("\x07\x80") },
+          S("\x03\x02\x07\x80"),
+          S("\x03\x01\x07\x80") },
+        { "more behind an extension",
+          { .unknown = S("\x55\x1d\x0e") },
+          S("\x04\x02\x05\x00"),
+          S("\x04\x01\x05\x00") },
+        { "an extension that is no bytes",
+          { .unknown = S("\x55\x1d\x0e") },
+          S("\x04\x02\x05\x00"),
+          S("\x05\x02\x05\x00") },
+        { "a truth of two bytes",
+          { .unknown = S("\x55\x1d\x0e") },
+          S("\x01\x01\xff\x04\x02\x05\x00"),
+          S("\x01\x02\xff\xff\x04\x01\x05") },
+        { "more behind basic constraints",
+          { .ca = true, .path_length = S("\x01\x00") },
+          S("\x30\x07\x01\x01\xff\x02"),
+          S("\x30\x03\x01\x01\xff\x02") },
+        { "extensions beyond the end",
+          { .no_names = true, .unknown = S("\x2a\x03") },
+          S("\xa3\x0f\x30\x0d"),
+          S("\xa3\x10\x30\x0d") },
+        { "more behind the extensions",
+          { .no_names = true, .unknown = S("\x2a\x03") },
+          S("\xa3\x0f\x30\x0d\x30\x0b\x06\x02\x2a\x03\x01\x01\xff\x04\x02"),
+          S("\xa3\x0d\x30\x0b\x30\x09\x06\x02\x2a\x03\x01\x01\xff\x04\x00") },
+        { "more behind a path length",
+          { .ca = true, .path_length = S("\x01\x00") },
+          S("\xff\x02\x02\x01\x00"),
+          S("\xff\x02\x01\x01\x00") },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct der_certificate certificate;
+        assert_true(reads_with(&cases[i].spec, cases[i].from, cases[i].from, &certificate));
+        if (reads_with(&cases[i].spec, cases[i].from, cases[i].to, &certificate))
+            fail_msg("%s", cases[i].what);
+    }
+}
+
+/* DER leaves a value out that is the default, but some write it. */
+static void what_is_said_to_be_false_is_false(void **state)
+{
+    const struct certificate_spec authority = { .ca = true }, other = { .unknown = S("\x2a\x03") };
+    struct der_certificate certificate;
+    (void)state;
+    assert_true(
+        reads_with(&authority, S("\x30\x03\x01\x01\xff"), S("\x30\x03\x01\x01\x00"), &certificate));
+    assert_false(certificate.is_ca);
+    assert_true(
+        reads_with(&other, S("\x2a\x03\x01\x01\xff"), S("\x2a\x03\x01\x01\x00"), &certificate));
+    assert_false(certificate.unknown_critical);
+}
+
+/* Without extensions, which that version does not have. */
+static void version_2_is_read(void **state)
+{
+    const struct certificate_spec spec = { .no_names = true };
+    struct der_certificate certificate;
+    (void)state;
+    assert_true(
+        reads_with(&spec, S("\xa0\x03\x02\x01\x02"), S("\xa0\x03\x02\x01\x01"), &certificate));
+    assert_int_equal(certificate.version, 2);
+}
+
 static void names_of_authorities(void **state)
 {
     (void)state;
@@ -355,6 +523,18 @@ static void names_of_authorities(void **state)
                    "Cn");
     /* Organization alone. */
     assert_display(SLICE_LITERAL("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x0a\x13\x02"
+                                 "Ox"),
+                   "Ox");
+    /* The unit alone; of other types. */
+    assert_display(SLICE_LITERAL("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x0b\x16\x02"
+                                 "Ux"),
+                   "Ux");
+    assert_display(SLICE_LITERAL("\x30\x0d\x31\x0b\x30\x09\x06\x03\x55\x04\x0b\x14\x02"
+                                 "Ux"),
+                   "Ux");
+    /* An empty common name is none. */
+    assert_display(SLICE_LITERAL("\x30\x18\x31\x09\x30\x07\x06\x03\x55\x04\x03\x13\x00"
+                                 "\x31\x0b\x30\x09\x06\x03\x55\x04\x0a\x13\x02"
                                  "Ox"),
                    "Ox");
     /* A BMPString is not shown. */
@@ -410,6 +590,12 @@ int main(void)
         cmocka_unit_test(every_cut_is_no_certificate_and_reads_nothing_beyond),
         cmocka_unit_test(no_changed_byte_leads_outside),
         cmocka_unit_test(elements_of_odd_lengths),
+        cmocka_unit_test(an_unknown_length_is_refused),
+        cmocka_unit_test(bit_strings_of_whole_bytes),
+        cmocka_unit_test(numbers_without_a_sign),
+        cmocka_unit_test(what_is_not_as_it_must_be_is_refused),
+        cmocka_unit_test(what_is_said_to_be_false_is_false),
+        cmocka_unit_test(version_2_is_read),
         cmocka_unit_test(times),
         cmocka_unit_test(purposes),
         cmocka_unit_test(critical_extensions),

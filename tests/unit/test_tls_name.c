@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,7 @@
 #define UTF8 "\x0c"
 #define PRINTABLE "\x13"
 #define T61 "\x14"
+#define IA5 "\x16"
 #define BMP "\x1e"
 #define UNIVERSAL "\x1c"
 #define INTEGER "\x02"
@@ -72,6 +74,10 @@ static void names_are_compared_by_their_characters(void **state)
         { S(UTF8 "\xc3\xa9"), S(T61 "\xe9"), true },
         { S(UTF8 "\xc3\xa9"), S(UTF8 "\xc3\x89"), false }, /* case: ASCII letters only */
         { S(UTF8 "\xf0\x9f\x98\x80"), S(UNIVERSAL "\0\x01\xf6\0"), true },
+        { S(UTF8 "AZ"), S(UTF8 "az"), true },
+        { S(IA5 "root"), S(UTF8 "ROOT"), true },
+        { S(UTF8 "\xe0\xa0\x80"), S(BMP "\x08\0"), true },
+        { S(UTF8 "\xe2\x82\xac"), S(BMP "\x20\xac"), true },
         { S(UTF8 "\xff"), S(UTF8 "\xff"), true },
         { S(INTEGER "A"), S(INTEGER "a"), false },
         { S(INTEGER "a"), S(UTF8 "a"), false },
@@ -118,6 +124,54 @@ static void attributes_of_a_set_may_change_places(void **state)
                                 S(SET(ATTRIBUTE("\x03", "a"), ATTRIBUTE("\x03", "a")))));
 }
 
+static void a_set_is_not_within_a_part_of_it(void **state)
+{
+    (void)state;
+#define ONE "\x30\x0c\x31\x0a" ATTRIBUTE("\x03", "a")
+    assert_false(tls_name_within(S(ONE), S(SET(ATTRIBUTE("\x03", "a"), ATTRIBUTE("\x0a", "b")))));
+    assert_false(tls_name_within(S(SET(ATTRIBUTE("\x03", "a"), ATTRIBUTE("\x0a", "b"))), S(ONE)));
+}
+
+/* One set of `count` attributes, the first one first or the last one. */
+static slice make_set_of(struct name *name, size_t count, bool reversed)
+{
+    const char head[] = { 0x30, (char)(10 * count + 2), 0x31, (char)(10 * count) };
+    memcpy(name->bytes, head, sizeof head);
+    for (size_t i = 0; i < count; i++) {
+        char *at = name->bytes + sizeof head + 10 * i;
+        memcpy(at, ATTRIBUTE("\x03", "?"), 10);
+        at[9] = (char)('a' + (reversed ? count - 1 - i : i));
+    }
+    return (slice){ name->bytes, sizeof head + 10 * count };
+}
+
+/* More attributes than are looked at one by one: then only the same bytes are the same name. */
+static void sets_have_at_most_eight_attributes(void **state)
+{
+    (void)state;
+    for (size_t count = 8; count <= 9; count++) {
+        struct name one, other, again;
+        slice name = make_set_of(&one, count, false), same = make_set_of(&again, count, false);
+        slice reversed = make_set_of(&other, count, true);
+        assert_true(tls_name_within(name, same));
+        assert_int_equal(tls_name_equal(name, reversed), count == 8);
+        assert_int_equal(tls_name_digest(name) == tls_name_digest(reversed), count == 8);
+    }
+}
+
+/* It equals only itself. */
+static void an_attribute_has_one_value(void **state)
+{
+    (void)state;
+#define MORE(text) "\x30\x0e\x31\x0c\x30\x0a\x06\x03\x55\x04\x03\x0c\x01" text "\x05\x00"
+    assert_true(tls_name_equal(S(MORE("a")), S(MORE("a"))));
+    assert_false(tls_name_equal(S(MORE("a")), S(MORE("A"))));
+    assert_false(tls_name_equal(S(MORE("a")), S(ONE)));
+    assert_false(tls_name_equal(S(ONE), S(MORE("a"))));
+    assert_int_not_equal(tls_name_digest(S(MORE("a"))), tls_name_digest(S(MORE("A"))));
+    assert_int_not_equal(tls_name_digest(S(MORE("a"))), tls_name_digest(S(ONE)));
+}
+
 static void digests_tell_names_apart(void **state)
 {
     (void)state;
@@ -159,6 +213,7 @@ static void hosts(void **state)
         { S("a.test."), "a.test", false },
         { S("*.a.test"), "b.a.test", true },
         { S("*.A.test"), "b.a.test", true },
+        { S("*.a"), "b.a", true },
         { S("*.a.test"), "a.test", false },
         { S("*.a.test"), "c.b.a.test", false },
         { S("*.a.test"), ".a.test", false },
@@ -182,6 +237,9 @@ int main(void)
         cmocka_unit_test(names_are_compared_by_their_characters),
         cmocka_unit_test(a_name_is_within_its_beginning),
         cmocka_unit_test(attributes_of_a_set_may_change_places),
+        cmocka_unit_test(a_set_is_not_within_a_part_of_it),
+        cmocka_unit_test(sets_have_at_most_eight_attributes),
+        cmocka_unit_test(an_attribute_has_one_value),
         cmocka_unit_test(digests_tell_names_apart),
         cmocka_unit_test(hosts),
     };

@@ -294,6 +294,44 @@ static void what_is_no_bundle_is_refused(void **state)
     }
 }
 
+/* Each has to end before the next one begins. */
+static void a_certificate_without_an_end_is_broken(void **state)
+{
+    (void)state;
+    char text[16384];
+    struct buf blob;
+    struct err err;
+    size_t len = add_pem(text, 0, "Root", true, "CERTIFICATE", 0);
+    len = (size_t)(strstr(text, "-----END ") - text);
+    len = add_pem(text, len, "Root 2", true, "CERTIFICATE", 0);
+    assert_int_equal(load(text, len, &blob, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "number 1 is broken"));
+}
+
+/* Of all three lengths, so that one has to be padded, with blanks in the lines. */
+static void certificates_follow_one_another(void **state)
+{
+    (void)state;
+    static const char *const subjects[] = { "a", "bb", "ccc", "dddd" };
+    char plain[16384], text[32768];
+    struct buf blob;
+    struct err err;
+    size_t plain_len = 0, len = 0;
+    for (size_t i = 0; i < COUNT(subjects); i++)
+        plain_len = add_pem(plain, plain_len, subjects[i], true, "CERTIFICATE", 0);
+    for (size_t i = 0; i < plain_len; i++) {
+        text[len++] = plain[i];
+        if (plain[i] == 'M')
+            len += (size_t)snprintf(text + len, sizeof text - len, " \t");
+    }
+    plain[plain_len] = '\0';
+    assert_non_null(strstr(plain, "=\n-----END"));
+    assert_int_equal(load(plain, plain_len, &blob, &err), COUNT(subjects));
+    buf_free(&blob);
+    assert_int_equal(load(text, len, &blob, &err), COUNT(subjects));
+    buf_free(&blob);
+}
+
 static void a_broken_certificate_is_counted_in_the_error(void **state)
 {
     (void)state;
@@ -373,6 +411,8 @@ int main(void)
         cmocka_unit_test(trust_settings_count),
         cmocka_unit_test(a_bundle_cut_off_anywhere_is_refused),
         cmocka_unit_test(what_is_no_bundle_is_refused),
+        cmocka_unit_test(a_certificate_without_an_end_is_broken),
+        cmocka_unit_test(certificates_follow_one_another),
         cmocka_unit_test(a_broken_certificate_is_counted_in_the_error),
         cmocka_unit_test(an_unusable_certificate_does_not_spoil_the_others),
         cmocka_unit_test(files_that_cannot_be_read_are_named),

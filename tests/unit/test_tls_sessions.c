@@ -130,6 +130,44 @@ static void the_longest_unused_makes_room(void **state)
     assert_int_equal(connect_once("1.test", 443, 1), TLS_SESSION_FIRST);
 }
 
+/* From its beginning on: it is not the one that makes room meanwhile. */
+static void a_session_that_is_being_resumed_is_in_use(void **state)
+{
+    (void)state;
+    br_ssl_session_parameters found;
+    char host[16];
+    for (unsigned i = 0; i < TLS_SESSIONS; i++) {
+        snprintf(host, sizeof host, "%u.test", i);
+        connect_once(host, 443, 1);
+    }
+    assert_int_equal(begin("0.test", 443, &found), TLS_SESSION_RESUME);
+    assert_int_equal(connect_once("new.test", 443, 1), TLS_SESSION_FIRST);
+    assert_int_equal(connect_once("0.test", 443, 1), TLS_SESSION_RESUME);
+    tls_sessions_end(&sessions, "0.test", 443, TLS_SESSION_RESUME, &found);
+}
+
+/* There was no room for it when it began. */
+static void a_session_made_alone_is_kept_where_there_is_room(void **state)
+{
+    (void)state;
+    br_ssl_session_parameters found, made = session_numbered(7), none = { 0 };
+    char host[16];
+    for (unsigned i = 0; i < TLS_SESSIONS; i++) {
+        snprintf(host, sizeof host, "%u.test", i);
+        assert_int_equal(begin(host, 443, &found), TLS_SESSION_FIRST);
+    }
+    assert_int_equal(begin("late.test", 443, &found), TLS_SESSION_ALONE);
+    assert_int_equal(begin("none.test", 443, &found), TLS_SESSION_ALONE);
+    for (unsigned i = 0; i < TLS_SESSIONS; i++) {
+        snprintf(host, sizeof host, "%u.test", i);
+        tls_sessions_end(&sessions, host, 443, TLS_SESSION_FIRST, &made);
+    }
+    tls_sessions_end(&sessions, "late.test", 443, TLS_SESSION_ALONE, &made);
+    tls_sessions_end(&sessions, "none.test", 443, TLS_SESSION_ALONE, &none);
+    assert_int_equal(connect_once("late.test", 443, 7), TLS_SESSION_RESUME);
+    assert_int_equal(connect_once("1.test", 443, 7), TLS_SESSION_RESUME); /* 0.test made room */
+}
+
 static void a_handshake_under_way_keeps_its_place(void **state)
 {
     (void)state;
@@ -241,6 +279,8 @@ int main(void)
         WITH_SESSIONS(what_cannot_be_resumed_is_forgotten),
         WITH_SESSIONS(sessions_grow_old_however_often_they_are_used),
         WITH_SESSIONS(the_longest_unused_makes_room),
+        WITH_SESSIONS(a_session_that_is_being_resumed_is_in_use),
+        WITH_SESSIONS(a_session_made_alone_is_kept_where_there_is_room),
         WITH_SESSIONS(a_handshake_under_way_keeps_its_place),
         WITH_SESSIONS(a_host_too_long_is_not_remembered),
         WITH_SESSIONS(nobody_waits_past_the_deadline),

@@ -108,11 +108,11 @@ static const struct certificate_spec many_names = {
              "number-four.example.org", "number-five.example.org", "number-six.example.org",
              "number-seven.example.org", "number-eight.example.org", "number-nine.example.org" }
 };
-static const struct certificate_spec rude_name = { ROOT, SERVER, .dns = { "b\n\xff.test" } };
+static const struct certificate_spec rude_name = { ROOT, SERVER, .dns = { "b\n \x7f\xff.test" } };
 
 /* --- roots ---------------------------------------------------------------------------------- */
 
-static unsigned char anchors[1024];
+static unsigned char anchors[4096];
 static size_t anchors_len;
 static unsigned char file_roots[4 * CERTIFICATE_BYTES]; /* as SSL_CERT_FILE's: certificates */
 static size_t file_roots_len;
@@ -212,6 +212,8 @@ static void assert_bad(struct check check, const struct certificate_spec *const 
     assert_int_equal(run(&verify, &check, specs, 256), number);
     assert_int_equal(verify.err.code, ERR_TRUST);
     assert_string_equal(verify.err.text, text);
+    const br_x509_class *const *engine = &verify.vtable;
+    assert_null((*engine)->get_pkey(engine, NULL)); /* nobody's key */
     tls_verify_free(&verify);
 }
 
@@ -285,12 +287,26 @@ static void names(void **state)
                    text);
     }
     assert_bad(A_TEST, CHAIN(&rude_name), BR_ERR_X509_BAD_SERVER_NAME,
-               "certificate presented by a.test is for b??.test, not for a.test");
+               "certificate presented by a.test is for b????.test, not for a.test");
     assert_bad(A_TEST, CHAIN(&many_names), BR_ERR_X509_BAD_SERVER_NAME,
                "certificate presented by a.test is for number-one.example.org, "
                "number-two.example.org, number-three.example.org, number-four.example.org, "
                "number-five.example.org, number-six.example.org, number-seven.example.org..., "
                "not for a.test");
+}
+
+static void a_long_name_is_cut(void **state)
+{
+    struct certificate_spec server = good;
+    char name[121], text[200];
+    (void)state;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    server.dns[0] = name;
+    server.dns[1] = NULL;
+    snprintf(text, sizeof text, "certificate presented by a.test is for %.95s, not for a.test",
+             name);
+    assert_bad(A_TEST, CHAIN(&server), BR_ERR_X509_BAD_SERVER_NAME, text);
 }
 
 static void a_common_name_does_not_count(void **state)
@@ -416,6 +432,109 @@ static void the_next_issuer_is_tried(void **state)
     assert_good("a.test", CHAIN(&below_middle, &middle_no_ca, &middle_sha1, &middle));
 }
 
+/* Of those that go as far, the one that was sent first. */
+static void the_first_bad_issuer_is_told_of(void **state)
+{
+    (void)state;
+    assert_bad(A_TEST, CHAIN(&below_middle, &middle_old, &middle_no_ca), BR_ERR_X509_EXPIRED,
+               "certificate of a.test: that of its authority (The Middle) expired on 2024-05-01 "
+               "12:00 UTC (this machine's clock says 2026-01-01 00:00 UTC)");
+    assert_bad(
+        A_TEST, CHAIN(&below_middle, &middle_no_ca, &middle_old), BR_ERR_X509_NOT_CA,
+        "certificate of a.test was issued by a certificate that is not a CA's, or by a CA of "
+        "too long a chain");
+}
+
+/* Gives a chain to the check, certificate by certificate. */
+static unsigned run_made(struct tls_verify *verify, const slice *made, size_t count)
+{
+    struct tls_peer peer;
+    const struct tls_roots roots = { { (const char *)anchors, anchors_len }, false };
+    tls_peer_init(&peer, "a.test");
+    tls_verify_init(verify, &peer, &roots, NOW);
+    const br_x509_class **engine = &verify->vtable;
+    (*engine)->start_chain(engine, NULL);
+    for (size_t i = 0; i < count; i++) {
+        (*engine)->start_cert(engine, (uint32_t)made[i].len);
+        (*engine)->append(engine, (const unsigned char *)made[i].ptr, made[i].len);
+        (*engine)->end_cert(engine);
+    }
+    unsigned reason = (*engine)->end_chain(engine);
+    tls_verify_free(verify);
+    return reason;
+}
+
+/* What comes behind as many as are kept is not looked at. */
+static void the_rest_of_a_crowd_is_left_out(void **state)
+{
+    unsigned char bytes[3][CERTIFICATE_BYTES];
+    slice chain[TLS_CHAIN_CERTIFICATES + 1] = { certificate_make(bytes[0], &below_middle) };
+    slice last = certificate_make(bytes[2], &middle);
+    struct tls_verify verify;
+    (void)state;
+    chain[1] = certificate_make(bytes[1], &stranger);
+    for (size_t i = 2; i < TLS_CHAIN_CERTIFICATES; i++)
+        chain[i] = chain[1];
+    chain[TLS_CHAIN_CERTIFICATES - 1] = last;
+    assert_int_equal(run_made(&verify, chain, TLS_CHAIN_CERTIFICATES), 0);
+    chain[TLS_CHAIN_CERTIFICATES - 1] = chain[1];
+    chain[TLS_CHAIN_CERTIFICATES] = last;
+    assert_int_equal(run_made(&verify, chain, TLS_CHAIN_CERTIFICATES + 1), BR_ERR_X509_NOT_TRUSTED);
+}
+
+static const char too_much_work[] =
+    "certificate of a.test came with too many others, or too many names, to check";
+
+/*
+ * A crowd that bears the issuer's name: each may have signed the server's certificate, and its
+ * issuer's, and so on. The issuer and its own are the last two.
+ */
+static void so_many_signatures_are_not_checked(void **state)
+{
+    enum { CROWD = TLS_PATH_SIGNATURES / 2 + 1 };
+    static struct certificate_key keys[CROWD];
+    static unsigned char bytes[CROWD + 1][CERTIFICATE_BYTES];
+    slice chain[CROWD + 1] = { certificate_make(bytes[0], &below_middle) };
+    struct tls_verify verify;
+    (void)state;
+    for (size_t i = 0; i < CROWD; i++)
+        certificate_key_make(&keys[i], (unsigned char)(10 + i));
+    for (size_t i = 0; i < CROWD; i++) {
+        struct certificate_spec one = { MIDDLE, .subject = "The Middle", .ca = true,
+                                        .key = &keys[i] };
+        if (i == CROWD - 2) {
+            one.key = &middle_key;
+            one.signer = &keys[CROWD - 1];
+        }
+        chain[i + 1] = certificate_make(bytes[i + 1], &one);
+    }
+    assert_int_equal(run_made(&verify, chain, CROWD + 1), TLS_PATH_TOO_MUCH_WORK);
+    assert_string_equal(verify.err.text, too_much_work);
+    chain[1] = chain[2]; /* one less: for the third place on the path some are left */
+    assert_int_equal(run_made(&verify, chain, CROWD + 1), BR_ERR_X509_BAD_SIGNATURE);
+}
+
+/* The right one is the last of them. */
+static void so_many_roots_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    for (size_t others = TLS_PATH_ANCHORS - 1; others <= TLS_PATH_ANCHORS; others++) {
+        anchors_len = 0;
+        for (size_t i = 0; i < others; i++)
+            add_anchor("The Root", &other_key);
+        add_anchor("The Root", &root_key);
+        if (others < TLS_PATH_ANCHORS)
+            assert_good("a.test", CHAIN(&good));
+        else
+            assert_bad(A_TEST, CHAIN(&good), BR_ERR_X509_NOT_TRUSTED,
+                       "certificate of a.test was issued by The Root, but not with the key of the "
+                       "authority known by that name");
+    }
+    anchors_len = 0;
+    add_anchor("Another Root", &other_key);
+    add_anchor("The Root", &root_key);
+}
+
 static void no_chain_takes_for_ever(void **state)
 {
     (void)state;
@@ -457,6 +576,38 @@ static void forged_chains(void **state)
         A_TEST, CHAIN(&below_middle, &bad_middle), BR_ERR_X509_BAD_SIGNATURE,
         "certificate of a.test or one above it has a signature that its issuer's key did not "
         "make");
+}
+
+/* A root of the issuer's name with a key of another kind has not issued it. */
+static void a_root_with_another_kind_of_key_is_not_the_issuer(void **state)
+{
+    const size_t before = anchors_len;
+    (void)state;
+    struct tls_roots rest = { { (const char *)anchors, anchors_len }, false };
+    struct tls_anchor anchor;
+    assert_true(tls_roots_next(&rest, &anchor) && tls_roots_next(&rest, &anchor));
+    uint32_t digest = anchor.name_digest; /* The Root's, which comes first now with an RSA key */
+    const unsigned char rsa[] = { (unsigned char)(digest >> 24),
+                                  (unsigned char)(digest >> 16),
+                                  (unsigned char)(digest >> 8),
+                                  (unsigned char)digest,
+                                  TLS_ROOTS_RSA,
+                                  0,
+                                  1,
+                                  0xff,
+                                  1,
+                                  3 };
+    memmove(anchors + sizeof rsa, anchors, before);
+    memcpy(anchors, rsa, sizeof rsa);
+    anchors_len = before + sizeof rsa;
+    assert_good("a.test", CHAIN(&good)); /* the other one of that name is tried, too */
+    anchors_len = sizeof rsa;
+    assert_bad(
+        A_TEST, CHAIN(&good), BR_ERR_X509_NOT_TRUSTED,
+        "certificate of a.test was issued by The Root, but not with the key of the authority "
+        "known by that name");
+    memmove(anchors, anchors + sizeof rsa, before);
+    anchors_len = before;
 }
 
 static void algorithms_and_purposes(void **state)
@@ -651,6 +802,27 @@ static void a_servers_name_does_not_lift_constraints(void **state)
     tls_verify_free(&verify);
 }
 
+/* Eighty names, each compared with seven hundred excluded ones, by two authorities. */
+static void so_many_names_are_not_compared(void **state)
+{
+    enum { SUBTREES = 700 };
+    static const char subtree[] = { 0x30, 0x03, (char)0x82, 0x01, 'x' };
+    static char content[4 + SUBTREES * sizeof subtree] = { (char)0xa1, (char)0x82,
+                                                           (char)(SUBTREES * sizeof subtree >> 8),
+                                                           (char)(SUBTREES * sizeof subtree) };
+    struct certificate_spec upper = { ROOT, .subject = "The Upper", .key = &other_key, .ca = true };
+    struct certificate_spec server = below_middle, authority = below_upper;
+    (void)state;
+    for (size_t i = 0; i < SUBTREES; i++)
+        memcpy(content + 4 + i * sizeof subtree, subtree, sizeof subtree);
+    for (size_t i = 0; i < CERTIFICATE_NAMES; i++)
+        server.dns[i] = "a.test";
+    authority.constraints = (slice){ content, sizeof content };
+    assert_good("a.test", CHAIN(&server, &authority, &upper));
+    upper.constraints = authority.constraints;
+    assert_bad(A_TEST, CHAIN(&server, &authority, &upper), TLS_PATH_TOO_MUCH_WORK, too_much_work);
+}
+
 /* Gives raw bytes as a chain of `count` equal certificates. */
 static unsigned run_bytes(struct tls_verify *verify, const unsigned char *bytes, size_t len,
                           size_t count)
@@ -700,6 +872,8 @@ static void no_changed_byte_makes_a_chain_good(void **state)
     }
     for (size_t len = 0; len < made.len; len += 5)
         assert_int_not_equal(run_bytes(&verify, bytes, len, 1), 0);
+    bytes[made.len] = 0;
+    assert_int_equal(run_bytes(&verify, bytes, made.len + 1, 1), BR_ERR_X509_INVALID_VALUE);
 }
 
 static int make_keys(void **state)
@@ -723,6 +897,7 @@ int main(void)
         cmocka_unit_test(bytes_may_come_one_by_one),
         cmocka_unit_test(addresses),
         cmocka_unit_test(names),
+        cmocka_unit_test(a_long_name_is_cut),
         cmocka_unit_test(a_common_name_does_not_count),
         cmocka_unit_test(dates),
         cmocka_unit_test(unknown_authorities),
@@ -730,8 +905,13 @@ int main(void)
         cmocka_unit_test(pinned_certificates),
         cmocka_unit_test(an_intermediate_may_be_the_root_of_trust),
         cmocka_unit_test(the_next_issuer_is_tried),
+        cmocka_unit_test(the_first_bad_issuer_is_told_of),
+        cmocka_unit_test(the_rest_of_a_crowd_is_left_out),
+        cmocka_unit_test(so_many_signatures_are_not_checked),
+        cmocka_unit_test(so_many_roots_of_a_name_are_tried),
         cmocka_unit_test(no_chain_takes_for_ever),
         cmocka_unit_test(forged_chains),
+        cmocka_unit_test(a_root_with_another_kind_of_key_is_not_the_issuer),
         cmocka_unit_test(algorithms_and_purposes),
         cmocka_unit_test(the_servers_key_must_be_one_that_signs),
         cmocka_unit_test(an_authoritys_key_must_be_one_for_certificates),
@@ -741,6 +921,7 @@ int main(void)
         cmocka_unit_test(an_authoritys_constraints_are_kept),
         cmocka_unit_test(constraints_bind_the_names_of_their_form),
         cmocka_unit_test(a_servers_name_does_not_lift_constraints),
+        cmocka_unit_test(so_many_names_are_not_compared),
         cmocka_unit_test(chains_of_odd_sizes),
         cmocka_unit_test(no_changed_byte_makes_a_chain_good),
     };

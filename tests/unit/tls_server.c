@@ -79,12 +79,12 @@ static int server_write(struct transport *self, const slice *parts, size_t count
 static ptrdiff_t server_write_some(struct transport *self, const slice *parts, size_t count,
                                    bool yields, deadline_ms deadline, struct err *err)
 {
-    size_t bytes = 0;
-    (void)yields;
-    for (size_t i = 0; i < count; i++)
-        bytes += parts[i].len;
-    int rc = server_write(self, parts, count, deadline, err);
-    return rc == 0 ? (ptrdiff_t)bytes : rc;
+    const size_t most = yields ? server_of(self)->write_most : 0;
+    slice part = parts[0];
+    if (most != 0 && part.len > most)
+        part.len = most;
+    int rc = count == 0 ? 0 : server_write(self, &part, 1, deadline, err);
+    return rc == 0 ? (ptrdiff_t)part.len : rc;
 }
 
 static ptrdiff_t server_read(struct transport *self, void *bytes, size_t size, deadline_ms deadline,

@@ -27,6 +27,7 @@ struct tls_server {
     size_t outgoing_done;
 
     size_t read_most;  /* knob: bytes a read gives at most; 0: no limit */
+    size_t write_most; /* knob: bytes a write that yields takes at most; 0: no limit */
     size_t fail_at;    /* knob: this read or write, counted from 1, fails with ERR_CANCELLED */
     size_t corrupt_at; /* knob: this byte to the client, counted from 1, has a wrong bit */
     bool cut;          /* knob: the stream ends where nothing is left to read... */
