@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "upstream/request.h"
+#include "upstream/route_map.h"
 
 /*
  * Compares "METHOD route body" of an input: with the model "m" where one is wanted, "?" in front
