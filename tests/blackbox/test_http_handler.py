@@ -155,6 +155,15 @@ def test_forms_are_tried_in_order(platform, echoing):
     assert ask(platform, route="/items/7", messages=HELLO)["target"] == "/items/7"
 
 
+def test_prompt_that_is_left_out_is_told(platform, server, serve):
+    server.pages[CHAT] = echo
+    process = serve(platform, server)
+    assert "prompt" not in ask(platform, messages=HELLO, prompt="x")["body"]
+    assert ask(platform, messages=HELLO)
+    process.wait_log("WARN.*The input has messages and a prompt: the prompt is left out")
+    assert len(process.lines("the prompt is left out")) == 1
+
+
 def test_job_id_is_the_request_id(platform, echoing):
     job = platform.give({"id": "job/7 ü", "input": {"messages": HELLO}})
     platform.result(job)

@@ -747,6 +747,13 @@ def test_token(realtime, tmp_path, how):
     assert TOKEN not in service.process.log and "can run jobs" not in service.process.log
 
 
+def test_id_of_the_endpoint_is_encoded_in_the_path(realtime):
+    service = realtime(handler="echo", env={"RUNPOD_ENDPOINT_ID": "a b/ž"})
+    given = {"id": "a", "input": 1}
+    assert service.post(given, path="/a%20b%2F%C5%BE/realtime") == (200, {"output": 1})
+    assert service.post(given)[0] == 404
+
+
 def test_open_door_is_told(realtime):
     assert realtime(handler="echo").process.wait_log("Whoever reaches this port can run jobs.*WARN")
 
@@ -892,6 +899,13 @@ def test_pings_but_no_polls(platform, realtime, tmp_path):
     assert answer.wait() == (200, {"output": 1})
     platform.wait_ping()
     assert not any(platform.requests(route) for route in ("take", "stop", "done"))
+
+
+def test_host_that_is_not_ours(local):
+    """192.0.2.0/24 is nobody's (RFC 5737)."""
+    env = {"RUNPOD_REALTIME_PORT": str(free_port()), "RUNPOD_ENDPOINT_ID": "e"}
+    done = local("--realtime-host", "192.0.2.1", env=env)
+    assert done.returncode != 0 and re.search("--realtime-host, RP_REALTIME_HOST.*192.0.2.1", done.stdout), done.stdout
 
 
 def test_port_that_is_taken(worker):

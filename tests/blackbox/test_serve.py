@@ -685,6 +685,47 @@ def test_breaking_server(relay, server):  # noqa: F811
             front.get(path)
 
 
+FAULTS = {  # a page that is no answer, and what the log says of it
+    "closes": (raw(then="close"), "No complete response"),
+    "talks nonsense": (raw(b"nonsense\r\n\r\n", then="close"), "No complete response"),
+    "is silent": (lambda talk: talk.wait_gone(), "too long"),
+}
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_server_that_breaks_every_request_is_given_up(relay, server, how):  # noqa: F811
+    """An answer ends the row; a status of 500 is an answer to that request, and says nothing of the server."""
+    server.pages["/bad"], says = FAULTS[how]
+    server.pages["/no"], server.pages["/tell"] = plain(500, b"no"), tell
+    limits = ["--handler-failures", "2", "--handler-deaths", "1", "--handler-first-byte-timeout", "0.2"]
+    front = relay(*limits)
+    for _ in range(3):
+        assert front.get("/no").status == 500
+    for path, status in (("/bad", None), ("/tell", 200), ("/bad", None), ("/no", 500), ("/ping", 200)):
+        answer = front.post(path) if path == "/bad" else front.get(path)
+        assert answer.status in ([status] if status else [502, 504])
+        assert status or says in answer.json()["error"]
+    front.post("/bad")
+    assert front.process.wait() == 1
+    assert front.process.lines("2 jobs in a row failed, the last one with .*--handler-failures")
+    assert front.process.lines("WARN.*A request has failed: ")
+
+
+def test_unhealthy_server(relay, server):  # noqa: F811
+    """A request that broke makes a look due: its health route says no, and then yes again."""
+    server.pages["/close"] = raw(then="close")
+    front = relay("--handler-unhealthy-timeout", "60")
+    health, server.pages["/health"] = server.pages["/health"], plain(503)
+    assert front.post("/close").status == 502
+    front.process.wait_log("WARN.*server is unhealthy: /health: status 503")
+    for path, says in (("/ping", "The handler is not healthy."), ("/tell", "The server is not ready.")):
+        answer = front.get(path)
+        assert (answer.status, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", says)
+    server.pages["/health"] = health
+    front.process.wait_log("server is healthy again")
+    assert front.get("/ping").status == 200
+
+
 def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
     """The server closes the kept-alive connection when the request is on its way: only then, and not a POST."""
     kept = []
@@ -1172,6 +1213,21 @@ def test_port_in_use(local):
         taken.listen()
         done = local("--serve", "--serve-host", "127.0.0.1", env={"PORT": str(taken.getsockname()[1])})
     assert done.returncode == 1 and "PORT" in done.stdout
+
+
+def test_port_of_health_checks_in_use(local):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = {"PORT": "0", "PORT_HEALTH": str(taken.getsockname()[1])}
+        done = local("--serve", "--serve-host", "127.0.0.1", env=env)
+    assert done.returncode == 1 and re.search("PORT_HEALTH.*in use", done.stdout), done.stdout
+
+
+def test_one_port_for_both(front):  # noqa: F811
+    """PORT_HEALTH may name PORT."""
+    port = str(free_port())
+    one = front(handler="echo", env={"PORT": port, "PORT_HEALTH": port})
+    assert one.port == one.health_port == int(port)
+    assert one.get("/ping").status == 200 and one.post("/", 1).json() == 1
 
 
 def test_no_job_is_taken_from_the_queue(platform, worker):
