@@ -458,9 +458,11 @@ def test_webhook_is_tried_again(endpoint, receiver):
     api = endpoint()
     job = api.run({"mock_error": True}, webhook=receiver.url)
     api.process.wait_log(r"Webhook: it answered 202, not 200; trying again in 10 s")
+    other = api.run({}, webhook=receiver.url)
+    receiver.wait(2)  # which waits for no second try of another
     api.process.terminate()  # what waits for its second try is dropped then: nobody waits 10 s
     assert api.process.wait() == 0
-    assert [body["id"] for _, body in receiver.calls] == [job]
+    assert [body["id"] for _, body in receiver.calls] == [job, other]
 
 
 def test_webhooks_are_called_before_the_worker_ends(endpoint, receiver, gate):

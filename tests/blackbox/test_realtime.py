@@ -796,17 +796,18 @@ def test_idle_worker_ends_at_once(realtime):
     assert hear(idle) == b""
 
 
-def test_running_jobs_are_answered_first(realtime, tmp_path):
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_running_jobs_are_answered_first(realtime, tmp_path, accept):
     """Those that wait are told to go elsewhere, new ones find nobody."""
     gate = Gate(tmp_path / "gate")
     service = realtime("--metrics-port=0", handler=own("steps"))
     running = service.later({"id": "runs", "input": steps(gate.step, {"return": "done"})})
     service.process.wait_log("at step 1")
-    waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
+    waiting = service.dial(f"{HEAD}Accept: {accept}\r\n{LENGTH}\r\n{BODY}")
     service.wait_queued(1)
     service.process.terminate()
     refused = hear(waiting)
-    assert refused.startswith(b"HTTP/1.1 503 ") and b"shutting down" in refused
+    assert refused.startswith(b"HTTP/1.1 503 ") and b'{"error": "The worker is shutting down."}' in refused
     try:
         assert hear(service.dial()) == b""
     except OSError:

@@ -997,7 +997,7 @@ def test_parts_come_as_events(front, tmp_path):  # noqa: F811
     told = Events(one.dial, "/", steps(*todo), accept="application/json;q=0.5, Text/Event-Stream; q=1")
     head = told.head()
     assert head.startswith("HTTP/1.1 200 ") and "\r\nContent-Type: text/event-stream\r\n" in head
-    assert "\r\nCache-Control: no-store\r\n" in head
+    assert "\r\nCache-Control: no-store\r\n" in head and "\r\nX-Accel-Buffering: no\r\n" in head
     assert told.next() == (None, {"n": 1})
     pipe.open()
     events = told.all()
@@ -1023,11 +1023,21 @@ def test_events_of_a_handler_that_does_not_stream(front):  # noqa: F811
     told = Events(one.dial, "/run", {"id": "a", "input": 0})
     told.head()
     assert told.all() == [(None, 0), ("end", {"id": "a", "status": "COMPLETED"})]
+    told = Events(one.dial, "/run", {"id": "e", "input": {}})
+    told.head()
+    assert told.all() == [(None, {}), ("end", {"id": "e", "status": "COMPLETED"})], "an empty result is an output, too"
     body = b'{"id": "b", "input": {"text":\r\n "x\\ny"}}'
     link = one.dial(b"POST /run HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     reader = Reader(link)
     reader.head()
     assert reader.chunk().startswith(b'data: {"text":   "x\\ny"}\n\nevent: end\n')
+
+
+def test_output_follows_the_updates_of_a_handler_that_does_not_stream(front):  # noqa: F811
+    one = front(handler=own_handler("steps"))
+    told = Events(one.dial, "/run", {"id": "a", "input": steps({"progress": 50}, {"return": 1})})
+    told.head()
+    assert told.all() == [("progress", 50), (None, 1), ("end", {"id": "a", "status": "COMPLETED"})]
 
 
 def test_failures_before_and_within_events(front):  # noqa: F811

@@ -633,6 +633,31 @@ static void test_watcher_for_the_end(void **state)
     wake_free(&wake);
 }
 
+/* Those that are left hear of what comes, whichever of them has gone. */
+static void test_several_watchers_of_one_job(void **state)
+{
+    struct wake wakes[3];
+    struct store_watcher watchers[3];
+    struct err err = { 0 };
+    (void)state;
+    struct store_job *job = add("a");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wake_init(&wakes[i], &err), 0);
+        watchers[i] = (struct store_watcher){ .wake = &wakes[i] };
+        store_watch(&job->watchers, &watchers[i]);
+    }
+    static const int order[] = { 1, 2, 0 };
+    for (int gone = 0; gone < 3; gone++) {
+        store_add_log(&store, job, SLICE_LITERAL("a line"));
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(is_signalled(&wakes[order[i]]), i >= gone);
+        store_unwatch(&job->watchers, &watchers[order[gone]]);
+    }
+    assert_null(job->watchers);
+    for (int i = 0; i < 3; i++)
+        wake_free(&wakes[i]);
+}
+
 static void test_names_of_states(void **state)
 {
     (void)state;
@@ -675,6 +700,7 @@ int main(void)
         TEST(test_the_oldest_of_both_kinds_gives_way),
         TEST(test_watchers),
         TEST(test_watcher_for_the_end),
+        TEST(test_several_watchers_of_one_job),
         TEST(test_names_of_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,26 @@ static void where_parts_are_wanted_the_output_is_one(void **state)
     }
 }
 
+/* A JSON string, and base64, take more room than the body did. */
+static void an_output_may_be_too_large_where_its_body_was_not(void **state)
+{
+    static const char *const types[] = { "text/plain", "image/png" };
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        struct bench bench;
+        begin(&bench);
+        bench.slot.request.method = "POST";
+        bench.config.handler.binary = true;
+        set_type(&bench, types[i]);
+        while (bench.slot.body.len < MAX_BYTES)
+            buf_add_text(&bench.slot.body, "\n", NULL);
+        assert_int_equal(upstream_response_return(&bench.slot), RP_FAILED);
+        check_failure(&bench, 502, "BadGatewayError",
+                      "\"The server's response cannot be returned: ");
+        end(&bench);
+    }
+}
+
 /* What looks like a success is the job's failure, in the same shape as any other. */
 static void an_error_inside_a_200_is_an_error(void **state)
 {
@@ -707,6 +727,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_becomes_the_output),
         cmocka_unit_test(where_parts_are_wanted_the_output_is_one),
+        cmocka_unit_test(an_output_may_be_too_large_where_its_body_was_not),
         cmocka_unit_test(an_error_inside_a_200_is_an_error),
         cmocka_unit_test(an_error_that_is_none_is_hidden),
         cmocka_unit_test(what_is_passed_on_as_it_comes),
