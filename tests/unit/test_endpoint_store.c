@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -399,6 +400,37 @@ static void test_bytes_are_accounted_for(void **state)
     assert_int_equal(store.ended_count, 0);
 }
 
+/* The store has this job alone, which has ended. */
+static void assert_all_accounted_for(const struct store_job *job)
+{
+    assert_int_equal(store.bytes, sizeof *job + job->request.cap + job->result.cap +
+                                      job->progress.cap + job->parts.cap + job->log.cap +
+                                      job->part_room * sizeof *job->part_ends);
+}
+
+/* Each kind of them, as it comes. */
+static void test_everything_of_a_job_is_accounted_for(void **state)
+{
+    struct err err = { 0 };
+    size_t before, part;
+    (void)state;
+    struct store_job *job = add("a");
+    assert_true(store.bytes >= sizeof *job + 8192 + job->delivery->body.cap);
+    before = store.bytes;
+    store_begin_next(&store, DEADLINE_NEVER);
+    assert_int_equal(store.bytes, before);
+    store_set_progress(&store, job, SLICE_LITERAL("50"));
+    assert_int_equal(store.bytes, before += job->progress.cap);
+    store_add_log(&store, job, SLICE_LITERAL("a line"));
+    assert_int_equal(store.bytes, before += job->log.cap);
+    assert_int_equal(store_add_part(&store, job, SLICE_LITERAL("1"), &err), 0);
+    part = job->parts.cap + job->part_room * sizeof *job->part_ends;
+    assert_int_equal(store.bytes, before + part);
+    finish(job, "{\"error\": \"no\"}", true);
+    assert_all_accounted_for(job);
+    assert_true(job->request.cap > 0 && job->result.cap > 0);
+}
+
 static void test_a_job_in_use_outlives_the_store_s_reference(void **state)
 {
     (void)state;
@@ -482,6 +514,23 @@ static void test_next_deadline(void **state)
     job->execution_ms = 1000;
     store_begin_next(&store, DEADLINE_NEVER);
     assert_int_equal(store.next_ms, job->begun_ms + 1000);
+}
+
+/* What the metrics and the console's list say of it. */
+static void test_times_are_noted(void **state)
+{
+    (void)state;
+    const int64_t before_s = time(NULL);
+    struct store_job *job = add("a");
+    assert_in_range(job->arrived_unix_ms, before_s * 1000, (time(NULL) + 1) * 1000);
+    job->arrived_ms -= 5000;
+    store_begin_next(&store, DEADLINE_NEVER);
+    assert_true(job->begun_ms - job->arrived_ms >= 5000);
+    assert_int_equal(store.wait.sum_ms, job->begun_ms - job->arrived_ms);
+    job->begun_ms -= 7000;
+    finish(job, "{}", false);
+    assert_true(job->ended_ms - job->begun_ms >= 7000);
+    assert_int_equal(store.execution.sum_ms, job->ended_ms - job->begun_ms);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -689,11 +738,13 @@ int main(void)
         TEST(test_parts_progress_and_log),
         TEST(test_parts_over_the_limit),
         TEST(test_bytes_are_accounted_for),
+        TEST(test_everything_of_a_job_is_accounted_for),
         TEST(test_a_job_in_use_outlives_the_store_s_reference),
         TEST(test_how_long_jobs_are_kept),
         TEST(test_time_to_live_and_execution_timeout),
         TEST(test_a_job_that_runs_has_no_more_time_to_live),
         TEST(test_next_deadline),
+        TEST(test_times_are_noted),
         TEST(test_full_queue),
         TEST(test_full_memory),
         TEST(test_only_so_many_are_kept),
