@@ -210,6 +210,9 @@ def test_paths_and_methods(endpoint):
         answer = api.ask(method, path)
         assert answer.status == 405 and answer.headers["Allow"] == allowed, (method, path)
     assert api.ask("DELETE", "/nothing").status == 404
+    for path in ("/run/x", "/status", "/status/", "/status/a/b", "/v2/ep/status", "/v2/ep/run/x", "/v2", "/v2/ep"):
+        answer = api.post(path, {"input": 1})
+        assert answer.status == 404 and "see /openapi.json" in answer.json()["error"], path
 
 
 def test_payload_limits(endpoint):
@@ -280,6 +283,17 @@ def test_each_event_of_a_job_comes_by_itself(endpoint, tmp_path):
         assert next((event for event in events if event == wanted), None), wanted
         gate.open()
     assert list(events)[-1] == ("status", api.status(job))
+
+
+def test_log_of_a_job_in_events(endpoint, tmp_path):
+    """Line by line, and of a long one the start, without half a character."""
+    script = tmp_path / "handler.sh"
+    said = [json.dumps({"log": text}) for text in ("one\n\ntwo", "a" + "ž" * 3000)]
+    script.write_text("while read job; do\n" + "".join(f"echo '{line}'\n" for line in said).replace("\\", "\\\\")
+                      + "echo '{\"output\": 1}'\ndone\n")
+    api = endpoint("--handler", f"/bin/sh {script}", handler="worker")
+    log = [data for name, data in api.events(f"/events/{api.run(1)}") if name == "log"]
+    assert log[-4:] == ["INFO   | one", "two", "INFO   | a" + "ž" * 2042, "INFO   | Finished."]
 
 
 def test_stopped_job_has_not_finished(endpoint):
@@ -412,12 +426,16 @@ def test_jobs_at_the_same_time(endpoint, gate, tmp_path):
 
 def test_full_queue(endpoint, gate):
     api = endpoint(handler=own("steps"))
+    failed = api.run(steps({"fail": "no"}))
+    api.ended(failed)
     api.run(steps(gate.step, {"return": 1}))
-    api.process.wait_log("at step 1")
+    api.process.wait_log(r"at step 1", 2)
     for _ in range(1000):
         api.run(1)
-    full = api.post("/run", {"input": 1})
-    assert full.status == 429 and full.headers["Retry-After"] == "1" and "waiting" in full.json()["error"]
+    for path in ("/run", f"/retry/{failed}"):
+        full = api.post(path, {"input": 1})
+        assert full.status == 429 and full.headers["Retry-After"] == "1", path
+        assert full.json()["error"] == "1000 jobs are waiting already: try again later"
     assert api.post("/purge-queue").json()["removed"] == 1000
     gate.open()
 
@@ -611,6 +629,7 @@ def test_cors(endpoint):
     allowed = api.post("/run", {"input": {}}, headers={"Origin": "https://app.example"})
     assert allowed.status == 200 and allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert api.post("/run", {"input": {}}, headers={"Origin": "https://other.example"}).status == 403
+    assert api.get("/health").status == 200  # no browser
 
 
 def test_cors_for_every_page(endpoint):
