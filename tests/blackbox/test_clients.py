@@ -235,6 +235,17 @@ def test_openai_job_that_is_cancelled(openai_api, stream):
     assert answer.status == 500 and answer.json()["error"]["message"] == "The job was cancelled."
 
 
+@pytest.mark.parametrize(
+    "error, message",
+    [("boom", "boom"), ('{"error_message": 5}', '{"error_message": 5}'), ("[1]", "[1]"), ({"a": 1}, '{"a": 1}')],
+)
+def test_openai_error_of_any_form(openai_api, error, message):
+    """A message is a string: of an error object its own, of anything else all of it."""
+    answer = openai_api.ask("POST", "/openai/v1/x", {"output": {"error": error}}, BEARER)
+    assert answer.status == 500
+    assert answer.json() == {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
+
+
 def test_openai_errors(openai_api):
     for stream in (False, True):
         answer = openai_api.ask("POST", "/openai/v1/chat/completions", {"fail": 1, "stream": stream}, BEARER)

@@ -295,6 +295,18 @@ def test_job_api_cancels_and_shares_the_slots(realtime):
         hook.accept()
 
 
+def test_progress_of_a_job_of_the_api(realtime, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    service = realtime(handler=own("steps"))
+    job = service.post({"input": steps({"progress": {"n": 1}}, gate.step, {"return": 2})}, path="/run")[1]["id"]
+    deadline = time.monotonic() + PATIENCE_S
+    while "output" not in (status := service.get(f"/status/{job}")[1]):  # it is sent beside the handler
+        assert time.monotonic() < deadline, status
+    assert status["status"] == "IN_PROGRESS" and status["output"] == {"n": 1}
+    gate.open()
+    assert service.post("", path=f"/status-sync/{job}")[1]["output"] == 2
+
+
 def test_first_come_first_served_on_all_routes(realtime, tmp_path):
     """A job in the queue is not overtaken by requests that came after it; one of low priority is."""
     gate = Gate(tmp_path / "gate")
@@ -345,6 +357,10 @@ def test_pages_are_clients_of_a_port_that_others_reach(realtime):
     service = realtime("--realtime-host", "0.0.0.0")
     headers = {"Origin": "http://app.example"}
     assert service.post({"input": {"mock_return": 1}}, headers=headers) == (200, {"output": 1})
+    status, answer = service.post({"input": {}}, headers=headers, path="/run")
+    assert status == 403 and "--realtime-token-file" in answer["error"], "the job API's own rule"
+    with_token = realtime("--realtime-host", "0.0.0.0", env={"RP_REALTIME_TOKEN": TOKEN})
+    assert with_token.post({"input": {}}, headers={**bearer(TOKEN), **headers}, path="/run")[0] == 200
 
 
 def test_job_api_has_its_own_limits_of_a_body(realtime):
@@ -403,6 +419,11 @@ def test_several_at_a_time(realtime, tmp_path, how):
     for gate in gates:
         gate.open()
     assert all(answer.wait()[0] == 200 for answer in answers)
+
+
+def test_source_of_the_concurrency_is_said(realtime, server):  # noqa: F811
+    service = realtime("--handler-http", server.url, handler="worker", concurrency=3)
+    service.process.wait_log(r"Concurrency: 3 \(RUNPOD_REALTIME_CONCURRENCY\)\.")
 
 
 def test_server_lowers_the_concurrency_while_the_worker_is_idle(realtime, server):  # noqa: F811

@@ -711,6 +711,17 @@ def test_server_that_breaks_every_request_is_given_up(relay, server, how):  # no
     assert front.process.lines("WARN.*A request has failed: ")
 
 
+def test_server_that_is_not_there_any_more(relay, server):  # noqa: F811
+    """Nothing has been sent: the client may come again, and no failure of the server's is counted."""
+    front = relay("--handler-unhealthy-timeout", "60", "--handler-failures", "1", "--handler-deaths", "1")
+    server.stop()
+    answer = front.get("/x")
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    assert answer.json()["error"] == "The server cannot be reached; it may be restarting."
+    front.process.wait_log("WARN.*server is unhealthy: /health: a job could not connect")
+    assert front.get("/x").json()["error"] == "The server is not ready."
+
+
 def test_unhealthy_server(relay, server):  # noqa: F811
     """A request that broke makes a look due: its health route says no, and then yes again."""
     server.pages["/close"] = raw(then="close")
@@ -966,6 +977,19 @@ def test_failures_and_what_is_no_input(front):  # noqa: F811
     assert one.get("/ping").status == 200
 
 
+def test_handler_that_is_not_ready(front, tmp_path):  # noqa: F811
+    pipe = Pipe(tmp_path / "pipe")
+    program = f"sh -c 'read x < {pipe.path}; echo {{\\\"ready\\\": true}}; while read job; do echo {{\\\"output\\\": 1}}; done'"
+    one = front("--handler", program, "--handler-ready", "line", env={"PATH": "/usr/bin:/bin"}, ready=False)
+    answer = one.post("/", 1)
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    assert answer.json()["error"] == "The handler is not ready."
+    assert one.get("/ping").status == 204
+    pipe.open()
+    one.ready()
+    assert one.post("/", 1).json() == 1
+
+
 def test_program_as_a_handler(front):  # noqa: F811
     one = front("--handler-once", "cat", env={"PATH": "/usr/bin:/bin"})
     assert one.post("/", [1]).json()["input"] == [1]
@@ -1004,7 +1028,8 @@ def test_parts_come_as_events(front, tmp_path):  # noqa: F811
     assert events[:2] == [("progress", 50), (None, {"n": 2})]
     name, end = events[2]
     assert name == "end" and end["status"] == "COMPLETED" and len(end["id"]) == 36 and len(events) == 3
-    assert one.post("/", steps({"yield": 1}, {"yield": 2})).json() == [1, 2], "without Accept, the list of them"
+    for headers in ({}, {"Accept": "application/json, */*"}, {"Accept": "text/event-streams, text/event"}):
+        assert one.post("/", steps({"yield": 1}, {"yield": 2}), headers=headers).json() == [1, 2], "the list of them"
 
 
 def test_parts_of_a_program_come_as_events(front, tmp_path):  # noqa: F811

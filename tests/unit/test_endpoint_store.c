@@ -177,6 +177,26 @@ static void test_jobs_that_wait_are_cancelled_anywhere_in_the_queue(void **state
     assert_int_equal(store.execution.count, 0); /* they never ran */
 }
 
+/* Of both priorities, and those that came later still run. */
+static void test_jobs_of_low_priority_are_cancelled_too(void **state)
+{
+    struct store_job *jobs[3];
+    const char *const ids[] = { "a", "b", "c" };
+    int status;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i] = make(ids[i]);
+        jobs[i]->is_low = true;
+        assert_int_equal(try_add(jobs[i], &status), 0);
+    }
+    store_end(&store, jobs[1], STORE_CANCELLED);
+    assert_ptr_equal(store_begin_next(&store, DEADLINE_NEVER), jobs[0]);
+    add("high");
+    assert_int_equal(store_purge(&store), 2);
+    assert_int_equal(jobs[2]->state, STORE_CANCELLED);
+    assert_null(store_begin_next(&store, DEADLINE_NEVER));
+}
+
 static void test_a_job_that_runs_is_told_to_stop(void **state)
 {
     (void)state;
@@ -727,6 +747,7 @@ int main(void)
         TEST(test_low_priority_waits_for_all_others),
         TEST(test_jobs_that_came_by_a_time),
         TEST(test_jobs_that_wait_are_cancelled_anywhere_in_the_queue),
+        TEST(test_jobs_of_low_priority_are_cancelled_too),
         TEST(test_a_job_that_runs_is_told_to_stop),
         TEST(test_purge),
         TEST(test_retry),
