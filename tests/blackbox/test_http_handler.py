@@ -1023,8 +1023,9 @@ def test_connection_that_means_ready(platform, witness, serve, tmp_path, where):
 
 def test_long_wait_is_in_the_log(platform, server, serve):
     server.pages["/health"] = plain(503)
-    process = serve(platform, server)
-    process.wait_log(r"Waiting for the handler's server: /health: status 503 \(1\d s so far", timeout_s=20)
+    process = serve(platform, server, "--handler-ready-timeout", "60")
+    line = r"Waiting for the handler's server: /health: status 503 \(1\d s so far, 4\d s left\)\."
+    process.wait_log(line, timeout_s=20)
 
 
 def test_sigterm_while_waiting(platform, server, serve):

@@ -1076,6 +1076,25 @@ static void a_probe_answered_between_jobs_proves_nothing(void **state)
     end(&world);
 }
 
+/* Nor does one that was answered before the job had come. */
+static void a_probe_that_a_job_came_into_proves_nothing(void **state)
+{
+    static const struct behaviour one_at_a_time[] = {
+        { 0, 200 }, { 5000, SLOW }, { 15000, SILENT }, { NEVER_MS, 0 }
+    };
+    static const struct event events[] = { { 12000, begin_job },
+                                           { 100000, answer_job },
+                                           { NEVER_MS, NULL } };
+    struct world world;
+    (void)state;
+    begin_ready(&world, false);
+    world.behaviour = one_at_a_time;
+    world.events = events;
+    assert_int_equal(step(&world), UPSTREAM_UNHEALTHY);
+    assert_true(world.now_ms > 100000);
+    end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1123,6 +1142,7 @@ int main(void)
         cmocka_unit_test(one_of_somebody_elses_that_fails_every_job_is_lost),
         cmocka_unit_test(silence_of_one_that_answers_while_it_works_counts),
         cmocka_unit_test(a_probe_answered_between_jobs_proves_nothing),
+        cmocka_unit_test(a_probe_that_a_job_came_into_proves_nothing),
     };
     log_init(LOG_NOTSET, false);
     return cmocka_run_group_tests_name("upstream state", tests, NULL, NULL);
