@@ -267,6 +267,9 @@ def test_events_of_a_job(endpoint, gate):
     log = [data for name, data in events if name == "log"]
     assert "INFO   | at step 1" in log and log[-1] == "INFO   | Finished."
     assert events[-1] == ("status", api.status(job))
+    again = api.get(f"/events/{job}").body.decode()
+    assert all(line.startswith(("event: ", "data: ")) for line in again.splitlines() if line), "no signs of life between"
+    assert again.count("event: part\n") == 2
 
 
 def test_each_event_of_a_job_comes_by_itself(endpoint, tmp_path):
