@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 #include "source/endpoint_private.h"
 
 static struct endpoint *endpoint_of(struct source *source)
@@ -165,7 +166,7 @@ static void hear_log(enum log_level level, slice job_id, slice message)
     store_lock(&listening->store);
     struct store_job *record = store_find(&listening->store, job_id);
     if (record != NULL)
-        store_add_log(&listening->store, record, (slice){ line, size });
+        store_add_log(&listening->store, record, utf8_whole((slice){ line, size }));
     store_unlock(&listening->store);
 }
 

@@ -214,8 +214,6 @@ static struct store_job *look_up(struct endpoint_request *request)
 {
     struct store *store = &request->endpoint->store;
     store_lock(store);
-    if (store->next_ms <= clock_now_ms())
-        pthread_cond_signal(&store->timer);
     struct store_job *job = store_find(store, request->id);
     if (job != NULL)
         store_hold(job);

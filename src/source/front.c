@@ -154,11 +154,3 @@ void front_drain(struct front *front)
     server_stop(front->health_server);
     server_wait_ended(front->health_server, DEADLINE_NEVER);
 }
-
-void front_free(struct front *front)
-{
-    if (front->health_server != NULL)
-        server_free(front->health_server);
-    if (front->server != NULL)
-        server_free(front->server);
-}

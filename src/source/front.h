@@ -47,9 +47,6 @@ int front_open(struct front *front, struct err *err);
  */
 void front_drain(struct front *front);
 
-/* Closes the ports of a front that has failed to open, or has drained. */
-void front_free(struct front *front);
-
 /*
  * Refuses what a web page elsewhere makes a browser on this machine send, where this is not the
  * platform and --serve-open is not set: 403, or 421 for a foreign Host. True where it has.

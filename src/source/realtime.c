@@ -268,12 +268,9 @@ static void realtime_drain(struct source *source)
     server_wait_ended(realtime->server, DEADLINE_NEVER);
 }
 
+/* Frees one without a server: a worker ends with those that it has opened. */
 static void realtime_free(struct realtime *realtime)
 {
-    if (realtime->server != NULL)
-        server_free(realtime->server);
-    if (realtime->has_front)
-        front_free(&realtime->front);
     if (realtime->arrival.fd >= 0)
         wake_free(&realtime->arrival);
     buf_free(&realtime->path);

@@ -286,12 +286,11 @@ int upstream_request_read(struct upstream_request *request, slice input,
 void upstream_request_set_model(struct upstream_request *request, slice model)
 {
     slice first = request->body[0], rest = { first.ptr + 1, first.len - 1 };
-    bool alone = json_trim(rest).len > 0 && json_trim(rest).ptr[0] == '}';
     for (size_t i = request->body_count; i > 1; i--)
         request->body[i + 2] = request->body[i - 1];
     request->body[0] = SLICE_LITERAL("{\"model\": ");
     request->body[1] = model;
-    request->body[2] = alone ? SLICE_LITERAL("") : SLICE_LITERAL(", ");
+    request->body[2] = SLICE_LITERAL(", ");
     request->body[3] = rest;
     request->body_count += 3;
 }

@@ -57,7 +57,10 @@ struct upstream_request {
 int upstream_request_read(struct upstream_request *request, slice input,
                           const struct upstream_forms *forms, struct arena *arena, struct err *err);
 
-/* Puts the model's name, a JSON string that is linked, in front of the body's members. */
+/*
+ * Where wants_model is set: puts the model's name, a JSON string that is linked, in front of the
+ * body's members. There are some: an empty body is none.
+ */
 void upstream_request_set_model(struct upstream_request *request, slice model);
 
 /* True where the operator chose the route, not the job. */

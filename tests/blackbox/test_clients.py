@@ -160,8 +160,12 @@ for line in sys.stdin:
     if body.get("hang"):
         print(json.dumps({"log": "hanging"}), flush=True)
         time.sleep(1000)
+    if body.get("part"):
+        print(json.dumps({"stream": body["part"]}), flush=True)
     if body.get("fail"):
         print(json.dumps({"error": "the model is out of memory"}), flush=True)
+    elif "output" in body:
+        print(json.dumps({"output": body["output"]}), flush=True)
     elif body.get("stream"):
         for n in (1, 2):
             print(json.dumps({"stream": "data: " + json.dumps({"n": n}) + "\\n\\n"}), flush=True)
@@ -188,6 +192,58 @@ def test_openai_route_streams(openai_api):
     answer = openai_api.ask("POST", "/v2/ep/openai/v1/chat/completions", {"stream": True}, BEARER)
     assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream"
     assert answer.body.decode() == 'data: {"n": 1}\n\ndata: {"n": 2}\n\ndata: [DONE]\n\n'
+
+
+@pytest.mark.parametrize("output, body", [([1, 2], "[1, 2]"), ([], "[]"), ({}, "{}"), ([[3]], "[3]"), ("x", '"x"')])
+def test_openai_route_answers_with_the_output(openai_api, output, body):
+    answer = openai_api.ask("POST", "/openai/v1/x", {"output": output}, BEARER)
+    assert answer.status == 200 and answer.body.decode() == body
+
+
+@pytest.mark.parametrize(
+    "given, events",
+    [
+        ({"output": [{"n": 1}]}, ['{"n": 1}', "[DONE]"]),
+        ({"output": "data: 1\n\n"}, ["1", "[DONE]"]),
+        ({"output": "data: [DONE]\n\n"}, ["[DONE]"]),
+        ({"part": {"n": 1}, "output": None}, ['{"n": 1}', "[DONE]"]),
+        ({"part": "data: 1\n\ndata: [done] \n\n", "output": None}, ["1", "[done] "]),
+        ({"part": "data: 1\n\n", "fail": 1}, ["1", None, "[DONE]"]),
+    ],
+)
+def test_openai_events_of_any_handler(openai_api, given, events):
+    """Those of a server as they are, anything else as one; the end is said once, after a failure too (None here)."""
+    answer = openai_api.ask("POST", "/openai/v1/x", {"stream": True, **given}, BEARER)
+    assert answer.status == 200 and answer.headers["Content-Type"] == "text/event-stream"
+    heard = answer.body.decode().split("\n\n")
+    assert heard.pop() == "" and all(event.startswith("data: ") for event in heard)
+    for event, wanted in zip(heard, events, strict=True):
+        data = event[len("data: ") :]
+        if wanted is None:
+            assert json.loads(data)["error"]["message"] == "the model is out of memory"
+        else:
+            assert data == wanted
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_job_that_is_cancelled(openai_api, stream):
+    asking = openai_api.later(openai_api.ask, "POST", "/openai/v1/x", {"hang": 1, "stream": stream}, BEARER)
+    openai_api.process.wait_log("hanging")
+    job = openai_api.ask("GET", "/requests", None, BEARER).json()["requests"][0]["id"]
+    openai_api.ask("POST", f"/cancel/{job}", None, BEARER)
+    answer = asking.wait()
+    assert answer.status == 500 and answer.json()["error"]["message"] == "The job was cancelled."
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [("boom", "boom"), ('{"error_message": 5}', '{"error_message": 5}'), ("[1]", "[1]"), ({"a": 1}, '{"a": 1}')],
+)
+def test_openai_error_of_any_form(openai_api, error, message):
+    """A message is a string: of an error object its own, of anything else all of it."""
+    answer = openai_api.ask("POST", "/openai/v1/x", {"output": {"error": error}}, BEARER)
+    assert answer.status == 500
+    assert answer.json() == {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
 
 
 def test_openai_errors(openai_api):

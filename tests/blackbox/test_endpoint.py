@@ -155,6 +155,8 @@ def test_progress_is_the_output_of_a_job_that_runs(endpoint, gate):
         ('{"input": 1}}', "JSON|byte|expected"),
         ('{"input": 1, "policy": []}', "policy"),
         ('{"input": 1, "policy": {"ttl": "soon"}}', "policy.ttl"),
+        ('{"input": 1, "policy": {"ttl": 604800001}}', "policy.ttl.*from 1 to 604800000"),
+        ('{"input": 1, "policy": {"lowPriority": 1}}', "policy.lowPriority"),
         ('{"input": 1, "policy": {"executionTimeout": 0}}', "executionTimeout"),
         ('{"input": 1, "webhook": "ftp://x/"}', "webhook"),
         ('{"input": 1, "webhook": 5}', "webhook"),
@@ -166,7 +168,28 @@ def test_refused_bodies(endpoint, body, text):
         answer = api.post(route, body)
         assert answer.status == 400, (answer.status, answer.body)
         assert re.search(text, answer.json()["error"]), answer.body
+        assert "Retry-After" not in answer.headers
     assert api.get("/health").json()["jobs"]["inQueue"] == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"policy": None, "webhook": None},
+        {"policy": {}, "webhook": ""},
+        {"policy": {"ttl": None, "executionTimeout": None, "lowPriority": None}},
+        {"policy": {"ttl": 604_800_000, "executionTimeout": 604_800_000, "lowPriority": False}},
+    ],
+)
+def test_policies_that_say_nothing(endpoint, more):
+    done = endpoint(handler="echo").post("/runsync", {"input": 1, **more}).json()
+    assert done["status"] == "COMPLETED" and done["output"] == 1
+
+
+def test_shortest_policies(endpoint):
+    api = endpoint()
+    for name in ("ttl", "executionTimeout"):
+        assert api.post("/run", {"input": {}, "policy": {name: 1}}).status == 200
 
 
 def test_paths_and_methods(endpoint):
@@ -176,7 +199,10 @@ def test_paths_and_methods(endpoint):
     assert api.get("/status/unknown").status == 404 and "error" in api.get("/status/unknown").json()
     wrong = api.get("/v2/ep/run")
     assert wrong.status == 405 and wrong.headers["Allow"] == "POST"
-    assert api.ask("HEAD", "/health").status == 200 and api.ask("HEAD", "/health").body == b""
+    for path in ("/health", "/"):
+        assert api.ask("HEAD", path).status == 200 and api.ask("HEAD", path).body == b""
+    headers = api.get("/v2/ep/health").headers
+    assert headers["Cache-Control"] == "no-store" and headers["X-Content-Type-Options"] == "nosniff"
     for method, path, allowed in (
         ("PUT", "/run", "POST"), ("OPTIONS", "/v2/ep/run", "POST"), ("DELETE", "/", "GET, HEAD"),
         ("PATCH", "/status/x", "GET, HEAD, POST"), ("BREW", "/stream/x", "GET, POST"),
@@ -184,11 +210,16 @@ def test_paths_and_methods(endpoint):
         answer = api.ask(method, path)
         assert answer.status == 405 and answer.headers["Allow"] == allowed, (method, path)
     assert api.ask("DELETE", "/nothing").status == 404
+    for path in ("/run/x", "/status", "/status/", "/status/a/b", "/v2/ep/status", "/v2/ep/run/x", "/v2", "/v2/ep"):
+        answer = api.post(path, {"input": 1})
+        assert answer.status == 404 and "see /openapi.json" in answer.json()["error"], path
 
 
 def test_payload_limits(endpoint):
     api = endpoint(handler="echo")
-    assert api.post("/run", json.dumps({"input": "x" * (10 << 20)})).status == 413
+    largest = "x" * ((10 << 20) - len('{"input": ""}'))
+    assert api.post("/run", json.dumps({"input": largest})).status == 200
+    assert api.post("/run", json.dumps({"input": largest + "x"})).status == 413
     large = api.post("/runsync", json.dumps({"input": "x" * (11 << 20)})).json()
     assert large["status"] == "COMPLETED" and len(large["output"]) == 11 << 20
     assert api.post("/runsync", json.dumps({"input": "x" * (20 << 20)})).status == 413
@@ -209,6 +240,7 @@ def test_stream_holds_until_there_is_a_part(endpoint, gate):
     rest = api.post(f"/stream/{job}").json()
     assert rest["status"] == "COMPLETED"
     assert [part["output"] for part in parts["stream"] + rest["stream"]] == [1, {"b": 2}, 3]
+    assert rest["id"] == job and rest["retries"] == 0 and isinstance(rest["executionTime"], int)
     last = api.get(f"/stream/{job}").json()
     assert last["status"] == "COMPLETED" and last["stream"] == []
     assert api.status(job)["output"] == [1, {"b": 2}, 3]
@@ -220,7 +252,7 @@ def test_stream_of_a_job_that_fails(endpoint):
     api.ended(job)
     last = api.get(f"/stream/{job}").json()
     assert last["status"] == "FAILED" and [part["output"] for part in last["stream"]] == [1]
-    assert "broken" in last["error"]
+    assert "broken" in last["error"] and last["error"] == api.status(job)["error"]
 
 
 def test_events_of_a_job(endpoint, gate):
@@ -232,8 +264,49 @@ def test_events_of_a_job(endpoint, gate):
         if name == "part" and data == "a\nb":
             gate.open()
     assert [data for name, data in events if name == "part"] == ["a\nb", "c"]
-    assert any("at step 1" in data for name, data in events if name == "log")
-    assert events[-1][0] == "status" and events[-1][1]["status"] == "COMPLETED"
+    log = [data for name, data in events if name == "log"]
+    assert "INFO   | at step 1" in log and log[-1] == "INFO   | Finished."
+    assert events[-1] == ("status", api.status(job))
+    again = api.get(f"/events/{job}").body.decode()
+    assert all(line.startswith(("event: ", "data: ")) for line in again.splitlines() if line), "no signs of life between"
+    assert again.count("event: part\n") == 2
+
+
+def test_each_event_of_a_job_comes_by_itself(endpoint, tmp_path):
+    """At once, whatever it is: the job waits at a gate behind it."""
+    gates = [Gate(tmp_path / f"gate-{n}") for n in range(3)]
+    said = ['{"log": "one"}', '{"progress": 50}', '{"stream": 2}']
+    script = tmp_path / "handler.sh"
+    lines = "".join(f"echo '{line}'\nread x < {gate.path}\n" for line, gate in zip(said, gates))
+    script.write_text(f"while read job; do\n{lines}echo '{{\"output\": null}}'\ndone\n")
+    api = endpoint("--handler", f"/bin/sh {script}", handler="worker")
+    job = api.run(1)
+    events = api.events(f"/events/{job}")
+    for wanted, gate in zip((("log", "INFO   | one"), ("progress", 50), ("part", 2)), gates):
+        assert next((event for event in events if event == wanted), None), wanted
+        gate.open()
+    assert list(events)[-1] == ("status", api.status(job))
+
+
+def test_log_of_a_job_in_events(endpoint, tmp_path):
+    """Line by line, and of a long one the start, without half a character."""
+    script = tmp_path / "handler.sh"
+    said = [json.dumps({"log": text}) for text in ("one\n\ntwo", "a" + "ž" * 3000)]
+    script.write_text("while read job; do\n" + "".join(f"echo '{line}'\n" for line in said).replace("\\", "\\\\")
+                      + "echo '{\"output\": 1}'\ndone\n")
+    api = endpoint("--handler", f"/bin/sh {script}", handler="worker")
+    log = [data for name, data in api.events(f"/events/{api.run(1)}") if name == "log"]
+    assert log[-4:] == ["INFO   | one", "two", "INFO   | a" + "ž" * 2042, "INFO   | Finished."]
+
+
+def test_stopped_job_has_not_finished(endpoint):
+    api = endpoint()
+    job = api.run({"mock_delay": 1000})
+    api.process.wait_log("Started")
+    api.post(f"/cancel/{job}")
+    assert api.post("/runsync", {"input": {}}).json()["status"] == "COMPLETED"  # the slot has done with the first
+    assert not any(job in line for line in api.process.lines("Finished"))
+    assert api.get("/events/unknown").status == 404
 
 
 def test_events_of_all_jobs(endpoint):
@@ -356,12 +429,16 @@ def test_jobs_at_the_same_time(endpoint, gate, tmp_path):
 
 def test_full_queue(endpoint, gate):
     api = endpoint(handler=own("steps"))
+    failed = api.run(steps({"fail": "no"}))
+    api.ended(failed)
     api.run(steps(gate.step, {"return": 1}))
-    api.process.wait_log("at step 1")
+    api.process.wait_log(r"at step 1", 2)
     for _ in range(1000):
         api.run(1)
-    full = api.post("/run", {"input": 1})
-    assert full.status == 429 and full.headers["Retry-After"] == "1" and "waiting" in full.json()["error"]
+    for path in ("/run", f"/retry/{failed}"):
+        full = api.post(path, {"input": 1})
+        assert full.status == 429 and full.headers["Retry-After"] == "1", path
+        assert full.json()["error"] == "1000 jobs are waiting already: try again later"
     assert api.post("/purge-queue").json()["removed"] == 1000
     gate.open()
 
@@ -378,14 +455,35 @@ def test_webhook(endpoint, receiver):
     assert body == api.status(job)
 
 
+def test_webhooks_of_jobs_that_come_to_no_end(endpoint, receiver):
+    """Whoever ends them, and once."""
+    api = endpoint()
+    running = api.run({"mock_delay": 1000}, webhook=receiver.url)
+    api.process.wait_log("Started")
+    stale = api.run({}, webhook=receiver.url, policy={"ttl": 50})
+    receiver.wait(1)
+    for _ in range(2):
+        api.post(f"/cancel/{running}")
+    receiver.wait(2)
+    slow = api.run({"mock_delay": 1000}, webhook=receiver.url, policy={"executionTimeout": 100})
+    receiver.wait(3)
+    api.process.terminate()
+    assert api.process.wait() == 0
+    assert [(body["id"], body["status"]) for _, body in receiver.calls] == [
+        (stale, "TIMED_OUT"), (running, "CANCELLED"), (slow, "TIMED_OUT"),
+    ]  # fmt: skip
+
+
 def test_webhook_is_tried_again(endpoint, receiver):
     receiver.statuses = [202]
     api = endpoint()
     job = api.run({"mock_error": True}, webhook=receiver.url)
     api.process.wait_log(r"Webhook: it answered 202, not 200; trying again in 10 s")
+    other = api.run({}, webhook=receiver.url)
+    receiver.wait(2)  # which waits for no second try of another
     api.process.terminate()  # what waits for its second try is dropped then: nobody waits 10 s
     assert api.process.wait() == 0
-    assert [body["id"] for _, body in receiver.calls] == [job]
+    assert [body["id"] for _, body in receiver.calls] == [job, other]
 
 
 def test_webhooks_are_called_before_the_worker_ends(endpoint, receiver, gate):
@@ -528,10 +626,25 @@ def test_cors(endpoint):
     asked = api.ask("OPTIONS", "/run", headers={"Origin": "https://app.example",
                                                 "Access-Control-Request-Method": "POST"})  # fmt: skip
     assert asked.status == 204 and asked.headers["Access-Control-Allow-Origin"] == "https://app.example"
-    assert "Authorization" in asked.headers["Access-Control-Allow-Headers"]
+    assert asked.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type"
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, POST"
+    assert asked.headers["Access-Control-Max-Age"] == "600" and asked.headers["Vary"] == "Origin"
     allowed = api.post("/run", {"input": {}}, headers={"Origin": "https://app.example"})
     assert allowed.status == 200 and allowed.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert api.post("/run", {"input": {}}, headers={"Origin": "https://other.example"}).status == 403
+    assert api.get("/health").status == 200  # no browser
+
+
+def test_cors_for_every_page(endpoint):
+    """A browser asks first, and without the key; what it asks for needs that."""
+    api = endpoint("--rp_api_cors", "*", env={"RUNPOD_API_KEY": "a-key-for-tests"})
+    page = {"Origin": "https://any.example"}
+    for answer, status in (
+        (api.ask("OPTIONS", "/run", headers=page), 204),
+        (api.get("/health", headers=page), 401),
+        (api.get("/health", headers={**page, "Authorization": "a-key-for-tests"}), 200),
+    ):
+        assert answer.status == status and answer.headers["Access-Control-Allow-Origin"] == "*"
 
 
 # ---- programs, ends ----
@@ -552,8 +665,12 @@ def test_drain(endpoint, gate):
     while api.get("/health").json()["jobs"]["inQueue"] != 1:
         pass
     api.process.terminate()
-    assert waiting.wait().json()["status"] == "CANCELLED"
-    assert api.post("/run", {"input": 1}).status == 503
+    cancelled = waiting.wait().json()
+    assert cancelled["status"] == "CANCELLED"
+    for path in ("/run", f"/retry/{cancelled['id']}"):
+        refused = api.post(path, {"input": 1})
+        assert refused.status == 503 and refused.headers["Retry-After"] == "1"
+        assert refused.json()["error"] == "The worker is shutting down."
     gate.open()
     assert running.wait().json()["output"] == 1
     assert api.process.wait() == 0

@@ -104,6 +104,13 @@ def test_input_without_a_form(platform, server, serve, path, input):
     assert not server.of("/")
 
 
+def test_input_without_a_form_for_a_server_in_trouble(platform, server, serve):
+    """It cannot say what it speaks, so it is given the input: whoever has sent it may know."""
+    server.pages |= {"/": echo, "/v1/models": plain(500, b"no")}
+    serve(platform, server)
+    assert platform.run({"text": "x"})["output"]["body"] == {"text": "x"}
+
+
 def test_input_without_a_form_where_jobs_may_call_some_routes(platform, server, serve):
     """The forms are what its sender needs to know, also where the server is in trouble and nobody asked for its "/"."""
     server.pages["/v1/models"] = raw(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n")
@@ -153,6 +160,15 @@ def test_forms_are_tried_in_order(platform, echoing):
     got = ask(platform, openai_route="/v1/embeddings", openai_input={"model": "m"}, route="/items/7", messages=HELLO)
     assert got["target"] == "/v1/embeddings" and got["body"] == {"model": "m"}
     assert ask(platform, route="/items/7", messages=HELLO)["target"] == "/items/7"
+
+
+def test_prompt_that_is_left_out_is_told(platform, server, serve):
+    server.pages[CHAT] = echo
+    process = serve(platform, server)
+    assert "prompt" not in ask(platform, messages=HELLO, prompt="x")["body"]
+    assert ask(platform, messages=HELLO)
+    process.wait_log("WARN.*The input has messages and a prompt: the prompt is left out")
+    assert len(process.lines("the prompt is left out")) == 1
 
 
 def test_job_id_is_the_request_id(platform, echoing):
@@ -264,6 +280,16 @@ def test_served_model(platform, server, serve, how):
 def test_server_without_a_models_route(platform, server, serve):
     """The request goes out without a model."""
     server.pages |= {CHAT: echo, "/v1/models": plain(404)}
+    serve(platform, server)
+    assert "model" not in ask(platform, messages=HELLO)["body"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{", "[]", "7", "{}", '{"data": {"id": "m"}}', '{"data": []}', '{"data": [5]}', '{"data": [{}]}', '{"data": [{"id": 7}]}'],
+)
+def test_server_that_names_no_model(platform, server, serve, said):
+    server.pages |= {CHAT: echo, "/v1/models": plain(200, said.encode(), "application/json")}
     serve(platform, server)
     assert "model" not in ask(platform, messages=HELLO)["body"]
 
@@ -830,11 +856,12 @@ def test_server_sets_the_concurrency_while_it_runs(platform, server, serve, body
         (plain(200, b'"3"'), '""3"" is not'),
         (plain(200, b'{"concurrency": [3]}'), r'"\[3\]" is not'),
         (plain(200, b"many"), '"many" is not'),
+        (plain(200, b"n" * 200), f'"{"n" * 80}" is not'),
         (plain(200, b""), '"" is not'),
         (plain(200, b"7" + b" " * 2000), "2001 bytes is over the limit of 1024"),
         (lambda talk: talk.reset(), "Connection reset by peer"),
     ],
-    ids=["404", "204", "zero", "too-many", "huge", "text", "list", "no-json", "empty", "long", "reset"],
+    ids=["404", "204", "zero", "too-many", "huge", "text", "list", "no-json", "much", "empty", "long", "reset"],
 )
 def test_polls_that_fail_change_nothing_and_are_told_once(platform, server, serve, page, says):
     server.pages["/wanted"] = page
@@ -996,8 +1023,9 @@ def test_connection_that_means_ready(platform, witness, serve, tmp_path, where):
 
 def test_long_wait_is_in_the_log(platform, server, serve):
     server.pages["/health"] = plain(503)
-    process = serve(platform, server)
-    process.wait_log(r"Waiting for the handler's server: /health: status 503 \(1\d s so far", timeout_s=20)
+    process = serve(platform, server, "--handler-ready-timeout", "60")
+    line = r"Waiting for the handler's server: /health: status 503 \(1\d s so far, 4\d s left\)\."
+    process.wait_log(line, timeout_s=20)
 
 
 def test_sigterm_while_waiting(platform, server, serve):
@@ -1053,6 +1081,8 @@ def test_local_test(local, server):
     assert json.loads(re.search("Job result: (.*)", done.stdout)[1])["output"][0]["target"] == CHAT
     done = local("--handler-http", server.url, "--test_input", '{"input": {"route": "/none"}}', handler="worker")
     assert done.returncode == 1 and "404" in done.stdout
+    local("--handler-http", server.url, *POLL, "--test_input", json.dumps(job), handler="worker")
+    assert not server.of("/wanted"), "one job takes one slot"
 
 
 # ---- servers that others wrote ----

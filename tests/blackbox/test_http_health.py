@@ -131,6 +131,15 @@ def test_failures_with_answers_between_them(platform, server, serve):
     assert process.process.poll() is None
 
 
+def test_redirects_elsewhere_do_not_count(platform, server, serve):
+    """The server has answered, if not with what the job can use."""
+    server.pages[CHAT] = plain(307, headers=[("Location", "http://other.test/")])
+    process = serve(platform, server, "--handler-failures", "1", "--handler-deaths", "1", "--served-model", "m")
+    for _ in range(3):
+        assert "another origin" in error_of(platform.run({"messages": HELLO}))["message"]
+    assert process.process.poll() is None
+
+
 def test_failures_that_do_not_count(platform, server, serve):
     server.pages[CHAT] = plain(500, b"no")
     process = serve(platform, server, "--handler-deaths", "1", "--served-model", "m", env={"RP_HANDLER_FAILURES": "0"})
@@ -152,6 +161,22 @@ def test_running_jobs_fail_when_the_server_is_given_up(platform, server, serve):
     details = error_of(platform.result(job))
     assert details["code"] == 503 and LIMIT in details["message"]
     assert process.wait() == 1
+
+
+def test_job_that_waits_for_the_server_may_be_stopped(platform, server, serve):
+    server.pages |= {CHAT: plain(500, b"no"), "/health": plain(200)}
+    process = serve(platform, server, LIMIT, "60", "--served-model", "m")
+    platform.wait_request("take")
+    server.pages["/health"] = plain(503)
+    error_of(platform.run({"messages": HELLO}))
+    process.wait_log("server is unhealthy")
+    job = platform.give(input={"messages": HELLO})
+    process.wait_log(f"{job} .*Started")
+    platform.stop_jobs(job)
+    process.wait_log(f"{job} .*Job stopped")
+    server.pages |= {CHAT: echo, "/health": plain(200)}
+    assert ask(platform, messages=HELLO)["target"] == CHAT
+    assert not platform.finals(job) and len(server.of(CHAT)) == 2
 
 
 def test_job_that_cannot_connect_waits(platform, serve, witness, tmp_path):

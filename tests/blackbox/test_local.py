@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from own_handlers import own, steps
+
 PROMPT = '{"input": {"prompt": "The quick brown fox jumps"}}'
 
 
@@ -26,6 +28,48 @@ def test_input_from_the_command_line(local):
     assert lines[-1] == "INFO   | Local testing complete, exiting."
 
 
+def test_log_says_what_is_done(local, tmp_path):
+    """Each step in its place; a line of the job has its id."""
+    job = {"input": steps({"yield": 1}, {"progress": 50}, {"return": 2})}
+    expected = ["--test_output", '{"output": [1, 2]}']
+    done = local("--test_input", json.dumps(job), "--stream", "--aggregate-stream", *expected, handler=own("steps"))
+    assert done.returncode == 0, done.stdout
+    wanted = [
+        "INFO   | test_input set, using test_input as job input.",
+        "INFO   | local_test | Started.",
+        "INFO   | local_test | Stream output: 1",
+        "INFO   | local_test | Stream output: 2",
+        "INFO   | Job local_test completed successfully.",
+        'INFO   | Job result: {"output": [1, 2]}',
+        "INFO   | test_output set, comparing output to test_output.",
+        "INFO   | Job output matches test_output.",
+        "INFO   | Local testing complete, exiting.",
+    ]
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line in wanted] == wanted
+    assert "INFO   | local_test | Progress: 50" in lines  # sent beside the handler
+
+
+def test_result_in_a_file(local, tmp_path):
+    file = tmp_path / "result.json"
+    file.write_text("something longer from before, which goes\n")
+    for given, returncode in (({"a": "ž"}, 0), ({"error": "boom"}, 1)):
+        done = local("--test_input", json.dumps({"input": given}), "--test_result", str(file))
+        assert done.returncode == returncode
+        wanted = given if "error" in given else {"output": given}
+        assert file.read_text().endswith("}\n") and json.loads(file.read_text()) == wanted
+
+
+@pytest.mark.parametrize("file, text", [
+    ("/dev/full", "ERROR.*--test_result: /dev/full: No space left on device"),
+    ("/nowhere/result.json", "--test_result: cannot write to /nowhere/result.json"),
+])  # fmt: skip
+def test_result_that_cannot_be_written(local, file, text):
+    done = local("--test_input", '{"input": 1}', "--test_result", file)
+    assert done.returncode != 0 and re.search(text, done.stdout), done.stdout
+    assert ("Started." in done.stdout) == (file == "/dev/full"), "one that cannot be opened is told before the job runs"
+
+
 def test_flag_with_equals_sign(local):
     assert result_of(local(f"--test_input={PROMPT}")) == {"output": {"prompt": "The quick brown fox jumps"}}
 
@@ -45,6 +89,7 @@ def test_input_from_the_file(local, tmp_path):
     (tmp_path / "test_input.json").write_text('{"input": {"from": "file"}}\n')
     done = local()
     assert done.returncode == 0 and result_of(done) == {"output": {"from": "file"}}
+    assert "INFO   | Using test_input.json as job input.\n" in done.stdout
 
 
 def test_command_line_wins_over_the_file(local, tmp_path):
@@ -133,9 +178,18 @@ def test_output_that_differs_is_told_by_its_place(local, output, expected, where
     assert f"ERROR  | Job output does not match test_output: at {where}\n" in done.stdout, done.stdout
 
 
+def test_difference_is_shown_in_part(local):
+    """400 bytes of each side, and no half character."""
+    long, other = "ž" * 1000, "a" + "ž" * 1000
+    done = local("--test_input", f'{{"input": "{long}"}}', "--test_output", f'{{"output": "{other}"}}')
+    line = next(line for line in done.stdout.splitlines() if "does not match" in line)
+    assert line.endswith(f'at output: expected "{other[:200]}, got "{long[:199]}')
+
+
 def test_invalid_test_output(local):
     done = local("--test_input", '{"input": 1}', "--test_output", "{oops")
-    assert done.returncode in (1, 2) and "test_output" in done.stdout
+    assert done.returncode == 1 and re.search("ERROR.*--test_output is not valid JSON", done.stdout)
+    assert "Local testing complete" not in done.stdout
 
 
 def test_output_too_deep_to_compare_is_said(local):

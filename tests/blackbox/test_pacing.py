@@ -74,6 +74,8 @@ def test_a_poll_that_a_gateway_cuts_is_no_failure(platform, worker, case, route)
     platform.wait_more("ping", 4)
     held.release(CUTS[case])
     platform.wait_request(route, 2)
+    if route == "take":
+        process.wait_log(r"INFO.*A job-take was cut after \d{4,5} ms \(.+\); asking again\.")
     assert platform.run("after") == {"output": "after"}
     assert not process.lines("ERROR|WARN")
 

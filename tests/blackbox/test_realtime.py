@@ -295,6 +295,18 @@ def test_job_api_cancels_and_shares_the_slots(realtime):
         hook.accept()
 
 
+def test_progress_of_a_job_of_the_api(realtime, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    service = realtime(handler=own("steps"))
+    job = service.post({"input": steps({"progress": {"n": 1}}, gate.step, {"return": 2})}, path="/run")[1]["id"]
+    deadline = time.monotonic() + PATIENCE_S
+    while "output" not in (status := service.get(f"/status/{job}")[1]):  # it is sent beside the handler
+        assert time.monotonic() < deadline, status
+    assert status["status"] == "IN_PROGRESS" and status["output"] == {"n": 1}
+    gate.open()
+    assert service.post("", path=f"/status-sync/{job}")[1]["output"] == 2
+
+
 def test_first_come_first_served_on_all_routes(realtime, tmp_path):
     """A job in the queue is not overtaken by requests that came after it; one of low priority is."""
     gate = Gate(tmp_path / "gate")
@@ -345,6 +357,10 @@ def test_pages_are_clients_of_a_port_that_others_reach(realtime):
     service = realtime("--realtime-host", "0.0.0.0")
     headers = {"Origin": "http://app.example"}
     assert service.post({"input": {"mock_return": 1}}, headers=headers) == (200, {"output": 1})
+    status, answer = service.post({"input": {}}, headers=headers, path="/run")
+    assert status == 403 and "--realtime-token-file" in answer["error"], "the job API's own rule"
+    with_token = realtime("--realtime-host", "0.0.0.0", env={"RP_REALTIME_TOKEN": TOKEN})
+    assert with_token.post({"input": {}}, headers={**bearer(TOKEN), **headers}, path="/run")[0] == 200
 
 
 def test_job_api_has_its_own_limits_of_a_body(realtime):
@@ -403,6 +419,11 @@ def test_several_at_a_time(realtime, tmp_path, how):
     for gate in gates:
         gate.open()
     assert all(answer.wait()[0] == 200 for answer in answers)
+
+
+def test_source_of_the_concurrency_is_said(realtime, server):  # noqa: F811
+    service = realtime("--handler-http", server.url, handler="worker", concurrency=3)
+    service.process.wait_log(r"Concurrency: 3 \(RUNPOD_REALTIME_CONCURRENCY\)\.")
 
 
 def test_server_lowers_the_concurrency_while_the_worker_is_idle(realtime, server):  # noqa: F811
@@ -747,6 +768,13 @@ def test_token(realtime, tmp_path, how):
     assert TOKEN not in service.process.log and "can run jobs" not in service.process.log
 
 
+def test_id_of_the_endpoint_is_encoded_in_the_path(realtime):
+    service = realtime(handler="echo", env={"RUNPOD_ENDPOINT_ID": "a b/ž"})
+    given = {"id": "a", "input": 1}
+    assert service.post(given, path="/a%20b%2F%C5%BE/realtime") == (200, {"output": 1})
+    assert service.post(given)[0] == 404
+
+
 def test_open_door_is_told(realtime):
     assert realtime(handler="echo").process.wait_log("Whoever reaches this port can run jobs.*WARN")
 
@@ -789,17 +817,18 @@ def test_idle_worker_ends_at_once(realtime):
     assert hear(idle) == b""
 
 
-def test_running_jobs_are_answered_first(realtime, tmp_path):
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_running_jobs_are_answered_first(realtime, tmp_path, accept):
     """Those that wait are told to go elsewhere, new ones find nobody."""
     gate = Gate(tmp_path / "gate")
     service = realtime("--metrics-port=0", handler=own("steps"))
     running = service.later({"id": "runs", "input": steps(gate.step, {"return": "done"})})
     service.process.wait_log("at step 1")
-    waiting = service.dial(f"{HEAD}{LENGTH}\r\n{BODY}")
+    waiting = service.dial(f"{HEAD}Accept: {accept}\r\n{LENGTH}\r\n{BODY}")
     service.wait_queued(1)
     service.process.terminate()
     refused = hear(waiting)
-    assert refused.startswith(b"HTTP/1.1 503 ") and b"shutting down" in refused
+    assert refused.startswith(b"HTTP/1.1 503 ") and b'{"error": "The worker is shutting down."}' in refused
     try:
         assert hear(service.dial()) == b""
     except OSError:
@@ -892,6 +921,13 @@ def test_pings_but_no_polls(platform, realtime, tmp_path):
     assert answer.wait() == (200, {"output": 1})
     platform.wait_ping()
     assert not any(platform.requests(route) for route in ("take", "stop", "done"))
+
+
+def test_host_that_is_not_ours(local):
+    """192.0.2.0/24 is nobody's (RFC 5737)."""
+    env = {"RUNPOD_REALTIME_PORT": str(free_port()), "RUNPOD_ENDPOINT_ID": "e"}
+    done = local("--realtime-host", "192.0.2.1", env=env)
+    assert done.returncode != 0 and re.search("--realtime-host, RP_REALTIME_HOST.*192.0.2.1", done.stdout), done.stdout
 
 
 def test_port_that_is_taken(worker):

@@ -8,7 +8,7 @@ import pytest
 
 from actions import answer, close, close_while_idle, hold, raw, reset
 from own_handlers import Gate, own, steps
-from testplatform import FAST_PING
+from testplatform import API_KEY, FAST_PING
 from wire import encode
 
 SHAPES = [
@@ -182,9 +182,10 @@ TRANSIENT = {
 
 @pytest.mark.parametrize("case", TRANSIENT)
 def test_transient_failure_is_retried(platform, worker, case):
-    worker(platform)
+    process = worker(platform)
     platform.script("done", TRANSIENT[case])
     assert platform.run("kept") == {"output": "kept"}
+    process.wait_log("WARN.*job-1.*Not delivered yet, retrying: ")
     posts = platform.requests("done")
     assert len(posts) == 2 and posts[0].body == posts[1].body and posts[0].target == posts[1].target
     assert posts[1].header("X-Request-ID") == "job-1"
@@ -285,6 +286,20 @@ def test_refused_result_becomes_an_error(platform, worker, status):
     assert second.param("isStream") == "false" and second.header("X-Request-ID") == "refused"
     process.wait_log("WARN|ERROR")
     assert platform.run("next") == {"output": "next"}
+
+
+def test_refusal_says_what_the_platform_has_said(platform, worker):
+    """The start of it, and not the key where it quotes that. A worker that was to be refreshed still is."""
+    worker(platform, handler="mock")
+    platform.script("done", answer(400, f"not with {API_KEY}".encode()))
+    platform.give({"id": "a", "input": {"mock_return": 1}})
+    text = platform.wait_final("a", 2).json()["error"]
+    assert "not with " in text and API_KEY not in text
+    platform.script("done", answer(400, b"y" * 300))
+    platform.give({"id": "b", "input": {"mock_return": 1, "mock_refresh": True}})
+    told = platform.wait_final("b", 2).json()
+    assert set(told) == {"error", "stopPod"} and told["stopPod"] is True
+    assert told["error"].endswith("answered 400: " + "y" * 200)
 
 
 def test_413_names_the_size(platform, worker):

@@ -91,6 +91,31 @@ def test_one_that_is_refused_is_set_aside(platform, worker, folder):
     assert [file.suffix for file in files(folder)] == [".refused"]
 
 
+def keep_two(folder):
+    for job in ("first", "second"):
+        kept = {"id": job, "is_stream": False, "result": {"output": job}}
+        (folder / f"{job}.result").write_text(json.dumps(kept))
+
+
+def test_one_that_is_refused_does_not_hold_up_the_next(platform, worker, folder):
+    keep_two(folder)
+    platform.script("done", answer(404), answer(404))  # the result, and the error in its place
+    worker(platform, "--result-dir", str(folder))
+    assert platform.result("second") == {"output": "second"}
+    platform.wait_request("take")
+    assert [file.name for file in files(folder)] == ["first.refused"]
+
+
+def test_those_behind_one_that_is_not_taken_wait_as_well(platform, worker, folder):
+    """The platform takes none then."""
+    keep_two(folder)
+    platform.always("done", answer(503))
+    worker(platform, "--result-dir", str(folder), env=QUICK)
+    platform.wait_request("take")
+    assert not platform.requests("done", "second")
+    assert [file.name for file in files(folder)] == ["first.result", "second.result"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1, "is_stream": false, "result": {}}', '{"result": {}}'])
 def test_a_file_that_is_no_result_is_set_aside(platform, worker, folder, text):
     (folder / "a.result").write_text(text)

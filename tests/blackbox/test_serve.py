@@ -714,6 +714,58 @@ def test_breaking_server(relay, server):  # noqa: F811
             front.get(path)
 
 
+FAULTS = {  # a page that is no answer, and what the log says of it
+    "closes": (raw(then="close"), "No complete response"),
+    "talks nonsense": (raw(b"nonsense\r\n\r\n", then="close"), "No complete response"),
+    "is silent": (lambda talk: talk.wait_gone(), "too long"),
+}
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_server_that_breaks_every_request_is_given_up(relay, server, how):  # noqa: F811
+    """An answer ends the row; a status of 500 is an answer to that request, and says nothing of the server."""
+    server.pages["/bad"], says = FAULTS[how]
+    server.pages["/no"], server.pages["/tell"] = plain(500, b"no"), tell
+    limits = ["--handler-failures", "2", "--handler-deaths", "1", "--handler-first-byte-timeout", "0.2"]
+    front = relay(*limits)
+    for _ in range(3):
+        assert front.get("/no").status == 500
+    for path, status in (("/bad", None), ("/tell", 200), ("/bad", None), ("/no", 500), ("/ping", 200)):
+        answer = front.post(path) if path == "/bad" else front.get(path)
+        assert answer.status in ([status] if status else [502, 504])
+        assert status or says in answer.json()["error"]
+    front.post("/bad")
+    assert front.process.wait() == 1
+    assert front.process.lines("2 jobs in a row failed, the last one with .*--handler-failures")
+    assert front.process.lines("WARN.*A request has failed: ")
+
+
+def test_server_that_is_not_there_any_more(relay, server):  # noqa: F811
+    """Nothing has been sent: the client may come again, and no failure of the server's is counted."""
+    front = relay("--handler-unhealthy-timeout", "60", "--handler-failures", "1", "--handler-deaths", "1")
+    server.stop()
+    answer = front.get("/x")
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    assert answer.json()["error"] == "The server cannot be reached; it may be restarting."
+    front.process.wait_log("WARN.*server is unhealthy: /health: a job could not connect")
+    assert front.get("/x").json()["error"] == "The server is not ready."
+
+
+def test_unhealthy_server(relay, server):  # noqa: F811
+    """A request that broke makes a look due: its health route says no, and then yes again."""
+    server.pages["/close"] = raw(then="close")
+    front = relay("--handler-unhealthy-timeout", "60")
+    health, server.pages["/health"] = server.pages["/health"], plain(503)
+    assert front.post("/close").status == 502
+    front.process.wait_log("WARN.*server is unhealthy: /health: status 503")
+    for path, says in (("/ping", "The handler is not healthy."), ("/tell", "The server is not ready.")):
+        answer = front.get(path)
+        assert (answer.status, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", says)
+    server.pages["/health"] = health
+    front.process.wait_log("server is healthy again")
+    assert front.get("/ping").status == 200
+
+
 def test_repeatable_request_is_repeated_once(relay, server):  # noqa: F811
     """The server closes the kept-alive connection when the request is on its way: only then, not a POST, and not
     where the response has begun."""
@@ -978,6 +1030,19 @@ def test_failures_and_what_is_no_input(front):  # noqa: F811
     assert one.get("/ping").status == 200
 
 
+def test_handler_that_is_not_ready(front, tmp_path):  # noqa: F811
+    pipe = Pipe(tmp_path / "pipe")
+    program = f"sh -c 'read x < {pipe.path}; echo {{\\\"ready\\\": true}}; while read job; do echo {{\\\"output\\\": 1}}; done'"
+    one = front("--handler", program, "--handler-ready", "line", env={"PATH": "/usr/bin:/bin"}, ready=False)
+    answer = one.post("/", 1)
+    assert answer.status == 503 and answer.headers["Retry-After"] == "1"
+    assert answer.json()["error"] == "The handler is not ready."
+    assert one.get("/ping").status == 204
+    pipe.open()
+    one.ready()
+    assert one.post("/", 1).json() == 1
+
+
 def test_program_as_a_handler(front):  # noqa: F811
     one = front("--handler-once", "cat", env={"PATH": "/usr/bin:/bin"})
     assert one.post("/", [1]).json()["input"] == [1]
@@ -1009,14 +1074,15 @@ def test_parts_come_as_events(front, tmp_path):  # noqa: F811
     told = Events(one.dial, "/", steps(*todo), accept="application/json;q=0.5, Text/Event-Stream; q=1")
     head = told.head()
     assert head.startswith("HTTP/1.1 200 ") and "\r\nContent-Type: text/event-stream\r\n" in head
-    assert "\r\nCache-Control: no-store\r\n" in head
+    assert "\r\nCache-Control: no-store\r\n" in head and "\r\nX-Accel-Buffering: no\r\n" in head
     assert told.next() == (None, {"n": 1})
     pipe.open()
     events = told.all()
     assert events[:2] == [("progress", 50), (None, {"n": 2})]
     name, end = events[2]
     assert name == "end" and end["status"] == "COMPLETED" and len(end["id"]) == 36 and len(events) == 3
-    assert one.post("/", steps({"yield": 1}, {"yield": 2})).json() == [1, 2], "without Accept, the list of them"
+    for headers in ({}, {"Accept": "application/json, */*"}, {"Accept": "text/event-streams, text/event"}):
+        assert one.post("/", steps({"yield": 1}, {"yield": 2}), headers=headers).json() == [1, 2], "the list of them"
 
 
 def test_parts_of_a_program_come_as_events(front, tmp_path):  # noqa: F811
@@ -1035,11 +1101,21 @@ def test_events_of_a_handler_that_does_not_stream(front):  # noqa: F811
     told = Events(one.dial, "/run", {"id": "a", "input": 0})
     told.head()
     assert told.all() == [(None, 0), ("end", {"id": "a", "status": "COMPLETED"})]
+    told = Events(one.dial, "/run", {"id": "e", "input": {}})
+    told.head()
+    assert told.all() == [(None, {}), ("end", {"id": "e", "status": "COMPLETED"})], "an empty result is an output, too"
     body = b'{"id": "b", "input": {"text":\r\n "x\\ny"}}'
     link = one.dial(b"POST /run HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     reader = Reader(link)
     reader.head()
     assert reader.chunk().startswith(b'data: {"text":   "x\\ny"}\n\nevent: end\n')
+
+
+def test_output_follows_the_updates_of_a_handler_that_does_not_stream(front):  # noqa: F811
+    one = front(handler=own_handler("steps"))
+    told = Events(one.dial, "/run", {"id": "a", "input": steps({"progress": 50}, {"return": 1})})
+    told.head()
+    assert told.all() == [("progress", 50), (None, 1), ("end", {"id": "a", "status": "COMPLETED"})]
 
 
 def test_failures_before_and_within_events(front):  # noqa: F811
@@ -1225,6 +1301,21 @@ def test_port_in_use(local):
         taken.listen()
         done = local("--serve", "--serve-host", "127.0.0.1", env={"PORT": str(taken.getsockname()[1])})
     assert done.returncode == 1 and "PORT" in done.stdout
+
+
+def test_port_of_health_checks_in_use(local):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = {"PORT": "0", "PORT_HEALTH": str(taken.getsockname()[1])}
+        done = local("--serve", "--serve-host", "127.0.0.1", env=env)
+    assert done.returncode == 1 and re.search("PORT_HEALTH.*in use", done.stdout), done.stdout
+
+
+def test_one_port_for_both(front):  # noqa: F811
+    """PORT_HEALTH may name PORT."""
+    port = str(free_port())
+    one = front(handler="echo", env={"PORT": port, "PORT_HEALTH": port})
+    assert one.port == one.health_port == int(port)
+    assert one.get("/ping").status == 200 and one.post("/", 1).json() == 1
 
 
 def test_no_job_is_taken_from_the_queue(platform, worker):

@@ -72,8 +72,9 @@ def test_no_job(platform, worker, status):
 def test_too_many_requests_waits(platform, worker):
     """429: five seconds of rest."""
     platform.script("take", answer(429))
-    worker(platform)
+    process = worker(platform)
     assert platform.run("later") == {"output": "later"}
+    process.wait_log(r"WARN.*Too many job-takes \(429\), waiting\.")
     refused, later = platform.requests("take")[:2]
     assert later.time_s - refused.time_s >= 4.99  # its clock has milliseconds
 
@@ -83,6 +84,14 @@ def test_any_2xx_may_carry_a_job(platform, worker, status):
     worker(platform)
     platform.script("take", answer(status, {"id": "created", "input": 5}))
     assert platform.result("created") == {"output": 5}
+
+
+@pytest.mark.parametrize("between", [answer(204), hand_out({"id": "between", "input": 1})], ids=["none", "job"])
+def test_failures_with_a_success_between_them_are_both_told(platform, worker, between):
+    """Without one, the second line would be the first one's repetition."""
+    platform.script("take", answer(503), between, answer(503))
+    process = worker(platform)
+    process.wait_log(r"ERROR.*Failed to get job\. \| the platform answered 503", 2)
 
 
 @pytest.mark.parametrize("status", [304, 401, 403, 404, 408, 500, 502, 503])

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -174,6 +175,26 @@ static void test_jobs_that_wait_are_cancelled_anywhere_in_the_queue(void **state
     assert_ptr_equal(store_begin_next(&store, DEADLINE_NEVER), last);
     assert_int_equal(store.finished[STORE_CANCELLED], 2);
     assert_int_equal(store.execution.count, 0); /* they never ran */
+}
+
+/* Of both priorities, and those that came later still run. */
+static void test_jobs_of_low_priority_are_cancelled_too(void **state)
+{
+    struct store_job *jobs[3];
+    const char *const ids[] = { "a", "b", "c" };
+    int status;
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i] = make(ids[i]);
+        jobs[i]->is_low = true;
+        assert_int_equal(try_add(jobs[i], &status), 0);
+    }
+    store_end(&store, jobs[1], STORE_CANCELLED);
+    assert_ptr_equal(store_begin_next(&store, DEADLINE_NEVER), jobs[0]);
+    add("high");
+    assert_int_equal(store_purge(&store), 2);
+    assert_int_equal(jobs[2]->state, STORE_CANCELLED);
+    assert_null(store_begin_next(&store, DEADLINE_NEVER));
 }
 
 static void test_a_job_that_runs_is_told_to_stop(void **state)
@@ -399,6 +420,37 @@ static void test_bytes_are_accounted_for(void **state)
     assert_int_equal(store.ended_count, 0);
 }
 
+/* The store has this job alone, which has ended. */
+static void assert_all_accounted_for(const struct store_job *job)
+{
+    assert_int_equal(store.bytes, sizeof *job + job->request.cap + job->result.cap +
+                                      job->progress.cap + job->parts.cap + job->log.cap +
+                                      job->part_room * sizeof *job->part_ends);
+}
+
+/* Each kind of them, as it comes. */
+static void test_everything_of_a_job_is_accounted_for(void **state)
+{
+    struct err err = { 0 };
+    size_t before, part;
+    (void)state;
+    struct store_job *job = add("a");
+    assert_true(store.bytes >= sizeof *job + 8192 + job->delivery->body.cap);
+    before = store.bytes;
+    store_begin_next(&store, DEADLINE_NEVER);
+    assert_int_equal(store.bytes, before);
+    store_set_progress(&store, job, SLICE_LITERAL("50"));
+    assert_int_equal(store.bytes, before += job->progress.cap);
+    store_add_log(&store, job, SLICE_LITERAL("a line"));
+    assert_int_equal(store.bytes, before += job->log.cap);
+    assert_int_equal(store_add_part(&store, job, SLICE_LITERAL("1"), &err), 0);
+    part = job->parts.cap + job->part_room * sizeof *job->part_ends;
+    assert_int_equal(store.bytes, before + part);
+    finish(job, "{\"error\": \"no\"}", true);
+    assert_all_accounted_for(job);
+    assert_true(job->request.cap > 0 && job->result.cap > 0);
+}
+
 static void test_a_job_in_use_outlives_the_store_s_reference(void **state)
 {
     (void)state;
@@ -482,6 +534,23 @@ static void test_next_deadline(void **state)
     job->execution_ms = 1000;
     store_begin_next(&store, DEADLINE_NEVER);
     assert_int_equal(store.next_ms, job->begun_ms + 1000);
+}
+
+/* What the metrics and the console's list say of it. */
+static void test_times_are_noted(void **state)
+{
+    (void)state;
+    const int64_t before_s = time(NULL);
+    struct store_job *job = add("a");
+    assert_in_range(job->arrived_unix_ms, before_s * 1000, (time(NULL) + 1) * 1000);
+    job->arrived_ms -= 5000;
+    store_begin_next(&store, DEADLINE_NEVER);
+    assert_true(job->begun_ms - job->arrived_ms >= 5000);
+    assert_int_equal(store.wait.sum_ms, job->begun_ms - job->arrived_ms);
+    job->begun_ms -= 7000;
+    finish(job, "{}", false);
+    assert_true(job->ended_ms - job->begun_ms >= 7000);
+    assert_int_equal(store.execution.sum_ms, job->ended_ms - job->begun_ms);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -633,6 +702,31 @@ static void test_watcher_for_the_end(void **state)
     wake_free(&wake);
 }
 
+/* Those that are left hear of what comes, whichever of them has gone. */
+static void test_several_watchers_of_one_job(void **state)
+{
+    struct wake wakes[3];
+    struct store_watcher watchers[3];
+    struct err err = { 0 };
+    (void)state;
+    struct store_job *job = add("a");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(wake_init(&wakes[i], &err), 0);
+        watchers[i] = (struct store_watcher){ .wake = &wakes[i] };
+        store_watch(&job->watchers, &watchers[i]);
+    }
+    static const int order[] = { 1, 2, 0 };
+    for (int gone = 0; gone < 3; gone++) {
+        store_add_log(&store, job, SLICE_LITERAL("a line"));
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(is_signalled(&wakes[order[i]]), i >= gone);
+        store_unwatch(&job->watchers, &watchers[order[gone]]);
+    }
+    assert_null(job->watchers);
+    for (int i = 0; i < 3; i++)
+        wake_free(&wakes[i]);
+}
+
 static void test_names_of_states(void **state)
 {
     (void)state;
@@ -653,6 +747,7 @@ int main(void)
         TEST(test_low_priority_waits_for_all_others),
         TEST(test_jobs_that_came_by_a_time),
         TEST(test_jobs_that_wait_are_cancelled_anywhere_in_the_queue),
+        TEST(test_jobs_of_low_priority_are_cancelled_too),
         TEST(test_a_job_that_runs_is_told_to_stop),
         TEST(test_purge),
         TEST(test_retry),
@@ -664,17 +759,20 @@ int main(void)
         TEST(test_parts_progress_and_log),
         TEST(test_parts_over_the_limit),
         TEST(test_bytes_are_accounted_for),
+        TEST(test_everything_of_a_job_is_accounted_for),
         TEST(test_a_job_in_use_outlives_the_store_s_reference),
         TEST(test_how_long_jobs_are_kept),
         TEST(test_time_to_live_and_execution_timeout),
         TEST(test_a_job_that_runs_has_no_more_time_to_live),
         TEST(test_next_deadline),
+        TEST(test_times_are_noted),
         TEST(test_full_queue),
         TEST(test_full_memory),
         TEST(test_only_so_many_are_kept),
         TEST(test_the_oldest_of_both_kinds_gives_way),
         TEST(test_watchers),
         TEST(test_watcher_for_the_end),
+        TEST(test_several_watchers_of_one_job),
         TEST(test_names_of_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

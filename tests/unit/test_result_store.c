@@ -175,6 +175,31 @@ static void an_old_claim_may_be_taken_over(void **state)
     assert_int_equal(count_files(".result"), 1);
 }
 
+/* A claim's number is taken off again, and nothing else of a name. */
+static void a_name_is_the_same_after_a_claim(void **state)
+{
+    static const char *const names[] = {
+        "a.result",          "a.01234567.result",   "a-long-name.claim", "a.0123456.claim",
+        "a.012345678.claim", "a-01234567x.claim",   "a.0123456x.claim",  "a.0123456F.claim",
+        "aaaaaaaa.claim",    "a.b.01234567.result",
+    };
+    char path[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        write_file(names[i], "{\"id\": \"x\", \"is_stream\": false, \"result\": {}}");
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        struct stat info;
+        assert_int_equal(stat(path, &info), 0);
+        now_s = info.st_ctime + LIMIT_CLAIM_S;
+        assert_int_equal(claim(), 1);
+        result_store_finish(&stored, STORED_LATER);
+        snprintf(strrchr(path, '.'), sizeof ".result", ".result");
+        if (unlink(path) != 0)
+            fail_msg("%s is not %s afterwards", names[i], path);
+        assert_int_equal(count_files(".result"), 0);
+    }
+}
+
 static void all_are_claimed_one_after_the_other(void **state)
 {
     unsigned seen = 0;
@@ -358,6 +383,7 @@ int main(void)
         IN_FOLDER(only_the_owner_may_read_it),
         IN_FOLDER(a_claimed_result_is_nobody_elses),
         IN_FOLDER(an_old_claim_may_be_taken_over),
+        IN_FOLDER(a_name_is_the_same_after_a_claim),
         IN_FOLDER(all_are_claimed_one_after_the_other),
         IN_FOLDER(ids_may_be_long),
         IN_FOLDER(unusable_files_are_set_aside),

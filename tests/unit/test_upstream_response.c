@@ -218,6 +218,26 @@ static void where_parts_are_wanted_the_output_is_one(void **state)
     }
 }
 
+/* A JSON string, and base64, take more room than the body did. */
+static void an_output_may_be_too_large_where_its_body_was_not(void **state)
+{
+    static const char *const types[] = { "text/plain", "image/png" };
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        struct bench bench;
+        begin(&bench);
+        bench.slot.request.method = "POST";
+        bench.config.handler.binary = true;
+        set_type(&bench, types[i]);
+        while (bench.slot.body.len < MAX_BYTES)
+            buf_add_text(&bench.slot.body, "\n", NULL);
+        assert_int_equal(upstream_response_return(&bench.slot), RP_FAILED);
+        check_failure(&bench, 502, "BadGatewayError",
+                      "\"The server's response cannot be returned: ");
+        end(&bench);
+    }
+}
+
 /* What looks like a success is the job's failure, in the same shape as any other. */
 static void an_error_inside_a_200_is_an_error(void **state)
 {
@@ -233,6 +253,7 @@ static void an_error_inside_a_200_is_an_error(void **state)
         { "{\"error\": {\"message\": \"no\", \"code\": \"x\"}}", 500, "InternalServerError",
           "\"no\"" },
         { "{\"error\": \"no\", \"a\": 1}", 500, "InternalServerError", "\"no (POST /x)\"" },
+        { "{\"error\": {\"message\": \"no\"}}", 500, "InternalServerError", "\"no\"" },
         { "{\"error\": {\"message\": \"no\", \"code\": 399}}", 500, "InternalServerError",
           "\"no\"" },
         { "{\"error\": {\"message\": \"no\", \"code\": 400}}", 400, "BadRequestError", "\"no\"" },
@@ -371,6 +392,8 @@ static void the_request_is_named_where_the_server_does_not(void **state)
     } named[] = {
         { 405, "{\"detail\": \"Method Not Allowed\"}", "\"Method Not Allowed (GET /v1/x)\"" },
         { 404, "{\"error\": {\"message\": \"File Not Found\"}}", "\"File Not Found (GET /v1/x)\"" },
+        { 405, "{\"error\": {\"message\": \"Not Here\"}}", "\"Not Here (GET /v1/x)\"" },
+        { 400, "{\"message\": \"too long\"}", "\"too long (GET /v1/x)\"" },
         { 400, "{\"error\": {\"message\": \"too long\"}}", "\"too long\"" },
         { 502, "<html>", "\"<html> (GET /v1/x)\"" },
         { 500, "", "an empty body (GET /v1/x)\"" },
@@ -688,6 +711,30 @@ static void text_that_is_not_utf8_is_mended_and_bytes_fail_the_stream(void **sta
     end(&bench);
 }
 
+/* Text is what says so, or says nothing. */
+static void a_stream_of_text_is_mended(void **state)
+{
+    static const struct {
+        const char *type;
+        bool is_text;
+    } types[] = { { "text/plain", true },
+                  { "TEXT/x", true },
+                  { "", true },
+                  { "text/", false },
+                  { "texts/x", false } };
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        struct bench bench;
+        struct upstream_stream stream;
+        begin(&bench);
+        set_type(&bench, types[i].type);
+        upstream_stream_begin(&stream, &bench.slot, slice_from(types[i].type));
+        assert_int_equal(add(&stream, "a\xff. ", 1000), types[i].is_text ? 0 : RP_FAILED);
+        check_parts(&bench, types[i].is_text ? "[\"a\xef\xbf\xbd. \"" : "");
+        end(&bench);
+    }
+}
+
 static void a_stream_of_bytes_is_an_error(void **state)
 {
     struct bench bench;
@@ -707,6 +754,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_becomes_the_output),
         cmocka_unit_test(where_parts_are_wanted_the_output_is_one),
+        cmocka_unit_test(an_output_may_be_too_large_where_its_body_was_not),
         cmocka_unit_test(an_error_inside_a_200_is_an_error),
         cmocka_unit_test(an_error_that_is_none_is_hidden),
         cmocka_unit_test(what_is_passed_on_as_it_comes),
@@ -726,6 +774,7 @@ int main(void)
         cmocka_unit_test(an_event_without_an_end_is_cut),
         cmocka_unit_test(a_full_part_goes_out_before_it_is_due),
         cmocka_unit_test(text_that_is_not_utf8_is_mended_and_bytes_fail_the_stream),
+        cmocka_unit_test(a_stream_of_text_is_mended),
         cmocka_unit_test(a_stream_of_bytes_is_an_error),
     };
     log_init(LOG_NOTSET, false);

@@ -547,6 +547,63 @@ static void deaths_in_a_row_have_a_limit(void **state)
     end(&world);
 }
 
+/* One that ends again and again may never live to be probed. */
+static void one_that_ends_when_its_time_is_up_is_not_started_again(void **state)
+{
+    struct world world;
+    (void)state;
+    begin(&world, true);
+    world.now_ms = READY_MS - 1;
+    assert_true(die(&world, "exited with status 1"));
+    world.now_ms = READY_MS;
+    assert_false(die(&world, "exited with status 2"));
+    assert_string_equal(world.upstream.lost.text,
+                        "The handler's server was not ready in time; the last one exited with "
+                        "status 2 (RUNPOD_INIT_TIMEOUT or --handler-ready-timeout)");
+    end(&world);
+    begin_ready(&world, true);
+    world.now_ms = READY_MS; /* it was ready: a new one has as much time again */
+    assert_true(die(&world, "exited with status 1"));
+    end(&world);
+}
+
+static void without_a_limit_it_may_take_any_time(void **state)
+{
+    static const struct behaviour slow[] = { { 0, REFUSED }, { 10000000, 200 }, { NEVER_MS, 0 } };
+    struct world world;
+    (void)state;
+    begin(&world, true);
+    upstream_mark_ready(&world.upstream);
+    world.config.handler.ready_timeout_ms = 0;
+    assert_true(die(&world, "exited with status 1"));
+    world.behaviour = slow;
+    assert_int_equal(step(&world), UPSTREAM_READY);
+    assert_true(world.now_ms >= 10000000);
+    end(&world);
+}
+
+/* However many there are. */
+static void last_words_have_a_limit(void **state)
+{
+    char words[LIMIT_CHILD_TAIL_BYTES + 1], expected[LIMIT_CHILD_TAIL_BYTES + 100];
+    struct world world;
+    struct buf report;
+    struct err err;
+    (void)state;
+    memset(words, 'x', sizeof words);
+    begin(&world, true);
+    upstream_mark_down(&world.upstream, "was ended", (slice){ words, sizeof words });
+    upstream_mark_lost(&world.upstream, "It ", "ended", ".");
+    buf_init(&report, sizeof expected, "report");
+    assert_int_equal(upstream_wait_ready(&world.upstream, &world.waiter, NULL, &report, &err),
+                     ERR_CONFIG);
+    snprintf(expected, sizeof expected, ". Its last words:\n%.*s", (int)LIMIT_CHILD_TAIL_BYTES,
+             words);
+    assert_true(slice_is(buf_slice(&report), expected));
+    buf_free(&report);
+    end(&world);
+}
+
 static void an_answered_job_ends_the_row(void **state)
 {
     struct world world;
@@ -1019,6 +1076,25 @@ static void a_probe_answered_between_jobs_proves_nothing(void **state)
     end(&world);
 }
 
+/* Nor does one that was answered before the job had come. */
+static void a_probe_that_a_job_came_into_proves_nothing(void **state)
+{
+    static const struct behaviour one_at_a_time[] = {
+        { 0, 200 }, { 5000, SLOW }, { 15000, SILENT }, { NEVER_MS, 0 }
+    };
+    static const struct event events[] = { { 12000, begin_job },
+                                           { 100000, answer_job },
+                                           { NEVER_MS, NULL } };
+    struct world world;
+    (void)state;
+    begin_ready(&world, false);
+    world.behaviour = one_at_a_time;
+    world.events = events;
+    assert_int_equal(step(&world), UPSTREAM_UNHEALTHY);
+    assert_true(world.now_ms > 100000);
+    end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1041,6 +1117,9 @@ int main(void)
         cmocka_unit_test(an_answered_job_clears_suspicion),
         cmocka_unit_test(answered_jobs_give_an_unhealthy_one_more_time),
         cmocka_unit_test(deaths_in_a_row_have_a_limit),
+        cmocka_unit_test(one_that_ends_when_its_time_is_up_is_not_started_again),
+        cmocka_unit_test(without_a_limit_it_may_take_any_time),
+        cmocka_unit_test(last_words_have_a_limit),
         cmocka_unit_test(an_answered_job_ends_the_row),
         cmocka_unit_test(a_probe_of_one_that_is_gone_does_not_count),
         cmocka_unit_test(a_new_one_starts_without_suspicion),
@@ -1063,6 +1142,7 @@ int main(void)
         cmocka_unit_test(one_of_somebody_elses_that_fails_every_job_is_lost),
         cmocka_unit_test(silence_of_one_that_answers_while_it_works_counts),
         cmocka_unit_test(a_probe_answered_between_jobs_proves_nothing),
+        cmocka_unit_test(a_probe_that_a_job_came_into_proves_nothing),
     };
     log_init(LOG_NOTSET, false);
     return cmocka_run_group_tests_name("upstream state", tests, NULL, NULL);
