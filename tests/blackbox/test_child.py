@@ -285,7 +285,7 @@ def test_a_program_that_can_be_started_no_more_counts_as_dead(worker, platform, 
     assert "exited with status 3" in failure(platform.run("second"))["error_message"]
     assert process.wait() == 1, "it takes no more jobs, since none could be run"
     process.wait_log("cannot run")
-    process.wait_log("3 times in a row")
+    process.wait_log("3 starts in a row")
 
 
 def test_a_program_that_cannot_be_started_is_told_at_once(local):
