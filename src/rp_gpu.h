@@ -49,18 +49,18 @@
  *    thread has written may be used by another one after the first has returned from rp_gpu_wait,
  *    rp_gpu_read or rp_gpu_write.
  *  - Errors. Functions that return int return RP_OK or RP_FAILED, unless their comment says more;
- *    rp_gpu_error() then has the reason. What a function returns through a pointer is of use only
- *    after RP_OK. Errors of a kernel or an asynchronous copy are reported by a later call of the
- *    same thread, in rp_gpu_wait at the latest. An rp_gpu that is NULL, which is what
- *    rp_gpu_open leaves where there is no device, is an error, too, and no crash.
+ *    rp_gpu_error() then has the reason. Values returned through pointers are valid only after
+ *    RP_OK. Errors of a kernel or an asynchronous copy are reported by a later call of the
+ *    same thread, in rp_gpu_wait at the latest. An rp_gpu that is NULL, as rp_gpu_open leaves it
+ *    if there is no device, is an error, not a crash.
  *  - Lost devices. After an error that leaves the CUDA context unusable (an illegal address in a
  *    kernel, an uncorrectable memory error) every function that uses a device fails. Each running
  *    job fails with the CUDA error, whatever its handler returns; the worker takes no more jobs,
- *    asks to be replaced and ends with status 1.
+ *    asks to be replaced and exits with status 1.
  *  - Sizes are in bytes. Pointers to host memory must not be NULL unless the size is 0.
  *
- * Not supported: sharing a GPU between processes by MPS. What has no function of its own here
- * (textures, unified memory, virtual memory, peers) is reached through rp_gpu_call.
+ * Not supported: sharing a GPU between processes with MPS. Features without a function here
+ * (textures, unified memory, virtual memory, peers) are available through rp_gpu_call.
  */
 #ifndef RP_GPU_H
 #define RP_GPU_H
@@ -92,7 +92,7 @@ typedef struct rp_gpu rp_gpu;
  *
  * RP_OK.
  * RP_MISSING: this machine has no driver, no device or no device of that index; rp_gpu_error()
- *     says which. A handler that can do without may go on.
+ *     says which. A handler that can do without a GPU may go on.
  * RP_FAILED: a driver is installed but cannot be loaded or does not start, the device cannot be
  *     used, or rp_config.gpu is not set.
  * *gpu is NULL unless RP_OK is returned.
@@ -118,7 +118,7 @@ typedef struct rp_gpu_facts {
 } rp_gpu_facts;
 
 /*
- * What is known of an opened device; of NULL, nothing: texts are "" and numbers 0. Never NULL; the
+ * The facts of an opened device; for NULL, texts are "" and numbers 0. Never returns NULL; the
  * facts and their texts do not change and stay valid until the process ends. Does not block.
  */
 const rp_gpu_facts *rp_gpu_about(const rp_gpu *gpu);
@@ -156,15 +156,15 @@ int rp_gpu_find(rp_gpu_module *module, const char *name, rp_gpu_kernel **kernel)
 
 /*
  * Unloads a module with its kernels and variables, for code that is made while the worker runs.
- * Waits for what this thread has asked of the device; other threads, and graphs, must have done
- * with it. Ignores NULL.
+ * Waits for this thread's operations on the device; other threads, and graphs, must have finished
+ * with the module. Ignores NULL.
  */
 void rp_gpu_unload(rp_gpu_module *module);
 
 /*
  * Loads the image that suits the device best: machine code (a cubin, or a fatbin of one
  * architecture) for its compute capability or for an earlier one of the same generation, else PTX.
- * Code that is there need not be compiled: it starts at once, and works where a container lacks the
+ * Machine code need not be compiled: it starts at once, and works even if a container lacks the
  * driver's compiler (CUDA_ERROR_JIT_COMPILER_NOT_FOUND). Otherwise as rp_gpu_load.
  */
 typedef struct rp_gpu_image {
@@ -174,7 +174,7 @@ typedef struct rp_gpu_image {
 int rp_gpu_load_best(rp_gpu *gpu, const rp_gpu_image *images, size_t count, rp_gpu_module **module);
 
 /*
- * The device address of a variable of a module (".global" or ".const" in PTX), and its size, where
+ * The device address of a variable of a module (".global" or ".const" in PTX), and its size, if
  * bytes is not NULL. Valid as long as the module. RP_FAILED if there is none: *memory is 0.
  */
 int rp_gpu_global(rp_gpu_module *module, const char *name, rp_gpu_ptr *memory, size_t *bytes);
@@ -209,9 +209,9 @@ template <typename... type> inline rp_gpu_pointers<type...> rp_gpu_pointers_to(t
 /*
  * Starts a kernel with `grid` blocks of `block` threads each and shared_bytes of dynamic shared
  * memory per block: up to 48 KiB together with the kernel's static shared memory on all devices, up
- * to 227 KiB on some (163 on sm_80, 99 on sm_86 and sm_89, 227 on sm_90). Over 48 KiB of dynamic
- * memory are asked for on the kernel's first launch with them. The arguments are copied before the
- * call returns. Does not wait for the kernel.
+ * to 227 KiB on some (163 on sm_80, 99 on sm_86 and sm_89, 227 on sm_90). More than 48 KiB of
+ * dynamic memory is requested at the kernel's first launch with it. The arguments are copied before
+ * the call returns. Does not wait for the kernel.
  *
  * RP_FAILED: the launch was refused (a block too large, too much shared memory), or an earlier
  * operation of this thread has failed. An error of this kernel is reported by a later call.
@@ -241,8 +241,8 @@ int rp_gpu_occupancy(rp_gpu_kernel *kernel, unsigned block_threads, size_t share
  * Allocates device memory, uninitialized, aligned to 256 bytes.
  * With a job, the memory is for the handler's own thread; it is freed when the handler returns,
  * unless rp_gpu_free has freed it before. With job NULL, it may be used by all threads and lives
- * until rp_gpu_free. May block while the driver gets memory from the system; what a job frees stays
- * in the device's pool for the next one, where the driver has pools (CUDA 11.2 and later).
+ * until rp_gpu_free. May block while the driver gets memory from the system; memory that a job
+ * frees stays in the device's pool for the next one, if the driver has pools (CUDA 11.2 and later).
  *
  * RP_FAILED: *memory is 0. Running out of device memory fails the job that wanted it; the device
  * and the worker remain usable.
@@ -250,9 +250,9 @@ int rp_gpu_occupancy(rp_gpu_kernel *kernel, unsigned block_threads, size_t share
 int rp_gpu_alloc(rp_gpu *gpu, rp_job *job, size_t bytes, rp_gpu_ptr *memory);
 
 /*
- * Frees memory of rp_gpu_alloc before the job ends; pass the same gpu and job. Operations that
- * this thread has already asked for may still use it, on whichever of its streams. May wait for
- * them. Ignores 0, and memory that does not belong to the job.
+ * Frees memory from rp_gpu_alloc before the job ends; pass the same gpu and job. Operations that
+ * this thread has already started may still use it, on any of its streams. May wait for them.
+ * Ignores 0, and memory that does not belong to the job.
  */
 void rp_gpu_free(rp_gpu *gpu, rp_job *job, rp_gpu_ptr memory);
 
@@ -266,15 +266,15 @@ int rp_gpu_host_alloc(rp_gpu *gpu, size_t bytes, void **memory);
 void rp_gpu_host_free(rp_gpu *gpu, void *memory);
 
 /*
- * Makes host memory of your own page-locked, so that it may be used as rp_gpu_host_alloc's.
+ * Makes your own host memory page-locked, so that it can be used like rp_gpu_host_alloc's.
  * Unregister it before it is freed. Both block while the kernel goes through its pages.
  */
 int rp_gpu_host_register(rp_gpu *gpu, void *memory, size_t bytes);
 void rp_gpu_host_unregister(rp_gpu *gpu, void *memory);
 
 /*
- * Copies host memory to the device, or device memory to the host, after everything that this
- * thread has asked for so far. Blocks until the copy is done. Any host memory will do.
+ * Copies host memory to the device, or device memory to the host, after all earlier operations of
+ * this thread. Blocks until the copy is done. Any host memory will do.
  */
 int rp_gpu_write(rp_gpu *gpu, rp_gpu_ptr to, const void *from, size_t bytes);
 int rp_gpu_read(rp_gpu *gpu, void *to, rp_gpu_ptr from, size_t bytes);
@@ -296,8 +296,8 @@ int rp_gpu_fill(rp_gpu *gpu, rp_gpu_ptr to, unsigned char value, size_t bytes);
 /* --- waiting and timing --------------------------------------------------------------------- */
 
 /*
- * Blocks until everything that this thread has asked of the device is done. RP_FAILED if any of
- * it has failed. The worker does this for every job after its handler has returned.
+ * Blocks until all operations of this thread on the device are done. RP_FAILED if any of them has
+ * failed. The worker does this for every job after its handler has returned.
  */
 int rp_gpu_wait(rp_gpu *gpu);
 
@@ -314,9 +314,9 @@ int rp_gpu_timer_stop(rp_gpu *gpu, double *ms);
 
 /*
  * Chooses which of this thread's streams its next calls use, on every device: 0 to
- * RP_GPU_STREAMS_MAX - 1. A thread, and each job, begins with 0. Operations on different streams
- * may overlap; put events between those that depend on each other. Memory of rp_gpu_alloc with a
- * job is there for the stream it was allocated on, and for others after an event or rp_gpu_wait.
+ * RP_GPU_STREAMS_MAX - 1. A thread, and each job, starts with 0. Operations on different streams
+ * may overlap; put events between those that depend on each other. Memory from rp_gpu_alloc with a
+ * job is usable on the stream it was allocated on, and on others after an event or rp_gpu_wait.
  * rp_gpu_wait waits for all of this thread's streams, rp_gpu_read and rp_gpu_write for the chosen
  * one. Does not block.
  */
@@ -327,7 +327,7 @@ int rp_gpu_use_stream(unsigned index);
 typedef struct rp_gpu_event rp_gpu_event;
 
 /*
- * Makes an event that is at no point yet: there is nothing to wait for until it is recorded.
+ * Creates an event without a point: there is nothing to wait for until it is recorded.
  * RP_FAILED: *event is NULL. rp_gpu_event_free does not wait for the point; it ignores NULL.
  * Neither blocks.
  */
@@ -335,9 +335,9 @@ int rp_gpu_event_new(rp_gpu *gpu, rp_gpu_event **event);
 void rp_gpu_event_free(rp_gpu_event *event);
 
 /*
- * rp_gpu_event_record sets the event to what this thread's chosen stream has been asked for so far,
- * on the event's device. rp_gpu_event_order makes all later operations of this thread's chosen
- * stream wait for that, on the device: neither call blocks.
+ * rp_gpu_event_record sets the event to the point after all earlier operations of this thread's
+ * chosen stream, on the event's device. rp_gpu_event_order makes all later operations of this
+ * thread's chosen stream wait for that point, on the device: neither call blocks.
  */
 int rp_gpu_event_record(rp_gpu_event *event);
 int rp_gpu_event_order(rp_gpu_event *event);
@@ -346,11 +346,11 @@ int rp_gpu_event_order(rp_gpu_event *event);
 
 /*
  * Operations that are recorded once and started again and again with one call, which costs a few
- * microseconds however many they are. What this thread asks of its stream between capture_begin and
- * capture_end is recorded and not run: launches, asynchronous copies, fills. Allocate memory
- * before, free it after, and do not wait in between. The addresses and arguments are part of the
- * recording, which uses the memory and the kernels as long as it is launched. Needs
- * CUDA 11.4. A graph may be launched by all threads, by one at a time, and lives until
+ * microseconds however many they are. Operations that this thread starts on its stream between
+ * capture_begin and capture_end are recorded, not run: launches, asynchronous copies, fills.
+ * Allocate memory before, free it after, and do not wait in between. The addresses and arguments
+ * are part of the recording, so the memory and the kernels must stay valid as long as it is
+ * launched. Needs CUDA 11.4. A graph may be launched by all threads, one at a time, and lives until
  * rp_gpu_graph_free.
  */
 typedef struct rp_gpu_graph rp_gpu_graph;
@@ -363,9 +363,9 @@ void rp_gpu_graph_free(rp_gpu_graph *graph);               /* ignores NULL; afte
 /* --- the whole driver ----------------------------------------------------------------------- */
 
 /*
- * Any function of the CUDA Driver API, by the name that libcuda exports: the suffix tells the
- * version ("cuMemAlloc_v2"; cuda.h maps the plain names). Store it into a pointer to a function of
- * the type that NVIDIA's reference gives. NULL with rp_gpu_error() set: no driver, or one without
+ * Any function of the CUDA Driver API, by the name that libcuda exports: the suffix gives the
+ * version ("cuMemAlloc_v2"; cuda.h maps the plain names). Store it in a function pointer of the
+ * type that NVIDIA's reference gives. NULL with rp_gpu_error() set: no driver, or one without
  * it. Blocks like rp_gpu_open when it is the first call; later a search of 0.2 us.
  *
  *     int (*get_limit)(size_t *bytes, int limit) = rp_gpu_call("cuCtxGetLimit");
@@ -386,8 +386,8 @@ void *rp_gpu_context(rp_gpu *gpu);
 
 /*
  * RP_OK for CUresult 0. Otherwise RP_FAILED, with rp_gpu_error() set to "<what>: " and the error's
- * name, or its number alone where no driver has been loaded; an error that leaves the context
- * unusable ends the worker as one of the functions above does.
+ * name, or only its number if no driver has been loaded; an error that leaves the context
+ * unusable ends the worker, as in the functions above.
  */
 int rp_gpu_result(int result, const char *what);
 
@@ -399,13 +399,13 @@ typedef struct rp_gpu_lib rp_gpu_lib;
 /*
  * Loads a library that was built for glibc, from the image: NVRTC, cudart, cuBLAS and the like, or
  * one of your own. Call it in setup. A name without a slash is searched for in /cuda/lib, then
- * where libcuda.so.1 is searched for; so are the libraries that it needs, first beside it. Neither
- * glibc nor libstdc++ has to be in the image, unless the library takes functions from
- * libstdc++.so.6 or libgcc_s.so.1: then those files have to be there (cuBLAS: libgcc_s alone;
- * cuDNN: both, and libz). What was tried of which version is in src/gpu/README.md. Needs no device.
+ * where libcuda.so.1 is searched for; so are the libraries that it needs, but next to it first.
+ * Neither glibc nor libstdc++ has to be in the image, unless the library takes functions from
+ * libstdc++.so.6 or libgcc_s.so.1: then those files must be present (cuBLAS: only libgcc_s;
+ * cuDNN: both, and libz). src/gpu/README.md lists the tested versions. Needs no device.
  * Blocks while the file is read: cuBLAS takes 0.1 s from a warm cache.
- * The library may free memory of malloc(3) that you give it. You must not free what it has
- * allocated: its memory is of another heap than yours, so it has to have a function for that.
+ * The library may free memory from malloc(3) that you give it. You must not free what it has
+ * allocated: its memory comes from another heap, so it must have a function for that.
  * Loading a file again yields the same library; there is no way to unload one.
  *
  * RP_FAILED: rp_gpu_error() names the file and what is wrong with it. *library is NULL.
@@ -414,8 +414,8 @@ int rp_gpu_library(const char *name, rp_gpu_lib **library);
 
 /*
  * The address of a function or variable of a library or of those it needs; NULL with rp_gpu_error()
- * set if there is none. Threads that call the function need a stack of 8 MiB, as for those of this
- * header, and have to have called rp_gpu_symbol, rp_gpu_stream or rp_gpu_context before.
+ * set if there is none. Threads that call the function need a stack of 8 MiB, as for those in this
+ * header, and must have called rp_gpu_symbol, rp_gpu_stream or rp_gpu_context before.
  */
 void *rp_gpu_symbol(rp_gpu_lib *library, const char *name);
 

@@ -18,13 +18,12 @@
  *     }
  *
  * `./build.sh handler FILE.c` builds it into one static binary, and so does `worker-cc FILE.c` of
- * the kit (vendor/kit/README.md). From C++ all of it is used in the same way; where a macro
- * differs, its comment says so. No exception may leave a handler or any other function that the
- * worker calls.
+ * the kit (vendor/kit/README.md). C++ uses all of it in the same way; if a macro differs, its
+ * comment says so. No exception may leave a handler or any other function that the worker calls.
  *
  * Unless a function's comment says otherwise:
  *  - No function takes ownership of its arguments. Whatever comes from a job (texts, values, memory
- *    of rp_alloc) is valid until the handler returns.
+ *    from rp_alloc) is valid until the handler returns.
  *  - A job belongs to the thread that its handler was called on. Only rp_job_stopped, rp_job_wait
  *    and rp_log may be called from other threads, while the handler runs.
  *  - Functions do not block.
@@ -69,10 +68,10 @@ typedef int rp_handler(rp_job *job, void *user);
 
 /*
  * A fitness check: whether this machine is fit for work. Called once, before the first job is taken
- * from the platform (in no other mode), on a thread with a stack of 256 KiB. It
- * may block, which delays the start. Returns 0 if the machine is fit, else anything else after
- * writing the reason into reason[0..size), NUL-terminated. A worker on an unfit machine reports
- * that to the platform and exits with status 1.
+ * from the platform (not in other modes), on a thread with a stack of 256 KiB. It may block, which
+ * delays the start. Returns 0 if the machine is fit; otherwise writes the reason into
+ * reason[0..size), NUL-terminated, and returns any other value. A worker on an unfit machine
+ * reports that to the platform and exits with status 1.
  */
 typedef struct rp_check {
     const char *name;
@@ -86,10 +85,10 @@ typedef struct rp_config {
     /*
      * May be NULL. Called once, after the worker's checks of memory, disk, network and GPU and
      * before the first job is taken, on a handler's thread: load models here. May block, for up to
-     * RUNPOD_INIT_TIMEOUT seconds (420 unless it is set). Any result but 0, and more time, ends the
-     * worker with exit status 1; the platform is told by a ping, and the client of one waiting job
-     * by an error with what setup has logged (src/handlers/README.md). A process that ends while
-     * setup runs ends at once: no function that was given to atexit is called.
+     * RUNPOD_INIT_TIMEOUT seconds (420 unless it is set). If the result is not 0, or the time is
+     * up, the worker exits with status 1: a ping tells the platform, and an error with what setup
+     * has logged tells the client of one waiting job (src/handlers/README.md). A process that has
+     * to exit while setup runs does so at once, without calling functions given to atexit.
      */
     int (*setup)(void *user);
 
@@ -109,15 +108,15 @@ typedef struct rp_config {
     bool stream;           /* the handler calls rp_yield; also --stream */
     bool aggregate_stream; /* its parts are the job's output too; also --aggregate-stream */
 
-    /* Of the handler's threads; 0: 8 MiB. Under 256 KiB, or 8 MiB with a GPU, it is raised. */
+    /* Of each handler thread; 0: 8 MiB. Less than 256 KiB, or 8 MiB with a GPU, is raised. */
     size_t stack_bytes;
-    bool refresh_worker; /* end the worker after one job, so that a fresh one takes the next */
+    bool refresh_worker; /* exit after one job, so that a fresh worker takes the next */
 
     /*
-     * The worker's parts, NULL for those that the program does without: only what is named here is
-     * linked. Without any a handler runs its jobs from the platform and in local tests. Flags of a
-     * part that is not there are errors which name it; --help lists those of the program's own
-     * parts. RP_ALL_PARTS names all but the GPU's:
+     * The worker's parts, NULL for those that the program does not need: only parts named here are
+     * linked. Without any part, a handler runs jobs from the platform and local tests. The flag of
+     * a missing part is an error that names the part; --help lists the flags of the program's own
+     * parts. RP_ALL_PARTS names all except the GPU's:
      *     &(rp_config){ .handler = greet, RP_ALL_PARTS }
      */
     const struct rp_programs_part *programs; /* --handler, --handler-once, --isolate, --fitness */
@@ -135,7 +134,7 @@ typedef struct rp_config {
     bool gpu_required;
 } rp_config;
 
-/* What the members of those names in rp_config may point to. */
+/* The values for the members of the same names in rp_config. */
 extern const struct rp_programs_part rp_programs_part;
 extern const struct rp_servers_part rp_servers_part;
 extern const struct rp_realtime_part rp_realtime_part;
@@ -148,8 +147,8 @@ extern const struct rp_audit_part rp_audit_part;
     .job_api = &rp_job_api_part, .storage = &rp_storage_part, .audit = &rp_audit_part
 
 /*
- * Runs the worker until it is to end. Blocks. Reads the command line, where unknown arguments are
- * left to the program, and the environment. config is copied; what it points to is not and must
+ * Runs the worker until it has to exit. Blocks. Reads the command line, where unknown arguments are
+ * left to the program, and the environment. config is copied, but not what it points to, which must
  * stay valid until the process exits. Call it once, from main, before starting other threads, and
  * return its result from main at once: threads of the worker may still be running.
  *
@@ -169,14 +168,14 @@ rp_str rp_job_json(const rp_job *job);
 rp_str rp_input_json(const rp_job *job);
 
 /*
- * True once the job is to end early: the platform has stopped it (cancelled or timed out there; the
- * result is not sent), it has exceeded --execution-timeout (its client gets an error that says so
- * when the handler returns), or the worker is ending. A long handler should check this regularly,
- * and return. May be called from any thread while the handler runs.
+ * True once the job should end early: the platform has stopped it (cancelled or timed out there;
+ * the result is not sent), it has exceeded --execution-timeout (its client gets an error that says
+ * so when the handler returns), or the worker is shutting down. A long handler should check this
+ * regularly, and return. May be called from any thread while the handler runs.
  */
 bool rp_job_stopped(const rp_job *job);
 
-/* Blocks until the job is to end early (true) or timeout_ms have passed (false). Any thread. */
+/* Blocks until the job should end early (true) or timeout_ms have passed (false). Any thread. */
 bool rp_job_wait(rp_job *job, uint32_t timeout_ms);
 
 /*
@@ -340,9 +339,10 @@ enum rp_level { RP_TRACE = 1, RP_DEBUG, RP_INFO, RP_WARN, RP_ERROR };
 
 /*
  * Writes a message to the worker's log, with the job's id; job may be NULL, as in setup. The format
- * is printf's. Does not wait for the reader of the log, and drops what finds no room, which the log
- * counts; where the log is a file, in a local test and with --isolate it blocks until the line is
- * out. May be called from any thread while the handler runs; with NULL, at any time.
+ * is printf's. Does not wait for the reader of the log: lines that find no room are dropped, and
+ * the log says how many. If the log is a file, or in a local test, or with --isolate, it blocks
+ * until the line is written. May be called from any thread while the handler runs; with NULL, at
+ * any time.
  */
 void rp_log(const rp_job *job, enum rp_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -427,9 +427,9 @@ struct rp_field {
 };
 
 /*
- * Set name, kind and offset for a struct's member; RP_FIELD_AS if the input names it otherwise.
+ * Set name, kind and offset for a struct's member; RP_FIELD_AS if its name in the input differs.
  * In C++ (C++20, for the names of members) a fallback is written `.fallback = { .integer = 20 }`,
- * and all stand in the order of rp_field.
+ * and members must be in the order of rp_field.
  */
 #define RP_FIELD(type, member) RP_FIELD_AS(#member, type, member)
 #define RP_FIELD_AS(text, type, member) \
@@ -498,12 +498,12 @@ int rp_validate_fields(rp_job *job, rp_value object, const rp_field *fields, siz
 /* --- files ---------------------------------------------------------------------------------- */
 
 /*
- * The job's own folder, made by the first call and removed with its content after the job, however
- * that ends. Returns its absolute path, without a slash at its end, valid until the handler
- * returns; NULL, with the job failed, if it cannot be made. Folders are made in RP_SCRATCH_DIR
- * (which is made if it does not exist), else TMPDIR, else /tmp: a read-only image needs a volume
- * there. Folders that a killed worker has left behind are removed by the next worker. Blocks on the
- * file system.
+ * The job's own folder, created by the first call and removed with its content after the job,
+ * however it ends. Returns its absolute path, without a trailing slash, valid until the handler
+ * returns; NULL, with the job failed, if it cannot be created. Folders are created in
+ * RP_SCRATCH_DIR (itself created if missing), else TMPDIR, else /tmp: a read-only image needs a
+ * volume there. Folders that a killed worker has left behind are removed by the next worker. Blocks
+ * on the file system.
  */
 const char *rp_scratch(rp_job *job);
 
@@ -520,9 +520,9 @@ typedef struct rp_download_options {
     const char *name;          /* of the file; NULL: from the server or the URL */
     uint64_t max_bytes;        /* 0: RUNPOD_MAX_DOWNLOAD_BYTES, or 5 GiB */
     uint32_t timeout_s;        /* for everything, with retries and redirects; 0: 600 */
-    const char *authorization; /* value of that header field, sent to the URL's host alone */
+    const char *authorization; /* value of that header field, sent only to the URL's host */
     bool allow_private;        /* also connect to private addresses, see below */
-    rp_str *reason;            /* not NULL: set to the error, which does not fail the job then */
+    rp_str *reason;            /* not NULL: set to the error, which then does not fail the job */
     uint32_t at_once;          /* rp_download_list: files at the same time; 0: 8, at most 64 */
 } rp_download_options;
 
@@ -534,12 +534,12 @@ typedef struct rp_download_options {
  * but not from https to http. Transient failures (no connection, cut off, 408, 429, 5xx) are
  * retried: 3 tries in all.
  *
- * As the URL may come from anyone, only public addresses are connected to: private, loopback,
+ * Since the URL may come from anyone, only public addresses are connected to: private, loopback,
  * link-local (with the cloud's metadata), shared and reserved ones are refused, for every resolved
- * name and every redirect, and so are the cloud's services on numbers that look public (Azure's
+ * name and every redirect, and so are cloud services on addresses that look public (Azure's
  * 168.63.129.16) and requests through a proxy, which would resolve the name.
  * allow_private, RP_ALLOW_PRIVATE_DOWNLOADS=1 or the SDK's RUNPOD_ALLOW_PRIVATE_DOWNLOAD_URLS=true
- * lift that; what --deny-downloads names is refused all the same. A status other than 200 or 203 is
+ * lift that; addresses in --deny-downloads are still refused. A status other than 200 or 203 is
  * an error, and so is a file over max_bytes. The API key is never sent. Gives up when the job is
  * stopped.
  *
@@ -550,10 +550,10 @@ typedef struct rp_download_options {
 int rp_download(rp_job *job, rp_str url, const rp_download_options *options, rp_file *file);
 
 /*
- * Downloads `count` URLs side by side, each as rp_download does: the options count for each file,
- * and files[i] becomes the file of urls[i]. Names stay apart, by numbers. The first failure ends
- * the others and is the error; files is undefined then, and what is complete already goes with the
- * job's folder.
+ * Downloads `count` URLs side by side, each as rp_download does: the options apply to each file,
+ * and files[i] becomes the file of urls[i]. Numbers keep equal names apart. The first failure stops
+ * the others and is the error; files is then undefined, and files that are already complete are
+ * removed with the job's folder.
  *
  * Blocks. RP_OK, also for a count of 0; else as rp_download.
  */
@@ -564,19 +564,19 @@ int rp_download_list(rp_job *job, const rp_str *urls, size_t count,
 typedef struct rp_unzip_options {
     uint64_t max_bytes; /* of all files together; 0: 5 GiB */
     uint32_t max_files; /* folders included; 0: 10,000 */
-    uint32_t max_ratio; /* unpacked bytes for each byte of the archive, over 16 MiB; 0: 200 */
-    rp_str *reason;     /* not NULL: set to the error, which does not fail the job then */
+    uint32_t max_ratio; /* unpacked bytes per byte of the archive, over 16 MiB; 0: 200 */
+    rp_str *reason;     /* not NULL: set to the error, which then does not fail the job */
 } rp_unzip_options;
 
 /*
  * Unpacks a ZIP archive (stored or deflated; ZIP64) into a folder of its own in the job's scratch
- * folder, and sets *folder to its absolute path, without a slash at its end, valid until the
- * handler returns. It has the archive's name without ".zip", and a number where that is taken.
+ * folder, and sets *folder to its absolute path, without a trailing slash, valid until the
+ * handler returns. It has the archive's name without ".zip", with a number if that is taken.
  *
  * The archive may come from anyone. It is refused as a whole, and nothing of it is left, if it
  * exceeds a limit, is damaged or encrypted, or has a name that leads out of the folder, a link or a
- * device, two entries of one name, or entries that overlap. Every checksum is compared. Files
- * become readable and writable for the worker's user alone. Gives up when the job is stopped.
+ * device, two entries of one name, or entries that overlap. Every checksum is compared. Files are
+ * readable and writable only for the worker's user. Gives up when the job is stopped.
  *
  * Blocks. RP_OK, or as rp_download: RP_WRONG with *reason set, or RP_FAILED with the job failed.
  */
@@ -585,16 +585,16 @@ int rp_unzip(rp_job *job, const char *path, const rp_unzip_options *options, con
 /*
  * Finds a model that the platform has cached on this machine, in the layout of Hugging Face's
  * libraries: "ORG/NAME" is the folder of its files, "ORG/NAME@REVISION" that of a branch, a tag or
- * a hash, "ORG/NAME/FILE" and "ORG/NAME@REVISION/FILE" one file. Names are matched without regard
- * to case. It is looked for in HF_HUB_CACHE, HF_HOME/hub, and where the platform puts such models,
- * /runpod-volume/huggingface-cache/hub. In a program or server, "{model:ORG/NAME}" in the words of
+ * a hash, "ORG/NAME/FILE" and "ORG/NAME@REVISION/FILE" one file. Case is ignored in names. The
+ * model is looked for in HF_HUB_CACHE, HF_HOME/hub, and where the platform puts such models,
+ * /runpod-volume/huggingface-cache/hub. For a program or server, "{model:ORG/NAME}" in the words of
  * --handler does the same.
  *
  * RP_OK with the absolute path in path[0..size), NUL-terminated. Else path holds the reason, as far
- * as it fits: RP_MISSING if the model is not there, RP_WRONG for a name of another form, or if the
+ * as it fits: RP_MISSING if the model is missing, RP_WRONG for a name of another form, or if the
  * path does not fit. Nothing leads out of the cache's folder. Blocks on the file system. May be
- * called from any thread, at any time: in setup, or in a fitness check, by which a worker whose
- * model is not there is reported to the platform:
+ * called from any thread, at any time: in setup, or in a fitness check, which reports a worker
+ * without its model to the platform:
  *     static int model_is_there(char *reason, size_t size, void *user)
  *     {
  *         char path[4096];
@@ -606,10 +606,10 @@ int rp_unzip(rp_job *job, const char *path, const rp_unzip_options *options, con
 int rp_model_path(const char *model, char *path, size_t size);
 
 /*
- * All members are optional; NULL instead of the struct means none. Not kept after the call. Where
+ * All members are optional; NULL instead of the struct means none. Not kept after the call. If
  * endpoint and both keys are NULL, the job's own "s3Config" is used if it has one: accessId,
  * accessSecret, endpointUrl, bucketName, objectPath (which comes before the prefix); to public
- * addresses only, as for rp_download. Otherwise the SDK's variables stand for what is NULL:
+ * addresses only, as for rp_download. Otherwise the SDK's variables replace members that are NULL:
  * BUCKET_ENDPOINT_URL (https or http), BUCKET_ACCESS_KEY_ID, BUCKET_SECRET_ACCESS_KEY. Without any
  * of these a local test writes the content to local_upload/PREFIX/NAME, and *url is that path.
  */
@@ -625,12 +625,12 @@ typedef struct rp_upload_options {
     bool virtual_host;        /* https://BUCKET.HOST/... instead of https://HOST/BUCKET/... */
     uint32_t expires_s;       /* life of the link; 0: 604800, seven days, which is the maximum */
     uint32_t timeout_s;       /* for everything, with retries; 0: 3600 */
-    rp_str *reason;           /* not NULL: set to the error, which does not fail the job then */
+    rp_str *reason;           /* not NULL: set to the error, which then does not fail the job */
 } rp_upload_options;
 
 /*
- * Uploads a file to S3-compatible storage and sets *url to a link with which anyone can read it
- * until it expires (a presigned GET, AWS Signature Version 4). Memory use does not depend on its
+ * Uploads a file to S3-compatible storage and sets *url to a link that lets anyone read it until
+ * the link expires (a presigned GET, AWS Signature Version 4). Memory use does not depend on its
  * size. A file over 16 MiB is sent in parts, so that a failure costs one part; a failed upload
  * leaves no parts behind. Each body is signed by its hash. Transient failures are retried: 5 tries
  * of each request. Neither keys nor links are ever logged. Gives up when the job is stopped.

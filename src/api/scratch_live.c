@@ -22,7 +22,7 @@ int scratch_no_folder(const char *path, int errnum, struct err *err)
 {
     return err_system(
         err, ERR_CONFIG, errnum,
-        "cannot make a scratch folder in %s (set RP_SCRATCH_DIR to a writable folder)", path);
+        "cannot create a scratch folder in %s (set RP_SCRATCH_DIR to a writable folder)", path);
 }
 
 void scratch_add_live(struct scratch *scratch)

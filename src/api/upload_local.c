@@ -17,7 +17,7 @@ static int make_folders(char *path, struct err *err)
         *slash = '\0';
         int rc = mkdir(path, 0777) == 0 || errno == EEXIST
                      ? 0
-                     : err_system(err, ERR_INPUT, errno, "making the folder %s", path);
+                     : err_system(err, ERR_INPUT, errno, "creating the folder %s", path);
         *slash = '/';
         if (rc != 0)
             return rc;
@@ -61,7 +61,7 @@ int upload_local_save(const struct upload *upload, struct buf *path, struct err 
     buf_truncate(path, path->len - 1);
     if (rc == 0)
         log_write(LOG_INFO, &tag,
-                  "No storage is set (BUCKET_ENDPOINT_URL), so this local run has kept an upload "
+                  "No storage is set (BUCKET_ENDPOINT_URL), so this local run has saved an upload "
                   "in %.*s.",
                   SLICE_ARG(buf_slice(path)));
     return rc;

@@ -125,9 +125,10 @@ bool cache_restore(const struct config *config, const struct wake *stop)
     if (rc == 0)
         report("restored", "from", &done, begun_ms);
     else if (rc == ERR_CANCELLED)
-        log_write(LOG_INFO, NULL, "Cache: the restore was ended with the worker.");
+        log_write(LOG_INFO, NULL,
+                  "Cache: the restore was cut short, since the worker is shutting down.");
     else
-        log_write(LOG_WARN, NULL, "Cache: nothing more is restored, the worker starts cold: %s",
+        log_write(LOG_WARN, NULL, "Cache: nothing more is restored; the worker starts cold: %s",
                   err.text);
     is_partial = done.is_cut || rc == ERR_RETRY || rc == ERR_MEMORY || rc == ERR_CANCELLED;
     return rc != ERR_CANCELLED;
@@ -153,7 +154,7 @@ static void *save_main(void *argument)
     if (rc == 0)
         report("saved", "to", &done, begun_ms);
     else
-        log_write(LOG_WARN, NULL, "Cache: it is not saved: %s", err.text);
+        log_write(LOG_WARN, NULL, "Cache: not saved: %s", err.text);
     if (cache != NULL)
         volume_cache_close(cache);
     flag_raise(&ended);
@@ -167,8 +168,8 @@ void cache_save(const struct config *config)
         return;
     if (is_partial) {
         log_write(LOG_WARN, NULL,
-                  "Cache: it is not saved, as it was not restored whole: the volume keeps what it "
-                  "has.");
+                  "Cache: not saved, since it was not restored completely; the volume keeps what "
+                  "it has.");
         return;
     }
     saving.is_ending = is_given_up;
@@ -176,7 +177,7 @@ void cache_save(const struct config *config)
     atomic_store(&started, true);
     if (thread_start(save_main, NULL, LIMIT_STACK_SERVICE_BYTES, &err) == 0)
         return;
-    log_write(LOG_WARN, NULL, "Cache: it is not saved: %s", err.text);
+    log_write(LOG_WARN, NULL, "Cache: not saved: %s", err.text);
     flag_raise(&ended);
 }
 
@@ -195,7 +196,7 @@ void cache_wait(int wait_s)
     if (!atomic_load(&started) || flag_is_raised(&ended))
         return;
     if (wait_s > 0)
-        log_write(LOG_INFO, NULL, "Cache: waiting up to %d s until it is saved.", wait_s);
+        log_write(LOG_INFO, NULL, "Cache: waiting up to %d s for it to be saved.", wait_s);
     if (flag_wait(&ended, clock_deadline((int64_t)wait_s * 1000)))
         return;
     atomic_store(&given_up, true);

@@ -146,9 +146,10 @@ static void release_duplicates(struct job *jobs, size_t count, struct log_repeat
             log_write_repeated(repeat, LOG_WARN, &tag,
                                "Duplicate job ignored: it is still running.");
         else
-            log_write_repeated(repeat, LOG_WARN, &tag,
-                               "%zu duplicate jobs ignored, this one first: they still run.",
-                               count);
+            log_write_repeated(
+                repeat, LOG_WARN, &tag,
+                "%zu duplicate jobs ignored, starting with this one: they are still running.",
+                count);
     }
     for (struct job *next; jobs != NULL; jobs = next) {
         next = jobs->next;

@@ -49,7 +49,7 @@ static void lose_handler(void *owner, const char *why)
     }
     if (is_polling(worker) && !failed_start_set(&worker->failed, why, in_service))
         return;
-    log_write(LOG_ERROR, NULL, "No handler is left: ending the worker, so that it is replaced.");
+    log_write(LOG_ERROR, NULL, "No handler is left: exiting, so that the worker is replaced.");
     atomic_store(&worker->handler_lost, true);
     atomic_store(&worker->exit_status, 1);
     flag_raise(&worker->opened);

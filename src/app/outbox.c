@@ -115,7 +115,7 @@ static void keep_result(const struct parcel *parcel, const char *why)
         log_write(LOG_ERROR, &tag, "The result could not be delivered and is kept in %s: %s", dir,
                   why);
     else
-        log_write(LOG_ERROR, &tag, "The result could not be delivered (%s) nor kept: %s", why,
+        log_write(LOG_ERROR, &tag, "The result could neither be delivered (%s) nor kept: %s", why,
                   err.text);
 }
 

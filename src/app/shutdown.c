@@ -118,7 +118,7 @@ static void put_waited_for(const struct drain *drain, struct buf *out)
     buf_add_format(out, "%zu job%s (", count, count == 1 ? "" : "s");
     if (job_table_ids(&drain->worker->table, IDS_BYTES, &first, out) > 0)
         buf_add_text(out, " and others", NULL);
-    buf_add_text(out, ") to end and to be delivered", NULL);
+    buf_add_text(out, ") to end and be delivered", NULL);
 }
 
 static void put_time(const struct drain *drain, char *text, size_t size)
@@ -212,7 +212,7 @@ static const char *name_of(int signal_number)
 /* Whoever runs a test at a terminal wants it to end: nobody else waits for its result. */
 static int end_local(struct worker *worker, int signal_number)
 {
-    log_write(LOG_INFO, NULL, "%s received. Ending the local test.", name_of(signal_number));
+    log_write(LOG_INFO, NULL, "%s received. Stopping the local test.", name_of(signal_number));
     leave_jobs(worker);
     return 1;
 }

@@ -94,7 +94,7 @@ static void run_job(struct slot *slot, struct job *job)
     const struct slot_context *context = slot->context;
     const struct log_tag tag = job_tag(job); /* valid only until the job is handed over */
     if (job_is_stopped(job)) {
-        log_write(LOG_INFO, &tag, "Job stopped before it began.");
+        log_write(LOG_INFO, &tag, "Job stopped before it started.");
         job_table_remove(context->table, job);
         return;
     }

@@ -200,15 +200,15 @@ static int choose_handler(const struct config *config, const rp_config *program,
                           struct handler *handler, struct err *err)
 {
     if (config->handler.jobs > 1 && config->handler.program == NULL)
-        return err_set(err, ERR_CONFIG,
-                       "--handler-jobs needs a program that gets a job a line: "
-                       "--handler PROGRAM");
+        return err_set(
+            err, ERR_CONFIG,
+            "--handler-jobs needs a program that gets one job per line: --handler PROGRAM");
     if (config->handler.http != NULL)
         return program->servers->choose(handler, config, err);
     if (config->handler.concurrency_path != NULL)
         return err_set(err, ERR_CONFIG,
-                       "--handler-concurrency-path is a path of --handler-http's server; a program "
-                       "says {\"concurrency\": N}");
+                       "--handler-concurrency-path is a path on --handler-http's server; a program "
+                       "prints {\"concurrency\": N}");
     bool has_program = config->handler.program != NULL || config->handler.once != NULL;
     if (!has_program && program->handler == NULL)
         return err_set(err, ERR_CONFIG,

@@ -110,6 +110,6 @@ const struct audit_role audit_roles[] = {
       ROLE_CALLS(HANDLER) },
     { "confine", "before all others, once (--confine)", is_confined, ROLE_CALLS(CONFINE) },
     { "watch", "changes of the handler's files", audit_watches, ROLE_CALLS(WATCH) },
-    { "gpu", "beside the driver, which calls whatever it needs", audit_has_gpu, ROLE_CALLS(GPU) },
+    { "gpu", "besides the driver, which calls whatever it needs", audit_has_gpu, ROLE_CALLS(GPU) },
 };
 const size_t audit_role_count = sizeof audit_roles / sizeof audit_roles[0];

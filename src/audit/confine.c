@@ -134,11 +134,10 @@ static int install_filter(const struct audit *audit, int landlock, struct err *e
     return errnum == 0
                ? 0
                : err_system(err, ERR_CONFIG, errnum,
-                            rules.asks ? "--confine=log: this kernel, or what the container "
-                                         "runs in, takes no filter that asks (seccomp, "
-                                         "Linux 5.5)"
-                                       : "--confine: this kernel takes no filter of system "
-                                         "calls (seccomp, Linux 3.17)");
+                            rules.asks ? "--confine=log: this kernel or the container's runtime "
+                                         "has no filters that ask (seccomp, Linux 5.5)"
+                                       : "--confine: this kernel has no filters for system calls "
+                                         "(seccomp, Linux 3.17)");
 }
 
 /* --- files and ports -------------------------------------------------------------------------- */
@@ -321,7 +320,7 @@ static int check_writes(const struct config *config, struct err *err)
         snprintf(text, sizeof text, "%.*s", SLICE_ARG(path));
         if (access(text, F_OK) != 0 && errno == ENOENT)
             return err_set(err, ERR_CONFIG,
-                           "--confine-write: %.200s is not there; make it, or name its folder",
+                           "--confine-write: %.200s does not exist; create it, or name its folder",
                            text);
     }
     return 0;
@@ -337,8 +336,8 @@ static int check(const struct config *config, const rp_config *program, struct e
     int threads = count_threads();
     if (threads > THREADS_BEFORE)
         return err_set(err, ERR_CONFIG,
-                       "--confine: this program had %d threads before rp_start, and those that "
-                       "were there before cannot be confined",
+                       "--confine: this program had %d threads before rp_start, and such threads "
+                       "cannot be confined",
                        threads);
     return check_writes(config, err);
 }
@@ -393,8 +392,8 @@ static void tell_what_is_not_held(void)
     if (confined_version < LANDLOCK_VERSION_PORTS)
         log_write(LOG_WARN, NULL,
                   "--confine: this kernel has %s, so %s not held to the list; system calls are.",
-                  confined_version == 0 ? "no Landlock of Linux 5.19 or later"
-                                        : "a Landlock of before Linux 6.7",
+                  confined_version == 0 ? "no Landlock from Linux 5.19 or later"
+                                        : "a Landlock from before Linux 6.7",
                   confined_version == 0 ? "files and ports are" : "ports are");
 }
 
@@ -402,12 +401,12 @@ void confine_tell(void)
 {
     if (trial_fault[0] != '\0')
         log_write(LOG_WARN, NULL,
-                  "--confine=log: nothing is looked at, and --confine=on would be an error: %s",
+                  "--confine=log: nothing is checked, and --confine=on would be an error: %s",
                   trial_fault);
     if (!is_confined)
         return;
     log_write(LOG_DEBUG, NULL,
-              is_trial ? "Nothing is refused (--confine=log); a line says what --confine=on would "
+              is_trial ? "Nothing is refused (--confine=log); the log says what --confine=on would "
                          "refuse, with its %zu system calls and Landlock's version %d."
                        : "Confined to %zu system calls (--confine); Landlock: version %d.",
               confined_calls, confined_version);

@@ -20,7 +20,7 @@ static const struct {
     [AUDIT_LISTEN] = { "Listens on", "listens" },
     [AUDIT_READ] = { "Reads (DIR/...: everything below)", "reads" },
     [AUDIT_WRITE] = { "Writes", "writes" },
-    [AUDIT_START] = { "Starts programs, which do what they do", "starts" },
+    [AUDIT_START] = { "Starts programs (their own actions are not listed)", "starts" },
 };
 
 static const char *mode_name(unsigned mode)

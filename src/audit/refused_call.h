@@ -11,8 +11,7 @@
 
 #define REFUSED_CALL_HINT "; --audit prints what is allowed"
 #define REFUSED_CALL_HINT_FILE "; --confine-read and --confine-write allow more files"
-#define REFUSED_CALL_HINT_CHANGE \
-    "; --confine-write allows more files, where their folder's mode does"
+#define REFUSED_CALL_HINT_CHANGE "; --confine-write allows more files, if their folder's mode does"
 
 /* What the arguments of a call are: a path first, a folder and a path, a socket and an address. */
 enum call_form { FORM_OTHER, FORM_PATH, FORM_AT, FORM_ADDRESS };

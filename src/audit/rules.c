@@ -185,16 +185,16 @@ const struct audit_rule audit_rules[] = {
     { AUDIT_READ, MODE_REMOTE, NULL, audit_add_path, NULL, AT(result_dir), true,
       "results that could not be delivered before" },
     { AUDIT_READ, MODE_ANY, NULL, audit_add_paths, NULL, AT(cache.folders), true,
-      "what is saved to the volume" },
+      "files saved to the volume" },
     { AUDIT_READ, MODE_ANY, NULL, audit_add_volume, NULL, 0, true,
-      "what is restored from the volume" },
+      "files restored from the volume" },
     { AUDIT_READ, MODE_ANY, audit_has_gpu, audit_add_library, NULL, AT(gpu.libcuda), true,
       "the GPU's driver, which reads what it needs" },
     { AUDIT_READ, MODE_ANY, audit_is_isolated, audit_add_subject, "/dev/null", 0, false,
       "the standard input of the isolated handler" },
 
     { AUDIT_READ, MODE_API, audit_watches, audit_add_program, "--handler", AT(handler.program),
-      false, "changes (--watch), its folder's and its command line's files too" },
+      false, "changes (--watch), also in its folder and to files on its command line" },
     { AUDIT_READ, MODE_ANY, NULL, audit_add_paths, NULL, AT(confine.read), true,
       "the handler's own (--confine-read)" },
 
@@ -214,10 +214,10 @@ const struct audit_rule audit_rules[] = {
     { AUDIT_WRITE, MODE_LOCAL, NULL, audit_add_path, NULL, AT(test_result), false,
       "the result of a local test" },
     { AUDIT_WRITE, MODE_LOCAL, audit_has_files, audit_add_subject, "local_upload", 0, true,
-      "uploads of a local test, where no storage is set" },
+      "uploads of a local test, if no storage is set" },
     { AUDIT_WRITE, MODE_ANY, NULL, audit_add_paths, NULL, AT(cache.folders), true,
-      "what is restored from the volume" },
-    { AUDIT_WRITE, MODE_ANY, NULL, audit_add_volume, NULL, 0, true, "what is saved to the volume" },
+      "files restored from the volume" },
+    { AUDIT_WRITE, MODE_ANY, NULL, audit_add_volume, NULL, 0, true, "files saved to the volume" },
 
     /* Programs. What they do is theirs. */
     { AUDIT_START, MODE_ANY, NULL, audit_add_program, "--handler", AT(handler.program), false,

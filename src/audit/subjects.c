@@ -164,7 +164,7 @@ static void add_origin(struct audit *audit, const struct audit_rule *rule, slice
         return;
     url.tls = true;
     url.port = HTTPS_PORT;
-    redirect.why = "where http redirects to https";
+    redirect.why = "if http redirects to https";
     add_peer(audit, &redirect, &url);
 }
 

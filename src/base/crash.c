@@ -39,7 +39,7 @@ static void put_crash(struct signal_line *line, int number, const siginfo_t *inf
         signal_line_add(line, " at address 0x");
         signal_line_add_number(line, (uintptr_t)info->si_addr, 16);
     }
-    signal_line_add(line, current_job.len > 0 ? ", while it ran this job." : ", outside of a job.");
+    signal_line_add(line, current_job.len > 0 ? ", while it ran this job." : ", outside a job.");
 }
 
 static void report(int number, siginfo_t *info, void *context)

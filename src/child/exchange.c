@@ -164,7 +164,7 @@ static void handle_message(struct exchange *exchange, const struct child_message
     bool is_list = slice_is(message->streaming, "\"list\"");
     if (!child_message_matches_job(message, rp_job_id(job))) {
         log_write(LOG_WARN, &tag,
-                  "Ignored a message of the handler's program for another job: %.*s",
+                  "Ignored a message from the handler's program for another job: %.*s",
                   SLICE_ARG(line));
         return;
     }
@@ -269,7 +269,7 @@ void exchange_hint(struct exchange *exchange)
         return;
     child->hinted = true;
     log_write(LOG_WARN, &tag,
-              "No answer for %d s. What ends a job is one line on the program's standard output, "
+              "No answer for %d s. A job ends with one line on the program's standard output, "
               "{\"output\": ...} or {\"error\": \"...\"}, with a line feed, and flushed.%s",
               LIMIT_CHILD_HINT_MS / 1000,
               unfinished ? " So far its last line has no line feed." : "");

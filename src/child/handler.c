@@ -27,7 +27,7 @@ static int start_first(struct child *child, struct err *err)
         log_write(LOG_WARN, NULL, "%s", err->text);
     if (rc != ERR_RETRY)
         return rc;
-    err_wrap(err, "no start succeeded %u times in a row (--handler-deaths)", child->deaths);
+    err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
     return err->code = ERR_CONFIG;
 }
 
@@ -128,7 +128,7 @@ static int note_deaths(struct child *child, int rc)
              "The handler's program has died %u times in a row (--handler-deaths)", child->deaths);
     if (child_halt(child, text))
         return rc;
-    log_write(LOG_ERROR, NULL, "%s: the worker ends.", text);
+    log_write(LOG_ERROR, NULL, "%s: the worker exits.", text);
     return rc == HANDLER_LOST_BEFORE ? rc : HANDLER_LOST;
 }
 

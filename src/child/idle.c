@@ -29,7 +29,7 @@ static void handle_unsolicited_line(struct child *child, slice line)
     if (message.ready.ptr == NULL && message.log.ptr == NULL && message.concurrency.ptr == NULL &&
         message.unfit.ptr == NULL)
         log_write(LOG_WARN, &tag,
-                  "Ignored a message of the handler's program outside of a job: %.*s",
+                  "Ignored a message from the handler's program outside a job: %.*s",
                   SLICE_ARG(line));
     if (message.rest.len > 0)
         child_log_line(child, message.rest);
@@ -48,7 +48,7 @@ void child_read_unsolicited(struct child *child)
     if (child->process.pid == 0)
         return;
     if (child_drain(child, &err) != 0) {
-        log_write(LOG_WARN, NULL, "The handler's program wrote too much outside of a job: %s",
+        log_write(LOG_WARN, NULL, "The handler's program wrote too much outside a job: %s",
                   err.text);
         lines_clear(&child->out, LIMIT_KEEP_BYTES);
     }

@@ -43,7 +43,7 @@ static void look_at_time(struct exchange *exchange, int events)
 {
     const int closed = CHILD_OUTPUT_CLOSED | CHILD_INPUT_REFUSED;
     if (exchange->ending != NOT_ASKED && clock_left_ms(exchange->deadline) == 0)
-        fail_and_end_child(exchange, "HandlerCrashed", "did not end after SIGTERM");
+        fail_and_end_child(exchange, "HandlerCrashed", "did not exit after SIGTERM");
     else if (clock_left_ms(exchange->exit_deadline) == 0)
         fail_and_end_child(exchange, "HandlerCrashed",
                            exchange->child->process.out < 0

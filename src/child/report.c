@@ -25,7 +25,8 @@ bool child_halt(struct child *child, const char *why)
 {
     if (!child->setting->watches)
         return false;
-    log_write(LOG_ERROR, NULL, "%s: it is started again once its file has changed (--watch).", why);
+    log_write(LOG_ERROR, NULL, "%s: it will be started again when its file changes (--watch).",
+              why);
     child->halted = true;
     child->lost = (struct err){ 0 };
     return true;
@@ -37,7 +38,7 @@ static void note_lost(struct child *child, const struct err *err)
         return;
     child->lost = *err;
     child->lost.code = ERR_CONFIG;
-    log_write(LOG_ERROR, NULL, "%s: the worker ends.", err->text);
+    log_write(LOG_ERROR, NULL, "%s: the worker exits.", err->text);
     if (on_lost != NULL)
         on_lost(on_lost_owner, err->text);
 }
@@ -52,7 +53,7 @@ void child_report_failure(struct child *child, int rc, struct err *err)
         return;
     }
     if (!slow)
-        err_wrap(err, "No start succeeded %u times in a row (--handler-deaths)", child->deaths);
+        err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
     note_lost(child, err);
 }
 
@@ -72,7 +73,7 @@ void child_report_concurrency(slice value)
         atomic_store(&concurrency, (size_t)number);
     else
         log_write(LOG_WARN, NULL,
-                  "Ignored {\"concurrency\": %.*s} of the handler's program: it must be a whole "
+                  "Ignored {\"concurrency\": %.*s} from the handler's program: it must be a whole "
                   "number from 1 to %d.",
                   SLICE_ARG(value), LIMIT_CONCURRENCY);
 }
@@ -117,7 +118,8 @@ bool child_report_unfit(const struct child_message *message)
     }
     pthread_mutex_unlock(&unfit.lock);
     if (!counts)
-        log_write(LOG_ERROR, NULL, "The handler's program was started again, and is unfit: %.*s",
+        log_write(LOG_ERROR, NULL,
+                  "The handler's program was restarted and says that the machine is not fit: %.*s",
                   SLICE_ARG(message->unfit));
     return counts;
 }

@@ -145,7 +145,7 @@ static void handle_other(struct shared_child *shared, const struct child_message
                  message->ready.ptr != NULL;
     if (!known && !frees_place(shared, message))
         log_write(LOG_WARN, NULL,
-                  "Ignored a message of the handler's program that names no job of its own: %.*s",
+                  "Ignored a message from the handler's program that names none of its jobs: %.*s",
                   SLICE_ARG(line));
 }
 
@@ -223,7 +223,7 @@ static bool has_jobs(struct shared_child *shared)
     return any;
 }
 
-static const char hangs_text[] = "did not end the jobs that were to stop";
+static const char hangs_text[] = "did not end the jobs that it was told to stop";
 
 /* Why it is to be ended, or how it ended; NULL while it goes on. */
 static const char *look_at_end(struct shared_child *shared, int events)
@@ -325,7 +325,7 @@ static void note_failure(struct shared_child *shared, int rc, struct err *err)
         return;
     }
     if (rc == ERR_RETRY)
-        err_wrap(err, "no start succeeded %u times in a row (--handler-deaths)", child->deaths);
+        err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
     child->lost = *err;
     child->lost.code = ERR_CONFIG;
 }

@@ -177,7 +177,7 @@ static int make_room(struct inflate *self, size_t bytes, struct err *err)
 static int copy_back(struct inflate *self, unsigned length, unsigned distance, struct err *err)
 {
     if (distance > self->at)
-        return damaged(err, "it refers to what was before its beginning");
+        return damaged(err, "it refers to data before its beginning");
     int rc = make_room(self, LONGEST_MATCH, err);
     if (rc != 0)
         return rc;
@@ -320,7 +320,7 @@ static int take_run(struct inflate *self, unsigned last, unsigned *count, unsign
     *length = symbol < 16 ? symbol : symbol == 16 ? last : 0;
     *count = symbol < 16 ? 1 : more + (symbol == 18 ? 11 : 3);
     return rc == 0 && symbol == 16 && last > INFLATE_LONGEST
-               ? damaged(err, "a run of lengths without a first one")
+               ? damaged(err, "a run of lengths with nothing to repeat")
                : rc;
 }
 

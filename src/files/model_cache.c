@@ -331,10 +331,10 @@ int model_cache_find(slice name, char *path, size_t size, struct err *err)
         if (model_cache_hub(i, hub))
             rc = look_in(hub, &wanted, &out, &absent, err);
     if (rc == 0)
-        return err_set(err, ERR_INPUT,
-                       "the model %.*s is not in the cache: %s (HF_HUB_CACHE or HF_HOME would name "
-                       "another)",
-                       SLICE_ARG(wanted.repository), list);
+        return err_set(
+            err, ERR_INPUT,
+            "the model %.*s is not in the cache: %s (HF_HUB_CACHE or HF_HOME can name another)",
+            SLICE_ARG(wanted.repository), list);
     if (rc < 0)
         err_wrap(err, "the model %.*s", SLICE_ARG(wanted.repository));
     return rc < 0 ? rc : 0;

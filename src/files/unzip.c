@@ -109,7 +109,7 @@ static int check_sizes(const struct unzip *self, uint64_t total, struct err *err
     if (total > UNZIP_FREE_BYTES && total / limits->max_ratio > self->archive_bytes)
         return err_set(err, ERR_LIMIT,
                        "its files are more than %llu times as large as the archive, as in an "
-                       "archive that is to fill the disk",
+                       "archive made to fill the disk",
                        (unsigned long long)limits->max_ratio);
     return 0;
 }
@@ -201,10 +201,10 @@ static int unpack(struct unzip *self, struct err *err)
     else if (entry->method == ZIP_DEFLATED)
         rc = inflate_run(&self->inflate, err);
     else
-        rc = err_set(err, ERR_INPUT, "compression method %u is not supported: deflate is",
+        rc = err_set(err, ERR_INPUT, "compression method %u is not supported; deflate is",
                      entry->method);
     if (rc == 0 && (self->written != entry->bytes || self->crc != entry->crc))
-        rc = err_set(err, ERR_INPUT, "its size or checksum is not that of the directory");
+        rc = err_set(err, ERR_INPUT, "its size or checksum differs from the directory's");
     return rc;
 }
 
@@ -220,7 +220,7 @@ static int make_file(struct unzip *self, const char *path, struct err *err)
     close(folder);
     if (self->fd < 0)
         return errnum == EEXIST ? err_set(err, ERR_INPUT, "two entries have this name")
-                                : err_system(err, ERR_INPUT, errnum, "making the file");
+                                : err_system(err, ERR_INPUT, errnum, "creating the file");
     int rc = unpack(self, err);
     if (close(self->fd) != 0 && rc == 0)
         rc = err_system(err, ERR_INPUT, errno, "writing the file");
@@ -240,7 +240,7 @@ static int make_folder(struct unzip *self, const char *path, struct err *err)
         rc = fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode) ? 0
                                                                                              : -1;
     close(parent);
-    return rc == 0 ? 0 : err_system(err, ERR_INPUT, errnum, "making the folder");
+    return rc == 0 ? 0 : err_system(err, ERR_INPUT, errnum, "creating the folder");
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -263,7 +263,7 @@ static int go_to(struct unzip *self, struct err *err)
     if (rc != 0)
         return rc;
     if (memcmp(name, entry->name.ptr, entry->name.len) != 0)
-        return err_set(err, ERR_INPUT, "its head has another name");
+        return err_set(err, ERR_INPUT, "its header has another name");
     self->at = entry->offset + skip;
     self->left = entry->packed;
     if (self->at > self->archive_bytes || self->left > self->archive_bytes - self->at)
@@ -288,7 +288,7 @@ static int check_progress(const struct unzip *self, struct err *err)
     if (is_stopped(self))
         return err_set(err, ERR_CANCELLED, "stopped");
     if (self->implied > self->limits->max_files)
-        return err_set(err, ERR_LIMIT, "its names make more folders than the limit of %llu",
+        return err_set(err, ERR_LIMIT, "its names need more folders than the limit of %llu",
                        (unsigned long long)self->limits->max_files);
     return 0;
 }

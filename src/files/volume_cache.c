@@ -27,7 +27,7 @@ int volume_cache_check_name(slice name, struct err *err)
                (unsigned char)name.ptr[i] >= 0x20;
     return safe ? 0
                 : err_set(err, ERR_CONFIG,
-                          "the name of the cache must be one part of a path, not \"%.*s\"",
+                          "the name of the cache must be a single path component, not \"%.*s\"",
                           name.len < 100 ? (int)name.len : 100, name.ptr);
 }
 

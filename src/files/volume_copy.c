@@ -66,7 +66,7 @@ static int copy_pieces(const struct volume_cache *cache, int from, int to, char 
             return err_system(err, ERR_RETRY, errno, "writing a file");
         *bytes += (uint64_t)count;
         if (cache->setting->is_ending())
-            return err_set(err, ERR_CANCELLED, "the worker is ending");
+            return err_set(err, ERR_CANCELLED, "the worker is shutting down");
     }
 }
 
@@ -174,5 +174,5 @@ int volume_copy_all(const struct volume_cache *cache, int big, struct volume_lis
         pthread_cond_wait(&copying.ended, &copying.lock);
     bool is_cancelled = copying.is_cancelled;
     pthread_mutex_unlock(&copying.lock);
-    return is_cancelled ? err_set(err, ERR_CANCELLED, "the worker is ending") : 0;
+    return is_cancelled ? err_set(err, ERR_CANCELLED, "the worker is shutting down") : 0;
 }

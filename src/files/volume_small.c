@@ -24,7 +24,7 @@ static int fill(struct input *input, struct err *err)
 {
     ssize_t count;
     if (input->is_ending())
-        return err_set(err, ERR_CANCELLED, "the worker is ending");
+        return err_set(err, ERR_CANCELLED, "the worker is shutting down");
     do {
         count = read(input->fd, input->buffer, sizeof input->buffer);
     } while (count < 0 && errno == EINTR);
@@ -176,8 +176,9 @@ static int restore_all(const struct volume_cache *cache, struct input *input, st
     int rc = 1;
     input->at = input->len = 0;
     while (rc > 0)
-        rc = cache->setting->is_ending() ? err_set(err, ERR_CANCELLED, "the worker is ending")
-                                         : restore_next(cache, input, more, done, err);
+        rc = cache->setting->is_ending()
+                 ? err_set(err, ERR_CANCELLED, "the worker is shutting down")
+                 : restore_next(cache, input, more, done, err);
     return rc;
 }
 
@@ -264,7 +265,7 @@ static int pack(const struct volume_cache *cache, int to, struct volume_list *sm
         if (rc > 0 && io_write_all(to, buf_slice(&out)) != 0)
             rc = err_system(err, ERR_INPUT, errno, "writing " VOLUME_SMALL);
         if (rc >= 0 && cache->setting->is_ending())
-            rc = err_set(err, ERR_CANCELLED, "the worker is ending");
+            rc = err_set(err, ERR_CANCELLED, "the worker is shutting down");
         if (rc <= 0)
             continue;
         done->bytes += small->files[i].bytes;

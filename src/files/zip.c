@@ -186,7 +186,7 @@ int zip_check_head(const char head[ZIP_HEAD_BYTES], const struct zip_entry *entr
 {
     if (read32(head) != HEAD_MARK || read16(head + 8) != entry->method ||
         read16(head + 26) != entry->name.len)
-        return damaged(err, "an entry's head is not as the directory has it");
+        return damaged(err, "an entry's header differs from the directory");
     *skip = ZIP_HEAD_BYTES + (uint64_t)read16(head + 26) + read16(head + 28);
     return 0;
 }
@@ -216,10 +216,10 @@ static int refuse_name(slice name, struct err *err)
     size_t len = name.len < sizeof shown ? name.len : sizeof shown - 1;
     for (size_t i = 0; i < len; i++)
         shown[i] = byte_class_in(name.ptr[i], BYTE_CLASS_VISIBLE) ? name.ptr[i] : '?';
-    return err_set(err, ERR_INPUT,
-                   "the name of an entry leads out of the folder, or is not one for every system: "
-                   "%.*s",
-                   (int)len, shown);
+    return err_set(
+        err, ERR_INPUT,
+        "the name of an entry leads out of the folder, or is not valid on every system: %.*s",
+        (int)len, shown);
 }
 
 int zip_safe_name(slice name, char out[ZIP_NAME_BYTES], struct err *err)

@@ -59,7 +59,7 @@ static int bind_calls(struct cuda *cuda, struct loader_lib *lib, struct err *err
     for (size_t i = 0; i < CALL_COUNT; i++) {
         void *address = get_address(&getter, &calls[i]);
         if (address == NULL && calls[i].needed) {
-            err_set(err, ERR_PEER, "%s lacks %s: it is not a CUDA driver, or one that is too old",
+            err_set(err, ERR_PEER, "%s lacks %s: it is not a CUDA driver, or it is too old",
                     cuda->path, calls[i].symbol);
             return ERR_PEER;
         }
@@ -83,8 +83,8 @@ static const char *advice(int result)
         { CUDA_SYSTEM_NOT_READY, "machines with NVSwitch need the fabric manager on the host" },
         { CUDA_DRIVER_MISMATCH,
           "the library's version differs from that of the driver in the kernel" },
-        { CUDA_NO_COMPATIBILITY, "this libcuda is a compatibility package's, for data-centre GPUs "
-                                 "only: remove it, and the host's own is used" },
+        { CUDA_NO_COMPATIBILITY, "this libcuda is from a compatibility package, for data-centre "
+                                 "GPUs only: remove it to use the host's own" },
         { CUDA_UNKNOWN,
           "a device node that is missing or not allowed, or a GPU that has fallen off "
           "the bus: see dmesg on the host" },
@@ -170,7 +170,7 @@ int cuda_error(const struct cuda *cuda, int result, const char *what, struct err
     if (cuda == NULL || cuda->error_name(result, &name) != CUDA_SUCCESS || name == NULL)
         name = "unknown error";
     if (cuda == NULL)
-        text = "no driver has been loaded that has a text for it";
+        text = "no driver that has a text for it is loaded";
     else if (cuda->error_text(result, &text) != CUDA_SUCCESS || text == NULL)
         text = "the driver has no text for it";
     const char *hint = advice(result);

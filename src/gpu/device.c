@@ -61,7 +61,7 @@ static void mark_lost(const struct err *err)
         return;
     lost_error = *err;
     atomic_store(&state, LOST);
-    log_write(LOG_ERROR, NULL, "The GPU has failed for good and the worker will end: %s",
+    log_write(LOG_ERROR, NULL, "The GPU has failed for good and the worker will exit: %s",
               err->text);
 }
 

@@ -294,7 +294,7 @@ void server_refuse_unauthorized(struct server_connection *c)
     c->unread = server_has_body(&c->request);
     c->closing |= c->unread;
     server_respond_error(&c->exchange, 401,
-                         SLICE_LITERAL("This worker asks for its token: Authorization: Bearer ..."),
+                         SLICE_LITERAL("This worker requires its token: Authorization: Bearer ..."),
                          &scheme, 1, NULL);
 }
 

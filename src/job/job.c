@@ -174,8 +174,8 @@ static void log_left_out(size_t skipped, size_t left_out)
         log_write(LOG_ERROR, NULL, "%zu jobs of this batch were skipped in all.", skipped);
     if (left_out > 0)
         log_write(LOG_ERROR, NULL,
-                  "A batch has %zu jobs more than the %d that are taken of one: they are left to "
-                  "the platform, which hands out again what no heartbeat names.",
+                  "A batch has %zu jobs more than the %d that are taken from one: they are left to "
+                  "the platform, which hands out again any job that no heartbeat names.",
                   left_out, LIMIT_JOBS_AN_ANSWER);
 }
 

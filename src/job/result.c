@@ -151,8 +151,10 @@ static void seal_constant(struct result *result)
 {
     start(result);
     result->is_error = true;
-    add_piece(result, SLICE_LITERAL("{\"error\": \"The job failed, and the worker had no memory to "
-                                    "say why.\"}"));
+    add_piece(
+        result,
+        SLICE_LITERAL(
+            "{\"error\": \"The job failed, and the worker had no memory left to say why.\"}"));
 }
 
 static void seal_error(struct result *result, slice text, bool stop_pod)

@@ -304,7 +304,7 @@ static void fail_if_cut_short(struct rp_job *self)
         snprintf(text, sizeof text, RP_TIMEOUT_FORMAT,
                  (double)self->config->execution_timeout_ms / 1000);
     else
-        snprintf(text, sizeof text, "The worker was ended while the job ran.");
+        snprintf(text, sizeof text, "The worker was stopped while the job was running.");
     self->has_failed = false;
     rp_fail_text(self, why == JOB_TIMED_OUT ? rp_timeout_error : "ShutdownError", slice_from(text),
                  (slice){ 0 });

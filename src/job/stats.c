@@ -59,8 +59,8 @@ void stats_put_jobs(struct buf *out, const struct stats_jobs *jobs)
     exposition_put_head(out, finished, "counter", "Jobs that have ended, by state.");
     for (size_t i = 0; i < STATS_ENDS; i++)
         exposition_put_sample(out, finished, "state", ends[i], jobs->finished[i]);
-    exposition_put_gauge(out, "worker_jobs_queued", "Jobs that wait for a slot.", jobs->queued);
-    exposition_put_gauge(out, "worker_jobs_running", "Jobs that run.", jobs->running);
+    exposition_put_gauge(out, "worker_jobs_queued", "Jobs waiting for a slot.", jobs->queued);
+    exposition_put_gauge(out, "worker_jobs_running", "Running jobs.", jobs->running);
     exposition_put_histogram(out, "worker_job_queue_seconds", "From arrival to start.",
                              &jobs->wait);
     exposition_put_histogram(out, "worker_job_execution_seconds", "From start to end.",

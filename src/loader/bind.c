@@ -201,7 +201,7 @@ static int bind_missing(struct binding *binding, const char *name, uint64_t *val
         lacks = "libgcc_s.so.1";
     if (lacks != NULL)
         return err_set(err, ERR_CONFIG,
-                       "it uses %s, probably of %s, which was not found; put that file beside it "
+                       "it uses %s, probably from %s, which was not found; put that file beside it "
                        "or into a folder of LD_LIBRARY_PATH",
                        name, lacks);
     if (may_be_data(binding))

@@ -16,7 +16,7 @@
 /* Without stdio: the caller has overrun a buffer, so memory may be damaged. */
 void libc_chk_fail(void)
 {
-    static const char why[] = "a library would overrun its own buffer: the program ends\n";
+    static const char why[] = "a library would overrun its own buffer: the program exits\n";
     ssize_t written = write(2, why, sizeof why - 1);
     (void)written;
     abort();

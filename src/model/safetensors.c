@@ -152,7 +152,7 @@ static int check_places(struct safetensors *file, slice data, struct err *err)
             return err_set(err, ERR_INPUT,
                            begin < covered ? "tensor %.*s overlaps the one before it, at byte %td "
                                              "of the data"
-                                           : "tensor %.*s starts behind a gap, at byte %td of the "
+                                           : "tensor %.*s starts after a gap, at byte %td of the "
                                              "data",
                            SLICE_ARG(tensor->name), begin - data.ptr);
         covered = begin + tensor->size_bytes;
@@ -168,7 +168,7 @@ static int check_names(struct safetensors *file, struct err *err)
     qsort(file->tensors, file->count, sizeof *file->tensors, by_name);
     for (size_t i = 1; i < file->count; i++)
         if (slice_equal(file->tensors[i - 1].name, file->tensors[i].name))
-            return err_set(err, ERR_INPUT, "tensor %.*s is there twice",
+            return err_set(err, ERR_INPUT, "tensor %.*s occurs twice",
                            SLICE_ARG(file->tensors[i].name));
     return 0;
 }

@@ -168,7 +168,7 @@ static int refuse_usage(struct err *err, const struct tls_path *path)
     format_whose(path, whose);
     if (bad->purposes.ptr != NULL && !der_purpose_is_server(bad->purposes))
         return err_set(err, ERR_TRUST,
-                       "%s is not one for servers (serverAuth is not in its extended key usage)",
+                       "%s is not for servers (serverAuth is not in its extended key usage)",
                        whose);
     return err_set(err, ERR_TRUST,
                    "%s may not sign certificates (keyCertSign is not in its key usage)", whose);

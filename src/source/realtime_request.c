@@ -219,7 +219,8 @@ static void await_result(struct realtime *realtime, struct server_exchange *exch
 static const char *why_full(const struct realtime *realtime)
 {
     return realtime->has_front
-               ? "This worker has as many requests as it may (--concurrency), or is shutting down."
+               ? "This worker has as many requests as it can take (--concurrency), or is shutting "
+                 "down."
                : "Too many requests are waiting for this worker, or it is shutting down.";
 }
 

@@ -66,8 +66,8 @@ int result_store_check(const char *dir, struct err *err)
         return refuse(err, dir, "belongs to another user, who could put results into it");
     if (others_may_write(&status))
         return refuse(err, dir,
-                      "may be written by others, who could put results into it: "
-                      "chmod go-w, or for a group of the worker's own g+s");
+                      "is writable by others, who could put results into it: chmod go-w, or g+s "
+                      "for one of the worker's own groups");
     if (access(dir, R_OK | W_OK | X_OK) != 0)
         return err_system(err, ERR_CONFIG, errno, "--result-dir, RP_RESULT_DIR: cannot write to %s",
                           dir);

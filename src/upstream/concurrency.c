@@ -65,8 +65,8 @@ static void log_failure(struct poll *poll, const struct err *err)
     poll->failed_status = poll->status;
     log_write_repeated(&poll->repeat, LOG_WARN, NULL,
                        "The server's concurrency stays %s: %s: %s (--handler-concurrency-path).",
-                       atomic_load(&poll->upstream->polled) > 0 ? "what it was last"
-                                                                : "that of the start",
+                       atomic_load(&poll->upstream->polled) > 0 ? "as it was"
+                                                                : "at its initial value",
                        config->handler.concurrency_path, err->text);
 }
 

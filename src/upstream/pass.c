@@ -177,7 +177,7 @@ static void handle(struct server_exchange *exchange, void *owner)
     } else if (!is_ready(pass)) {
         front_refuse(exchange, "The server is not ready.");
     } else if ((way = take_way(pass)) == NULL) {
-        front_refuse(exchange, "This worker has as many requests as it may (--concurrency).");
+        front_refuse(exchange, "This worker has as many requests as it can take (--concurrency).");
     } else {
         begin_way(way, exchange);
         int rc = relay_pass(way->relay, exchange, &way->result, &err);

@@ -25,7 +25,7 @@ static bool end_if_due(struct upstream *upstream)
     bool due = unhealthy || renew;
     if (due) {
         char how[sizeof upstream->exit_text];
-        snprintf(how, sizeof how, "was ended because %s",
+        snprintf(how, sizeof how, "was stopped because %s",
                  unhealthy ? upstream->end_reason : "its program has changed");
         upstream_mark_down(upstream, how, child_log_tail(&upstream->child));
     }

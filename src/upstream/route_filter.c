@@ -11,10 +11,10 @@ static int read_rule(struct route_rule *rule, slice text, struct err *err)
     *rule = (struct route_rule){ methods, { text.ptr + path, text.len - path } };
     while (byte_class_next(&rest, '|', &method))
         if (!route_method(method, &name))
-            return err_set(err, ERR_CONFIG,
-                           "\"%.*s\" is not a method; GET, HEAD, POST, PUT, PATCH, DELETE and "
-                           "OPTIONS are",
-                           SLICE_ARG(method));
+            return err_set(
+                err, ERR_CONFIG,
+                "\"%.*s\" is not a method (GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS)",
+                SLICE_ARG(method));
     if (!byte_class_all(rule->pattern, BYTE_CLASS_VISIBLE) ||
         byte_class_until(rule->pattern, "?#") < rule->pattern.len)
         return err_set(err, ERR_CONFIG, "\"%.*s\" is not a path, or a method and a path",

@@ -41,10 +41,9 @@ static int read_url(struct upstream_setting *setting, slice text, struct err *er
     if (url.target.len > 0 && !slice_is(url.target, "/"))
         setting->forms.path = url.target;
     if (config_is_serving(setting->config) && (url.tls || setting->forms.path.len > 0))
-        return err_set(
-            err, ERR_CONFIG,
-            "--handler-http: with --serve it must be the http: URL of a server, without a "
-            "path: requests keep the path that they have");
+        return err_set(err, ERR_CONFIG,
+                       "--handler-http: with --serve it must be the http: URL of a server, without "
+                       "a path: requests keep their own paths");
     return url.tls ? tls_context_new(&setting->net.tls, setting->config->ca_file, err) : 0;
 }
 
@@ -108,7 +107,7 @@ static int read_ready(struct upstream_ready *ready, const char *text, struct err
     ready->path = (slice){ all.ptr, len };
     if (route_check(ready->path, err) != 0) {
         err_wrap(err, "with --handler-http, --handler-ready must be the path of a health route, "
-                      "with statuses behind it or without (/health 200,503), or tcp");
+                      "optionally with statuses after it (/health 200,503), or tcp");
         return err->code = ERR_CONFIG;
     }
     return read_statuses(ready, slice_skip(all, len), err);
@@ -157,7 +156,7 @@ static int read_map(struct upstream_forms *forms, const struct config_list *list
     if (forms->map.count > 0 && forms->path.len > 0)
         return err_set(err, ERR_CONFIG,
                        "--route: the URL of --handler-http has a path, so every input goes there; "
-                       "leave the path out to choose routes by inputs");
+                       "leave the path out to choose routes by input");
     return 0;
 }
 

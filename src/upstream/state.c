@@ -211,7 +211,7 @@ static void wait_for_change(struct upstream *upstream, struct upstream_waiter *w
 
 static void put_last_words(const struct upstream *upstream, struct buf *exit_report)
 {
-    buf_add_text(exit_report, upstream->last_words_len > 0 ? ". Its last words:\n" : ".", NULL);
+    buf_add_text(exit_report, upstream->last_words_len > 0 ? ". Its last lines:\n" : ".", NULL);
     buf_add(exit_report, upstream->last_words, upstream->last_words_len, NULL);
 }
 

@@ -277,15 +277,15 @@ def test_names_in_old_encodings_are_mended(unpack):
     (lambda: archive([stored("pipe", b"", mode=0o010644)]), "pipe: it is a link or a device"),
     (lambda: archive([stored("a", flags=1)]), "an encrypted archive cannot be unpacked"),
     (lambda: archive([entry("a", b"x", method=12)]), "a: compression method 12 is not supported"),
-    (lambda: archive([stored("a", crc=1)]), "a: its size or checksum is not that of the directory"),
+    (lambda: archive([stored("a", crc=1)]), "a: its size or checksum differs from the directory's"),
     (lambda: archive([stored("a", b"xyz", size=2)]), "a: a file is larger than the directory says"),
-    (lambda: archive([stored("a", b"xyz", size=4)]), "a: its size or checksum is not that of the directory"),
+    (lambda: archive([stored("a", b"xyz", size=4)]), "a: its size or checksum differs from the directory's"),
     (lambda: archive([entry("a", deflated(b"x" * 99, 0), b"x" * 99, size=98)]), "a: a file is larger than"),
     (lambda: archive([entry("a", deflated(b"x" * 99, 0)[:-2], b"x" * 99)]), "a: the compressed data is"),
     (lambda: archive([entry("a", b"\x07")]), "a: the compressed data is damaged: a block of unknown kind"),
     (lambda: archive([entry("a", b"\x01\x05\x00\x00\x00hello")]), "a: the compressed data is damaged: a stored block"),
     (lambda: archive([entry("a", b"\x4b\x04\x02\x00\xff")]), "a: "),
-    (lambda: archive([stored("a", head_name=b"b")]), "a: its head has another name"),
+    (lambda: archive([stored("a", head_name=b"b")]), "a: its header has another name"),
     (lambda: archive([stored("a", head_name=b"bb")]), "a: the archive is damaged: an entry's head"),
     (lambda: archive([stored("a"), stored("b")], offsets=[0, 0]), "entries of the archive overlap"),
     (lambda: archive([stored("a")], offsets=[4000]), "a: "),
@@ -353,7 +353,7 @@ def test_limits(unpack):
     assert len(files(unpack(some, max_files=20, max_bytes=100))) == 20
     assert "10001 entries, more than the limit of 10000" in unpack(make(*((str(i), b"") for i in range(10_001))))
     deep = make(*((f"{i}/" + "a/b/f", b"") for i in range(20)))
-    assert unpack(deep, max_files=59) == "its names make more folders than the limit of 59"
+    assert unpack(deep, max_files=59) == "its names need more folders than the limit of 59"
     assert len(files(unpack(deep, max_files=60))) == 20
     huge = stored("huge", b"x", size=0xFFFFFFF0)
     assert "more than the limit of 1000 bytes" in unpack(archive([huge]), max_bytes=1000)

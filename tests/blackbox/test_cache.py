@@ -215,7 +215,7 @@ def test_what_cannot_be_written_is_not_in_the_manifest(place, run):
     place.fill()
     (place.root / "small.tar" / "in its place").mkdir(parents=True)
     log = run()
-    assert "Cache: it is not saved: " in log and "Cache: saved" not in log
+    assert "Cache: not saved: " in log and "Cache: saved" not in log
     assert not (place.root / "manifest.json").exists()
 
 
@@ -238,8 +238,8 @@ def test_without_a_volume_or_a_name_the_worker_starts_cold(place, run, local):
 
 @pytest.mark.parametrize("flags, reason", [
     (["--cache", "relative"], '"relative" is not an absolute path'),
-    (["--cache", "/tmp/x", "--cache-name", "a/b"], 'one part of a path, not "a/b"'),
-    (["--cache", "/tmp/x", "--cache-name", ".."], 'one part of a path, not ".."'),
+    (["--cache", "/tmp/x", "--cache-name", "a/b"], 'single path component, not "a/b"'),
+    (["--cache", "/tmp/x", "--cache-name", ".."], 'single path component, not ".."'),
 ])
 def test_flags_that_cannot_be_used(local, flags, reason):
     done = local(*flags, "--test_input", '{"input": 1}')
@@ -345,7 +345,7 @@ def test_what_is_restored_in_part_does_not_shrink_the_cache(place, platform, wor
     manifest = place.manifest()
     place.empty()
     process = worker(platform, *place.flags, prefix=(sys.executable, "-c", LIMITED))
-    process.wait_log("Cache: it is not saved, as it was not restored whole")
+    process.wait_log("Cache: not saved, since it was not restored completely")
     process.terminate()
     assert process.wait() == 0 and process.lines("Cache: 1 files could not be copied")
     assert place.manifest() == manifest and set(place.state()) == set(before) - {"large/weights.bin"}
@@ -372,7 +372,7 @@ def test_a_signal_ends_a_restore(place, platform, worker, run, tmp_path):
     flags = [*place.flags, "--handler", sh(f"echo >{started}; exec cat")]
     process = worker(platform, *flags, handler="worker", prefix=(sys.executable, "-c", PENDING))
     assert process.wait() == 0
-    assert process.lines("Cache: the restore was ended with the worker")
+    assert process.lines("Cache: the restore was cut short")
     assert not set(place.state()) - set(before)
     assert not started.exists() and not platform.record
 

@@ -118,7 +118,7 @@ def test_an_object_of_the_programs_own_is_text_however_it_is_printed(actor, plat
 def test_after_ten_seconds_without_an_answer_one_warning_says_what_is_missing(printed, actor, platform):
     process = actor(env={"RP_SHUTDOWN_GRACE_S": "0"})
     job = platform.give(input=do(("raw", printed), ("sleep", 600)))
-    assert job in process.wait_log("WARN .*No answer for 10 s. What ends a job is one line")
+    assert job in process.wait_log("WARN .*No answer for 10 s. A job ends with one line")
     process.terminate()
     process.wait()
 
@@ -285,7 +285,7 @@ def test_a_program_that_can_be_started_no_more_counts_as_dead(worker, platform, 
     assert "exited with status 3" in failure(platform.run("second"))["error_message"]
     assert process.wait() == 1, "it takes no more jobs, since none could be run"
     process.wait_log("cannot run")
-    process.wait_log("3 times in a row")
+    process.wait_log("3 starts in a row")
 
 
 def test_a_program_that_cannot_be_started_is_told_at_once(local):

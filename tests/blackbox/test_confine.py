@@ -216,7 +216,7 @@ def test_threads_from_before(local):
 
 def test_a_path_to_write_that_is_not_there(local, tmp_path):
     done = local("--confine", "--confine-write", str(tmp_path / "none/deep"), handler=own("outside"), env=PLATFORM)
-    assert done.returncode == 2 and "none/deep is not there; make it, or name its folder" in done.stdout
+    assert done.returncode == 2 and "none/deep does not exist; create it, or name its folder" in done.stdout
     assert not (tmp_path / "none").exists()
 
 

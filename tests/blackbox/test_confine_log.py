@@ -13,7 +13,7 @@ from test_confine import PLATFORM, thread_statuses
 LINE = "--confine: would refuse "
 CALL = "; --audit prints what is allowed"
 FILE = "; --confine-read and --confine-write allow more files"
-CHANGE = "; --confine-write allows more files, where their folder's mode does"
+CHANGE = "; --confine-write allows more files, if their folder's mode does"
 
 
 @pytest.fixture
@@ -183,10 +183,10 @@ def test_programs_as_handlers(platform, worker, tmp_path):
     [
         ("early_thread", [], "had [23] threads before rp_start"),
         ("gpu", [], "--isolate keeps it out"),
-        ("outside", ["--confine-write", "/no/folder"], "/no/folder is not there"),
+        ("outside", ["--confine-write", "/no/folder"], "/no/folder does not exist"),
     ],
 )
 def test_what_would_be_an_error_is_a_warning(local, name, flags, why):
     done = local("--confine=log", *flags, "--test_input", '{"input": {"action": "none"}}', handler=own(name))
     assert done.returncode != 2, done.stdout
-    assert re.search(f"WARN .*nothing is looked at, and --confine=on would be an error: .*{why}", done.stdout)
+    assert re.search(f"WARN .*nothing is checked, and --confine=on would be an error: .*{why}", done.stdout)

@@ -99,7 +99,7 @@ def test_info_by_flag_and_folder(local, tmp_path):
         ({"FAIL": "cuInit=803"}, 4, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH.*"),
         ({"FAIL": "cuInit=304"}, 4, r"\(304\).*is /proc mounted"),
         ({"FAIL": "cuInit=802"}, 4, r"\(802\).*the fabric manager"),
-        ({"FAIL": "cuInit=804"}, 4, r"\(804\).*a compatibility package's"),
+        ({"FAIL": "cuInit=804"}, 4, r"\(804\).*a compatibility package"),
         ({"FAIL": "cuInit=4711"}, 4, "unknown error .4711."),
         ({"FAIL": "cuDeviceGetCount=999"}, 4, "CUDA_ERROR_UNKNOWN.*dmesg on the host"),
         ({"VERSION": 10020}, 4, "CUDA 10.2.*needs a driver for 11.0"),

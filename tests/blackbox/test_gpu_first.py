@@ -47,7 +47,7 @@ def test_with_nothing_open(first, path):
     env = {"RP_LIBCUDA": path if path == "/nowhere" else fake_cuda()}
     outcomes = {row["name"]: first(row["name"], **env) for row in first(None, **env) if not row["needs"]}
     check(outcomes, NEEDS_NO_DEVICE | IGNORES_NOTHING | (OPENS_THE_DRIVER if path != "/nowhere" else set()))
-    assert outcomes["rp_gpu_result"]["why"] == "made up: unknown error (2): no driver has been loaded that has a text for it"
+    assert outcomes["rp_gpu_result"]["why"] == "made up: unknown error (2): no driver that has a text for it is loaded"
     assert outcomes["rp_gpu_alloc"]["why"] == "the rp_gpu is NULL: rp_gpu_open has opened no device"
 
 

@@ -866,14 +866,14 @@ def test_server_sets_the_concurrency_while_it_runs(platform, server, serve, body
 def test_polls_that_fail_change_nothing_and_are_told_once(platform, server, serve, page, says):
     server.pages["/wanted"] = page
     process = serve(platform, server, *POLL, "--concurrency", "3")
-    warning = rf"WARN .*stays that of the start: /wanted\?of=jobs: .*{says}"
+    warning = rf"WARN .*stays at its initial value: /wanted\?of=jobs: .*{says}"
     process.wait_log(warning)
     server.wait("/wanted", 4)
     assert len(process.lines(warning)) == 1
     assert most_at_once(platform, server, process) == 3
     polled(server, process, 2, b"2")
     server.pages["/wanted"] = plain(503)
-    process.wait_log(r"WARN .*stays what it was last: /wanted\?of=jobs: status 503")
+    process.wait_log(r"WARN .*stays as it was: /wanted\?of=jobs: status 503")
 
 
 def test_polls_that_fail_are_told_again_after_a_success(platform, server, serve):
@@ -881,12 +881,12 @@ def test_polls_that_fail_are_told_again_after_a_success(platform, server, serve)
     words = iter(range(1, 1_000_000))
     server.pages["/wanted"] = lambda talk: talk.reply(200, f'"{chr(97 + next(words) % 26)}"'.encode())
     process = serve(platform, server, *POLL)
-    process.wait_log("WARN .*stays that of the start")
+    process.wait_log("WARN .*stays at its initial value")
     server.wait("/wanted", 5)
-    assert len(process.lines("WARN .*stays that of the start")) == 1
+    assert len(process.lines("WARN .*stays at its initial value")) == 1
     polled(server, process, 2, b"2")
     server.pages["/wanted"] = plain(200, b"many")
-    process.wait_log("WARN .*stays what it was last")
+    process.wait_log("WARN .*stays as it was")
 
 
 def test_path_of_the_concurrency_that_cannot_be_used(local):
@@ -894,7 +894,7 @@ def test_path_of_the_concurrency_that_cannot_be_used(local):
         done = local("--handler-http", "http://127.0.0.1:9", "--handler-concurrency-path", path, handler="worker")
         assert done.returncode == 2 and "--handler-concurrency-path must be a path" in done.stdout
     done = local("--handler", "cat", "--handler-concurrency-path", "/wanted", handler="worker")
-    assert done.returncode == 2 and "--handler-concurrency-path is a path of --handler-http's server" in done.stdout
+    assert done.returncode == 2 and "--handler-concurrency-path is a path on --handler-http's server" in done.stdout
 
 
 def test_concurrency_that_cannot_be_used(local):

@@ -109,7 +109,7 @@ def test_unhealthy_server_is_replaced(platform, own, sick, how):
     process.wait_log("own server: starting", 2)
     sick.unlink()
     assert ask(platform, route="/echo", body=1)["pid"] != first
-    assert process.lines("WARN.*was ended because it stayed unhealthy .*/health: status 503")
+    assert process.lines("WARN.*was stopped because it stayed unhealthy .*/health: status 503")
 
 
 def test_unhealthy_server_fails_its_jobs_with_its_last_words(platform, own, sick):
@@ -170,7 +170,7 @@ def test_server_that_fails_every_job_is_replaced(platform, own):
     for _ in range(3):
         assert error_of(platform.run({"route": "/fail", "body": 1}))["code"] == 500
     assert ask(platform, route="/echo", body=2)["pid"] != first
-    assert process.lines("WARN.*was ended because 3 jobs in a row failed, the last one with status 500")
+    assert process.lines("WARN.*was stopped because 3 jobs in a row failed, the last one with status 500")
 
 
 # ---- the end ----

@@ -1,6 +1,6 @@
 """The worker in the place of worker-vllm: what it posts for each job, beside what that worker's own layer posted (workervllm/).
 
-Where they differ on purpose, the manual says so: the table under "In the place of worker-vllm" in src/handlers/README.md names
+Where they differ on purpose, the manual says so: the table under "In place of worker-vllm" in src/handlers/README.md names
 each of those jobs of jobs.json by its number, and why. KINDS says in what they differ, in the words of workervllm/compare.py; MORE
 says both for more.json.
 """
@@ -69,7 +69,7 @@ def record(tmp_path_factory):
 
 def on_purpose():
     """The jobs that the manual's table names."""
-    text = (ROOT / "src/handlers/README.md").read_text().partition("## In the place of worker-vllm")[2].partition("\n## ")[0]
+    text = (ROOT / "src/handlers/README.md").read_text().partition("## In place of worker-vllm")[2].partition("\n## ")[0]
     numbers = {
         number
         for line in text.splitlines()

@@ -126,7 +126,7 @@ def test_an_unfit_machine_is_reported_and_the_worker_ends(platform, handler):
 def test_a_program_that_is_unfit_when_it_is_started_again_is_not_used(platform, handler):
     process = handler("fading", "--handler-deaths", "2")
     assert "status 3" in failure(platform.run({"exit": True}))["error_message"]
-    process.wait_log("started again, and is unfit: .*FileExistsError")
+    process.wait_log("restarted and says that the machine is not fit: .*FileExistsError")
     assert process.wait() == 1
 
 

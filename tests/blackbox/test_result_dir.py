@@ -174,7 +174,7 @@ def test_a_folder_that_others_may_write(worker, platform, folder, mode):
     folder.chmod(mode)
     process = worker(platform, "--result-dir", str(folder))
     assert process.wait() == 2
-    assert process.lines("--result-dir.*kept may be written by others")
+    assert process.lines("--result-dir.*kept is writable by others")
 
 
 def test_a_file_instead_of_a_folder(worker, platform, tmp_path):
@@ -219,7 +219,7 @@ def test_a_folder_of_a_group(worker, platform, public_path, mode, groups, good):
     if not good:
         process = worker(platform, "--result-dir", str(folder), prefix=command, cwd="/", handler=reachable_echo())
         assert process.wait() == 2
-        assert process.lines("kept may be written by others.*chmod go-w")
+        assert process.lines("kept is writable by others.*chmod go-w")
         return
     how = {"prefix": command, "cwd": "/", "handler": reachable_echo()}
     job = lose(platform, worker, folder, **how)

@@ -120,4 +120,4 @@ def test_read_only_image(local, tmp_path):
         env={"TMPDIR": "/proc/1"},
     )
     assert done.returncode == 1
-    assert "cannot make a scratch folder in /proc/1 (set RP_SCRATCH_DIR to a writable folder)" in done.stdout
+    assert "cannot create a scratch folder in /proc/1 (set RP_SCRATCH_DIR to a writable folder)" in done.stdout

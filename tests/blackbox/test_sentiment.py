@@ -79,7 +79,7 @@ def test_a_program_for_the_cpu_alone(local, tiny, tmp_path):
     assert answered.returncode == 0, answered.stdout
     check_numbers(tiny, [outcome(answered.stdout)])
     refused = local(*prompt, "--device", "cuda", handler=str(program))
-    assert refused.returncode == 1 and "--device cuda: this program is for the CPU alone" in refused.stdout
+    assert refused.returncode == 1 and "--device cuda: this program is for the CPU only" in refused.stdout
 
 
 # ---- numbers ----

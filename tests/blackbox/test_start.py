@@ -248,7 +248,7 @@ def test_a_job_that_waits_for_a_program_that_is_lost(platform, worker, tmp_path)
     assert "exited with status 3" in failure(platform.result("a"))["error_message"]
     error = start_error(platform.result("b"))
     assert process.wait() == 1
-    assert error["error_type"] == "HandlerLost" and "3 times in a row" in error["error_message"]
+    assert error["error_type"] == "HandlerLost" and "3 starts in a row" in error["error_message"]
     assert "the card is gone" in error["error_traceback"] and "logs" not in error
     ping = [ping for ping in platform.requests("ping") if ping.param("status")]
     assert len(ping) == 1 and "the card is gone" in ping[0].param("reason")

@@ -163,7 +163,7 @@ def test_broken_program_keeps_the_queue_until_it_is_mended(watching, source):
     source.path.write_text(BROKEN)
     changed(api)
     job = api.run({})
-    api.process.wait_log("started again once its file has changed")
+    api.process.wait_log("started again when its file changes")
     assert api.status(job)["status"] in ("IN_QUEUE", "IN_PROGRESS")
     source.replace(3)
     assert api.ended(job)["output"] == 3
@@ -173,7 +173,7 @@ def test_broken_program_keeps_the_queue_until_it_is_mended(watching, source):
 def test_program_that_is_broken_from_the_start(watching, source):
     source.path.write_text(BROKEN)
     api = watching("--handler", source.command(), "--handler-ready=line", "--handler-deaths=2")
-    api.process.wait_log("started again once its file has changed")
+    api.process.wait_log("started again when its file changes")
     assert api.get("/ping").status == 204
     job = api.run({})
     source.replace(2)
@@ -284,6 +284,6 @@ def test_terminates_while_it_waits_for_a_change(watching, source):
     source.path.write_text(BROKEN)
     flags = ["--handler-ready=line", "--handler-deaths=1"]
     api = watching("--handler", source.command(), *flags, env={"RP_SHUTDOWN_GRACE_S": "1"})
-    api.process.wait_log("started again once its file has changed")
+    api.process.wait_log("started again when its file changes")
     api.process.terminate()
     api.process.wait(PATIENCE_S)

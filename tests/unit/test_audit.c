@@ -145,7 +145,7 @@ static void urls_are_hosts_and_ports(void **state)
     assert_int_equal(plain->why_count, 2);
     assert_string_equal(plain->whys[0], "posts results");
     assert_int_equal(redirect->why_count, 1);
-    assert_string_equal(redirect->whys[0], "where http redirects to https");
+    assert_string_equal(redirect->whys[0], "if http redirects to https");
     assert_int_equal(count_of(audit, AUDIT_CONNECT), 4); /* with the nameservers */
     assert_int_equal(count_of(audit, AUDIT_LISTEN), 0);
 }

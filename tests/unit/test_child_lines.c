@@ -31,7 +31,7 @@ static const struct talk {
     { "echo '{\"id\": \"j1\", \"output\": 1}'", "{\"output\": 1}", NULL, NULL },
     { "echo '{\"id\": \"\\u006a1\", \"output\": 1}'", "{\"output\": 1}", NULL, NULL },
     { "echo '{\"id\": \"j2\", \"output\": 1}'; echo '{\"output\": 2}'", "{\"output\": 2}", NULL,
-      "Ignored a message of the handler's program for another job: {\"id\": \"j2\"" },
+      "Ignored a message from the handler's program for another job: {\"id\": \"j2\"" },
     { "echo plain; echo; echo '{\"no\": 1}'; echo '[1]'; echo '{\"output\": 1}'", "{\"output\": 1}",
       NULL, "INFO   | j1 | {\"no\": 1}" },
     { "echo '{broken'; echo '{\"output\": 1}'", "{\"output\": 1}", NULL, "INFO   | j1 | {broken" },
@@ -144,7 +144,7 @@ static void messages_after_the_result_are_ignored(void **state)
     assert_int_equal(
         bench_open(bench, EACH_JOB("printf '{\"output\": 1}\\n{\"output\": 2}\\n'"), &err), 0);
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 1}");
-    bench_wait_log(bench, "outside of a job: {\"output\": 2}", 1);
+    bench_wait_log(bench, "outside a job: {\"output\": 2}", 1);
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 1}");
 }
 
@@ -161,7 +161,7 @@ static void a_result_before_the_job_is_read(void **state)
     assert_int_equal(
         bench_open(bench, EARLY EACH_JOB("printf '{\"output\": %s}\\n' ${#job}"), &err), 0);
     assert_string_equal(bench_run(bench, input), "{\"output\": \"early\"}");
-    bench_wait_log(bench, "Ignored a message of the handler's program outside of a job", 1);
+    bench_wait_log(bench, "Ignored a message from the handler's program outside a job", 1);
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 24}");
     bench_close(bench);
     bench->setting.kill_grace_ms = 100;
@@ -274,7 +274,7 @@ static void a_child_that_does_not_get_ready(void **state)
             bench->setting.ready_timeout_ms = 200;
         assert_int_equal(bench_open(bench, starts[i].script, &err), ERR_CONFIG);
         if (bench->setting.ready_timeout_ms > 200)
-            assert_holds(err.text, "no start succeeded 1 times in a row");
+            assert_holds(err.text, "1 starts in a row have failed");
         assert_holds(err.text, starts[i].error);
         assert_null(bench->child);
     }

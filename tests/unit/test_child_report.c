@@ -74,7 +74,7 @@ static void as_many_failures_as_are_allowed_lose_it(void **state)
     assert_int_equal(lost, 0);
     report_failure(ERR_RETRY, "it died");
     assert_int_equal(lost, 1);
-    assert_string_equal(why, "No start succeeded 3 times in a row (--handler-deaths): it died");
+    assert_string_equal(why, "3 starts in a row have failed (--handler-deaths): it died");
     assert_int_equal(child.lost.code, ERR_CONFIG);
     assert_string_equal(child.lost.text, why);
 }

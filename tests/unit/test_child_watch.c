@@ -42,7 +42,7 @@ static void what_an_idle_child_says_is_in_the_log(void **state)
     bench_wait_log(bench, "WARN   | loaded", 1);
     bench_wait_log(bench, "INFO   | text", 1);
     bench_wait_log(
-        bench, "Ignored a message of the handler's program outside of a job: {\"output\": 1}", 1);
+        bench, "Ignored a message from the handler's program outside a job: {\"output\": 1}", 1);
     pid_in(bench_run(bench, "1"));
 }
 
@@ -70,7 +70,7 @@ static void an_endless_line_between_jobs_is_cut(void **state)
                    "head -c 300000 /dev/zero | tr '\\0' y >&2; echo >&2; " ANSWER_WITH_PID,
                    &err),
         0);
-    bench_wait_log(bench, "wrote too much outside of a job", 1);
+    bench_wait_log(bench, "wrote too much outside a job", 1);
     bench_wait_log(bench, "INFO   | yyyy", 2);
     pid_in(bench_run(bench, "1"));
 }
@@ -167,7 +167,7 @@ static void deaths_that_nobody_waits_for_lose_the_handler_too(void **state)
     assert_true(child_ops.prepare(bench->child, clock_deadline(PATIENCE_MS)));
     bench_wait_log(bench, "exited with status 5 while it had no job.", 3);
     assert_true(child_ops.prepare(bench->child, clock_deadline(PATIENCE_MS)));
-    bench_wait_log(bench, "has died 3 times in a row (--handler-deaths): the worker ends.", 1);
+    bench_wait_log(bench, "has died 3 times in a row (--handler-deaths): the worker exits.", 1);
     assert_holds(bench_run(bench, "1"), "has died 3 times in a row");
     assert_true(bench->job.handler_lost);
     assert_int_equal(bench_count_log(bench, "while it had no job."), 3);

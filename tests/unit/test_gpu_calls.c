@@ -90,7 +90,7 @@ static void a_program_without_the_part(void **state)
     assert_int_equal(rp_gpu_count(), 0);
     assert_null(rp_gpu_call("cuInit"));
     failed(rp_gpu_result(1, "early"),
-           "early: unknown error (1): no driver has been loaded that has a text for it");
+           "early: unknown error (1): no driver that has a text for it is loaded");
     gpu_begin(&config);
 }
 

@@ -131,7 +131,7 @@ static void a_driver_that_is_of_no_use(void **state)
           "--gpus all?)",
           12020, 0 },
         { NULL, NULL, "supports CUDA 10.2; the worker needs a driver for 11.0 or later", 10020, 2 },
-        { NULL, "cuCtxSetCurrent", "lacks cuCtxSetCurrent: it is not a CUDA driver, or one", 12020,
+        { NULL, "cuCtxSetCurrent", "lacks cuCtxSetCurrent: it is not a CUDA driver, or it", 12020,
           2 },
         { NULL, "cuMemAlloc", "lacks cuMemAlloc_v2: ", 12020, 2 },
     };

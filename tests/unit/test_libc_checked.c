@@ -69,7 +69,7 @@ static void assert_ended_for_an_overrun(const char *call)
     char text[256];
     int status = ended(text, sizeof text);
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
-        strcmp(text, "a library would overrun its own buffer: the program ends\n") != 0)
+        strcmp(text, "a library would overrun its own buffer: the program exits\n") != 0)
         fail_msg("%s: status %#x, %s", call, (unsigned)status, text);
 }
 

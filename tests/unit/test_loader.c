@@ -447,7 +447,7 @@ static void a_missing_runtime_of_a_compiler(void **state)
         library_symbol(&lib, "_ZSt9nowheresv", STT_FUNC, STB_GLOBAL, LIBRARY_UNDEFINED), 0);
     write_lib("uses-it.so");
     fails("uses-it.so", ERR_CONFIG,
-          "it uses _ZSt9nowheresv, probably of libstdc++.so.96, which was not found");
+          "it uses _ZSt9nowheresv, probably from libstdc++.so.96, which was not found");
 }
 
 /* Memory that is made read-only after relocation: the kernel cannot write to it either. */

@@ -327,7 +327,7 @@ static void others_must_not_write_to_the_folder(void **state)
     assert_int_equal(chown(dir, (uid_t)-1, getegid()), 0);
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         assert_int_equal(chmod(dir, modes[i].mode), 0);
-        check_folder(modes[i].good ? 0 : ERR_CONFIG, "may be written by others");
+        check_folder(modes[i].good ? 0 : ERR_CONFIG, "is writable by others");
     }
 }
 
@@ -340,7 +340,7 @@ static void the_folder_is_our_own(void **state)
     check_folder(ERR_CONFIG, "belongs to another user");
     assert_int_equal(chown(dir, 0, 4711), 0); /* a group that is not ours */
     assert_int_equal(chmod(dir, 02770), 0);
-    check_folder(ERR_CONFIG, "may be written by others");
+    check_folder(ERR_CONFIG, "is writable by others");
     assert_int_equal(chmod(dir, 02750), 0);
     check_folder(0, NULL);
     const gid_t groups[] = { 4712, 4711 };

@@ -81,12 +81,12 @@ static void test_bad_places(void **state)
     (void)state;
     refused(TWO("[0,4]", "[2,6]"), 8, "tensor b overlaps the one before it, at byte 2");
     refused(TWO("[0,4]", "[0,4]"), 4, "overlaps");
-    refused(TWO("[0,4]", "[8,12]"), 12, "tensor b starts behind a gap, at byte 8");
-    refused(TWO("[4,8]", "[8,12]"), 12, "tensor a starts behind a gap");
+    refused(TWO("[0,4]", "[8,12]"), 12, "tensor b starts after a gap, at byte 8");
+    refused(TWO("[4,8]", "[8,12]"), 12, "tensor a starts after a gap");
     refused(TWO("[0,4]", "[4,8]"), 9, "1 bytes at the end of the file belong to no tensor");
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
             "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
-            8, "tensor a is there twice");
+            8, "tensor a occurs twice");
 }
 
 static void test_bad_headers(void **state)

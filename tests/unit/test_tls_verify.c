@@ -401,7 +401,7 @@ static void pinned_certificates(void **state)
     add_file_root(&middle_no_ca);
     assert_bad(A_TEST_FILE, CHAIN(&below_middle), BR_ERR_X509_NOT_CA,
                "certificate of a.test was issued by a certificate that is not a CA's, or by a CA "
-               "of too long a chain");
+               "with too long a chain");
     file_roots_len = before;
 }
 
@@ -568,10 +568,9 @@ static void forged_chains(void **state)
         A_TEST, CHAIN(&bad_signature), BR_ERR_X509_NOT_TRUSTED,
         "certificate of a.test was issued by The Root, but not with the key of the authority "
         "known by that name");
-    assert_bad(
-        A_TEST, CHAIN(&below_middle, &middle_no_ca), BR_ERR_X509_NOT_CA,
-        "certificate of a.test was issued by a certificate that is not a CA's, or by a CA of "
-        "too long a chain");
+    assert_bad(A_TEST, CHAIN(&below_middle, &middle_no_ca), BR_ERR_X509_NOT_CA,
+               "certificate of a.test was issued by a certificate that is not a CA's, or by a CA "
+               "with too long a chain");
     assert_bad(
         A_TEST, CHAIN(&below_middle, &bad_middle), BR_ERR_X509_BAD_SIGNATURE,
         "certificate of a.test or one above it has a signature that its issuer's key did not "
@@ -621,10 +620,9 @@ static void algorithms_and_purposes(void **state)
         A_TEST, CHAIN(&below_middle, &middle_sha1), BR_ERR_X509_UNSUPPORTED,
         "certificate of a.test: that of its authority (The Middle) uses SHA-1, which this worker "
         "does not accept");
-    assert_bad(
-        A_TEST, CHAIN(&for_clients), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
-        "certificate of a.test is not one for servers (serverAuth is not in its extended key "
-        "usage)");
+    assert_bad(A_TEST, CHAIN(&for_clients), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
+               "certificate of a.test is not for servers (serverAuth is not in its extended key "
+               "usage)");
     assert_good("a.test", CHAIN(&critical));
 }
 
@@ -676,7 +674,7 @@ static void an_authoritys_key_must_be_one_for_certificates(void **state)
     authority.key_usage = (slice){ 0 };
     authority.purpose = OID_CLIENT;
     assert_bad(A_TEST, CHAIN(&below_middle, &authority), BR_ERR_X509_FORBIDDEN_KEY_USAGE,
-               "certificate of a.test: that of its authority (The Middle) is not one for servers "
+               "certificate of a.test: that of its authority (The Middle) is not for servers "
                "(serverAuth is not in its extended key usage)");
     authority.purpose = OID_SERVER;
     assert_good("a.test", CHAIN(&below_middle, &authority));
@@ -709,7 +707,7 @@ static void an_authority_limits_how_many_are_below_it(void **state)
     struct certificate_spec upper = { ROOT, .subject = "The Upper", .key = &other_key, .ca = true };
     struct certificate_spec authority = middle;
     const char *text = "certificate of a.test was issued by a certificate that is not a CA's, or "
-                       "by a CA of too long a chain";
+                       "by a CA with too long a chain";
     (void)state;
     authority.path_length = SLICE_LITERAL("\x00");
     assert_good("a.test", CHAIN(&below_middle, &authority));

@@ -551,7 +551,7 @@ static void a_request_is_given_up_with_its_server(void **state)
         assert_int_equal(upstream_fail_exchange(&bench.slot, &err), RP_FAILED);
         if (is_lost == 1)
             check_failure(&bench, 503, "ServiceUnavailableError",
-                          "\"It ended: killed (--handler-deaths). Its last words:\\nno memory\"");
+                          "\"It ended: killed (--handler-deaths). Its last lines:\\nno memory\"");
         else
             check_failure(&bench, 502, "BadGatewayError", "\"The request was given up.\"");
         end(&bench);

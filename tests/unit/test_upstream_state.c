@@ -832,7 +832,7 @@ static void an_exit_that_has_begun_is_waited_for(void **state)
     assert_int_equal(world.now_ms, 20);
     world.upstream.pid = ended;
     check_report_within(&world, world.upstream.generation, 20,
-                        "The server exited with status 9. Its last words:\nboom");
+                        "The server exited with status 9. Its last lines:\nboom");
     assert_int_equal(world.now_ms, 300);
     assert_int_equal(waitpid(ended, NULL, 0), ended);
     end(&world);
@@ -846,7 +846,7 @@ static void an_exit_that_follows_is_reported(void **state)
     begin_ready(&world, true);
     world.events = events;
     check_report(&world, world.upstream.generation,
-                 "The server exited with status 9. Its last words:\nboom");
+                 "The server exited with status 9. Its last lines:\nboom");
     assert_int_equal(world.now_ms, 300);
     end(&world);
 }
@@ -858,7 +858,7 @@ static void an_exit_that_came_before_is_reported_at_once(void **state)
     begin_ready(&world, true);
     unsigned generation = world.upstream.generation;
     die(&world, "exited with status 9");
-    check_report(&world, generation, "The server exited with status 9. Its last words:\nboom");
+    check_report(&world, generation, "The server exited with status 9. Its last lines:\nboom");
     assert_int_equal(world.now_ms, 0);
     end(&world);
 }

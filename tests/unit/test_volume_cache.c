@@ -29,7 +29,7 @@ static void a_name_is_one_part_of_a_path(void **state)
         struct err err = { 0 };
         int rc = volume_cache_check_name(slice_from(names[i].name), &err);
         assert_int_equal(rc, names[i].good ? 0 : ERR_CONFIG);
-        assert_true(names[i].good || strstr(err.text, "must be one part of a path") != NULL);
+        assert_true(names[i].good || strstr(err.text, "must be a single path component") != NULL);
     }
 }
 

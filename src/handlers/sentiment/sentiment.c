@@ -95,7 +95,7 @@ static int open_device(const struct options *options, rp_gpu **device, struct er
     if (!must && !wants(options, "auto"))
         return err_set(err, ERR_CONFIG, "--device %.64s: use auto, cpu or cuda", options->device);
     if (!HAS_GPU_PART)
-        return must ? err_set(err, ERR_CONFIG, "--device cuda: this program is for the CPU alone")
+        return must ? err_set(err, ERR_CONFIG, "--device cuda: this program is for the CPU only")
                     : 0;
     int rc = rp_gpu_open(0, device);
     if (rc == RP_MISSING && !must) {
