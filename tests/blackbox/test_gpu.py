@@ -409,6 +409,7 @@ def test_second_signal_while_a_kernel_runs(platform, worker, tmp_path):
 
 # ---- fitness ----
 
+BRIEF = {"RUNPOD_GPU_TEST_TIMEOUT": "1"}
 UNFIT = {
     "version": ({"VERSION": 11040}, {}, "cuda_version_check", "11.4, 11.8 is required"),
     "wanted version": ({}, {"RUNPOD_MIN_CUDA_VERSION": "12.10"}, "cuda_version_check", "12.2, 12.10 is required"),
@@ -421,7 +422,9 @@ UNFIT = {
     "for good": ({"STICKY": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "^GPU 0: cuLaunchKernel: .*LAUNCH_FAILED"),
     "wrong": ({"WRONG": 1}, {}, "gpu_compute_check", "^GPU 0 computes wrong results"),
     "slow": ({"SLOW": "cuCtxSynchronize=1100"}, {"RUNPOD_GPU_BENCHMARK_TIMEOUT": "1"}, "gpu_compute_check", "too slow"),
-    "hangs": ({"HANG": "cuDevicePrimaryCtxRetain"}, {"RUNPOD_GPU_TEST_TIMEOUT": "1"}, "cuda_init_check", "within 1 s"),
+    "hangs at first": ({"HANG": "cuDevicePrimaryCtxRetain"}, BRIEF, "cuda_init_check", "within 1 s while initialising"),
+    "hangs with memory": ({"HANG": "cuMemAlloc_v2"}, BRIEF, "cuda_init_check", "within 1 s while allocating memory"),
+    "hangs at work": ({"HANG": "cuCtxSynchronize"}, BRIEF, "cuda_init_check", "within 1 s while computing"),
 }
 
 
