@@ -172,6 +172,11 @@ static void an_image_begins_with_a_page(void **state)
     guard_free(file);
     assert_int_equal(head.low, 3 * PAGE);
     assert_int_equal(head.span, 3 * PAGE);
+    p.parts[4].p_vaddr = 2 * PAGE;
+    file = guard_copy((const char *)&p, sizeof p);
+    assert_int_equal(elf_read_head(file, EM_X86_64, PAGE, &head, &err), ERR_INPUT);
+    assert_string_equal(err.text, "its read-only relocations lie outside its segments");
+    guard_free(file);
 }
 
 static void finds_symbols_by_either_hash(void **state)
@@ -722,6 +727,11 @@ static void versions_of_symbols(void **state)
     memory = good(&p, &head, &dynamic);
     assert_int_equal(dynamic.versions.count, 3);
     done(memory);
+    p.dynamic[14].d_un.d_val = AT(rela);
+    memory = good(&p, &head, &dynamic);
+    assert_int_equal(dynamic.versions.count, (3 * PAGE - AT(rela)) / 2);
+    done(memory);
+    p.dynamic[14].d_un.d_val = PAGE - 6;
     p.dynamic[14].d_un.d_val--;
     assert_int_equal(read_all(&p, &head, &dynamic, &memory, &err), ERR_INPUT);
     assert_non_null(strstr(err.text, "its table of versions"));
