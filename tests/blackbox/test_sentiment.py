@@ -225,25 +225,13 @@ def copy(model, tmp_path):
 
 CONFIGS = {
     "another model": ({"model_type": "bert"}, r'config.json: "model_type" is "bert"; only "distilbert" is supported'),
-    "a model of no kind": ({"model_type": 7}, r'"model_type" is 7; only "distilbert" is supported'),
     "another activation": ({"activation": "relu"}, r'"activation" is "relu"; only "gelu"'),
-    "no layers": ({"n_layers": None}, r'"n_layers" is null; it must be a number from 1 to 1000$'),
-    "no layer": ({"n_layers": 0}, r'"n_layers" is 0; it must be a number from 1 to 1000$'),
-    "too many layers": ({"n_layers": 1001}, r'"n_layers" is 1001; it must be a number from 1 to 1000$'),
-    "as many layers as there may be": ({"n_layers": 1000}, "layer.2.attention.q_lin.weight is missing"),
+    "no layers": ({"n_layers": None}, r'"n_layers" is null; it must be a number from 1'),
     "heads that do not fit": ({"n_heads": 4}, r'"dim" \(35\) is not a multiple of "n_heads" \(4\)'),
-    "a head that is too large": ({"dim": 514, "n_heads": 2}, "a head of 257 features is larger than 256"),
-    "the largest head": ({"dim": 512, "n_heads": 2}, "config.json asks for .*512"),
-    "too few positions": ({"max_position_embeddings": 1}, '"max_position_embeddings" is less than 2'),
-    "few positions": ({"max_position_embeddings": 2}, r"config.json asks for \[2, 35\]"),
     "another width": ({"hidden_dim": 54}, r"lin1.weight has the shape \[53, 35\], but config.json asks for \[54, 35\]"),
     "more layers": ({"n_layers": 3}, r"tensor distilbert.transformer.layer.2.attention.q_lin.weight is missing"),
     "another label": ({"id2label": {"0": "A", "2": "B"}}, r'"id2label" has no name for 1'),
-    "a label without a name": ({"id2label": {"0": "A", "1": 1}}, r'"id2label" has no name for 1'),
     "no labels": ({"id2label": None}, r'"id2label" is missing'),
-    "no label": ({"id2label": {}}, '"id2label" has 0 labels; it must have 1 to 64'),
-    "too many labels": ({"id2label": {i: "x" for i in range(65)}}, '"id2label" has 65 labels; it must have 1 to 64'),
-    "many labels": ({"id2label": {i: "x" for i in range(64)}}, r"config.json asks for \[64, 35\]"),
 }
 
 
@@ -251,24 +239,7 @@ CONFIGS = {
 def test_configurations(local, tiny, tmp_path, name):
     folder, (change, words) = copy(tiny, tmp_path), CONFIGS[name]
     (folder / "config.json").write_text(json.dumps(tiny.config | change))
-    assert re.search(words, refused(local, folder), re.M)
-
-
-def test_configurations_that_are_none(local, tiny, tmp_path):
-    folder = copy(tiny, tmp_path)
-    for text, words in (("[]", "config.json: it is not a JSON object"), ("{", "config.json: "),
-                        (json.dumps({"dim": 35}), 'config.json: "model_type" is missing')):
-        (folder / "config.json").write_text(text)
-        assert words in refused(local, folder)
-
-
-def test_labels_are_in_lower_case(worker, platform, folder):
-    """ASCII's letters alone; GELU is what a model has that does not say."""
-    config = configuration(8, 1, 1, 8, 30522, labels=("@AZ[`az{ Ž",))
-    del config["activation"]
-    start(worker, platform, Model(folder / "label", config, seeded(config, 1)))
-    output = ask(platform, ["x"])[0]
-    assert (output["sentiment"], output["confidence"]) == ("@az[`az{ Ž", 1)
+    assert re.search(words, refused(local, folder))
 
 
 def test_the_fewest_positions(worker, platform, folder):
