@@ -592,6 +592,19 @@ static void relocated_memory_becomes_read_only(void **state)
     }
 }
 
+/* That of whole pages, and no page before them. */
+static void a_page_of_relocated_memory_becomes_read_only(void **state)
+{
+    (void)state;
+    library_begin(&lib, NULL);
+    library_part(&lib, (Elf64_Phdr){ PT_GNU_RELRO, PF_R, LIBRARY_BEYOND, LIBRARY_BEYOND,
+                                     LIBRARY_BEYOND, LIBRARY_PAGE, LIBRARY_PAGE, 1 });
+    const struct loader_lib *loaded = write_and_load("relro-page.so");
+    assert_true(can_write(loaded, LIBRARY_BEYOND - 1));
+    assert_false(can_write(loaded, LIBRARY_BEYOND));
+    assert_false(can_write(loaded, LIBRARY_END - 1));
+}
+
 /* --- dlopen and its family ------------------------------------------------------------------ */
 
 static void handles_and_symbols(void **state)
@@ -862,6 +875,7 @@ int main(void)
         cmocka_unit_test(folders_that_a_library_names),
         cmocka_unit_test(a_missing_runtime_of_a_compiler),
         cmocka_unit_test(relocated_memory_becomes_read_only),
+        cmocka_unit_test(a_page_of_relocated_memory_becomes_read_only),
         cmocka_unit_test(handles_and_symbols),
         cmocka_unit_test(a_global_library_serves_all),
         cmocka_unit_test(functions_of_the_c_library_have_an_address),
