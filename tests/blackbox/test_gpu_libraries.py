@@ -2,15 +2,17 @@
 (tests/gpu/fakenvrtc.c, fakecublas.c) on the fake driver."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
-from fakecuda import fake, run_job
+from fakecuda import fake, fake_cuda, result_of, run_job
 from gpulib import cuda_libraries, gpu_folder
 from test_gpu import error_of
-from workerproc import RUNNER
+from workerproc import RUNNER, binary
 
 pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the fake libraries are built for this machine")
 
@@ -48,6 +50,25 @@ def test_library_is_found(run, tmp_path, by):
     }[by]
     status, result, printed = run("nvrtc", JOB, **variables)
     assert status == 0 and result["output"]["data"] == [3.5, 6.5, -1], printed
+
+
+@pytest.mark.shipped
+def test_library_of_an_image_with_nothing_else_in_it(tmp_path):
+    """In /cuda/lib, whatever else there is."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for chroot(2)")
+
+    def enter():
+        os.chroot(tmp_path)
+        os.chdir("/")
+
+    (tmp_path / "cuda/lib").mkdir(parents=True)
+    shutil.copy(gpu_folder() / "libnvrtc.so.12", tmp_path / "cuda/lib")
+    shutil.copy(fake_cuda(), tmp_path / "libcuda.so.1")
+    shutil.copy(binary("nvrtc"), tmp_path / "worker")
+    command = ["/worker", "--test_input", json.dumps({"input": JOB})]
+    done = subprocess.run(command, preexec_fn=enter, env={"RP_LIBCUDA": "/libcuda.so.1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and result_of(done)["output"]["data"] == [3.5, 6.5, -1], done
 
 
 @pytest.mark.parametrize(
