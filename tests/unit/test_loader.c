@@ -592,14 +592,20 @@ static void relocated_memory_becomes_read_only(void **state)
     }
 }
 
-/* That of whole pages, and no page before them. */
+/* That of whole pages, and no page before them; what needs the library is bound behind it. */
 static void a_page_of_relocated_memory_becomes_read_only(void **state)
 {
     (void)state;
     library_begin(&lib, NULL);
     library_part(&lib, (Elf64_Phdr){ PT_GNU_RELRO, PF_R, LIBRARY_BEYOND, LIBRARY_BEYOND,
                                      LIBRARY_BEYOND, LIBRARY_PAGE, LIBRARY_PAGE, 1 });
-    const struct loader_lib *loaded = write_and_load("relro-page.so");
+    write_lib("relro-page.so");
+    library_begin(&lib, NULL);
+    library_need(&lib, "relro-page.so");
+    library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_RELATIVE, 0, 5);
+    const struct loader_lib *user_of_it = write_and_load("needs-relro-page.so");
+    assert_int_equal(word(user_of_it, LIBRARY_DATA(0)), address_in(user_of_it, 5));
+    const struct loader_lib *loaded = find_lib("relro-page.so");
     assert_true(can_write(loaded, LIBRARY_BEYOND - 1));
     assert_false(can_write(loaded, LIBRARY_BEYOND));
     assert_false(can_write(loaded, LIBRARY_END - 1));
