@@ -86,7 +86,7 @@ static bool is_version(const char *text)
     return len >= 3 && text[len] == '.' && strspn(text, "0123456789.") == strlen(text);
 }
 
-/* Compares versions number by number: negative, 0 or positive. */
+/* Compares what is_version takes for versions, number by number: negative, 0 or positive. */
 static long compare_versions(const char *a, const char *b)
 {
     while (*a != '\0' || *b != '\0') {
@@ -96,8 +96,6 @@ static long compare_versions(const char *a, const char *b)
             return left < right ? -1 : 1;
         a = *a_end == '.' ? a_end + 1 : a_end;
         b = *b_end == '.' ? b_end + 1 : b_end;
-        if (a == a_end && b == b_end && *a != *b)
-            return *a < *b ? -1 : 1;
     }
     return 0;
 }

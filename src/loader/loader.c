@@ -239,9 +239,6 @@ static void stop_all(void)
 
 static void start(struct loader_lib *lib)
 {
-    if (lib->started)
-        return;
-    lib->started = true;
     started[started_count++] = lib;
     if (lib->dynamic.init != 0)
         call(function_at(lib, lib->dynamic.init));

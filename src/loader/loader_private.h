@@ -45,7 +45,6 @@ struct loader_lib {
     const char *lacks;     /* a runtime library it names as needed and that is missing; or NULL */
     unsigned storage_id;   /* of its thread-local storage; 0 if it has none */
     atomic_bool is_global; /* its symbols serve all libraries */
-    bool started;          /* its constructors run or have run */
 };
 
 /* The published libraries, oldest first. */

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -182,6 +183,31 @@ def test_matmul(run, local, n):
     assert output["checksum"] == pytest.approx(result_of(done)["output"]["checksum"], rel=1e-3, abs=1e-3)
 
 
+def checksum(n, seed):
+    """Of the product that matmul has to compute."""
+
+    def numbers(state):
+        for _ in range(n * n):
+            state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+            (top,) = struct.unpack("<i", struct.pack("<I", state >> 32))
+            yield struct.unpack("<f", struct.pack("<f", top))[0] / 2**31
+
+    a, b = list(numbers(seed)), list(numbers(2**64 - 1 - seed))
+    return sum(a[row * n + k] * b[k * n + col] for row in range(n) for col in range(n) for k in range(n))
+
+
+@pytest.mark.parametrize("job", [{"n": 3}, {"n": 40, "seed": 7}], ids=["usual seed", "seed"])
+def test_matmul_on_the_cpu(local, job):
+    begun = time.monotonic()
+    done = local("--test_input", json.dumps({"input": job}), handler="matmul", env={"RP_LIBCUDA": "/nowhere"})
+    whole_ms = 1000 * (time.monotonic() - begun)
+    output = result_of(done)["output"]
+    assert output["n"] == job["n"] and output["checksum"] == pytest.approx(checksum(job["n"], job.get("seed", 1)), rel=1e-5)
+    assert 0 <= output["ms"] <= whole_ms
+    if output["ms"] > 0.01:  # has three places
+        assert output["gflops"] == pytest.approx(2 * job["n"] ** 3 / output["ms"] / 1e6, rel=0.06, abs=0.01)
+
+
 @pytest.mark.parametrize(
     "handler, job", [("vector_add", {"a": [1, 2], "b": [3, 4]}), ("matmul", {"n": 20})]
 )
@@ -191,20 +217,25 @@ def test_wrong_results_are_seen(run, handler, job):
 
 
 @pytest.mark.parametrize(
-    "handler, job",
+    "handler, job, why",
     [
-        ("vector_add", {"a": [1], "b": [1, 2]}),
-        ("vector_add", {"a": [], "b": []}),
-        ("vector_add", {"a": ["x"], "b": [1]}),
-        ("vector_add", {"a": [1e300], "b": [1]}),
-        ("matmul", {"n": 0}),
-        ("matmul", {"n": 1e9}),
-        ("matmul", {}),
+        ("vector_add", {"a": [1], "b": [1, 2]}, "input.a has 1 numbers, input.b 2"),
+        ("vector_add", {"a": [], "b": []}, "input.a must be a list of 1 to 10000000 numbers"),
+        ("vector_add", {"a": [1]}, "input.b must be a list of 1 to 10000000 numbers"),
+        ("vector_add", {"a": {"x": 1}, "b": [1]}, "input.a must be a list of 1 to 10000000 numbers"),
+        ("vector_add", {"a": ["x"], "b": [1]}, "input.a[0] is not a number that fits a 32-bit float"),
+        ("vector_add", {"a": [1, 2], "b": [1, None]}, "input.b[1] is not a number that fits a 32-bit float"),
+        ("vector_add", {"a": [1e300], "b": [1]}, "input.a[0] is not a number that fits a 32-bit float"),
+        ("matmul", {"n": 0}, "input.n must be an integer from 1 to 2048"),
+        ("matmul", {"n": 2049}, "input.n must be an integer from 1 to 2048"),
+        ("matmul", {"n": "20"}, "input.n must be an integer from 1 to 2048"),
+        ("matmul", {}, "input.n must be an integer from 1 to 2048"),
+        ("matmul", {"n": 20, "seed": "x"}, "input.seed must be an integer"),
     ],
 )
-def test_input_that_cannot_be_used(run, handler, job):
+def test_input_that_cannot_be_used(run, handler, job, why):
     status, result, _ = run(handler, job)
-    assert status == 1 and "input." in error_of(result)["error_message"]
+    assert status == 1 and error_of(result)["error_message"] == why
 
 
 # ---- every call may fail ----
@@ -409,6 +440,7 @@ def test_second_signal_while_a_kernel_runs(platform, worker, tmp_path):
 
 # ---- fitness ----
 
+BRIEF = {"RUNPOD_GPU_TEST_TIMEOUT": "1"}
 UNFIT = {
     "version": ({"VERSION": 11040}, {}, "cuda_version_check", "11.4, 11.8 is required"),
     "wanted version": ({}, {"RUNPOD_MIN_CUDA_VERSION": "12.10"}, "cuda_version_check", "12.2, 12.10 is required"),
@@ -421,7 +453,9 @@ UNFIT = {
     "for good": ({"STICKY": "cuLaunchKernel=719"}, {}, "gpu_compute_check", "^GPU 0: cuLaunchKernel: .*LAUNCH_FAILED"),
     "wrong": ({"WRONG": 1}, {}, "gpu_compute_check", "^GPU 0 computes wrong results"),
     "slow": ({"SLOW": "cuCtxSynchronize=1100"}, {"RUNPOD_GPU_BENCHMARK_TIMEOUT": "1"}, "gpu_compute_check", "too slow"),
-    "hangs": ({"HANG": "cuDevicePrimaryCtxRetain"}, {"RUNPOD_GPU_TEST_TIMEOUT": "1"}, "cuda_init_check", "within 1 s"),
+    "hangs at first": ({"HANG": "cuDevicePrimaryCtxRetain"}, BRIEF, "cuda_init_check", "within 1 s while initialising"),
+    "hangs with memory": ({"HANG": "cuMemAlloc_v2"}, BRIEF, "cuda_init_check", "within 1 s while allocating memory"),
+    "hangs at work": ({"HANG": "cuCtxSynchronize"}, BRIEF, "cuda_init_check", "within 1 s while computing"),
 }
 
 

@@ -2,15 +2,17 @@
 (tests/gpu/fakenvrtc.c, fakecublas.c) on the fake driver."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
-from fakecuda import fake, run_job
+from fakecuda import fake, fake_cuda, result_of, run_job
 from gpulib import cuda_libraries, gpu_folder
 from test_gpu import error_of
-from workerproc import RUNNER
+from workerproc import RUNNER, binary
 
 pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the fake libraries are built for this machine")
 
@@ -48,6 +50,25 @@ def test_library_is_found(run, tmp_path, by):
     }[by]
     status, result, printed = run("nvrtc", JOB, **variables)
     assert status == 0 and result["output"]["data"] == [3.5, 6.5, -1], printed
+
+
+@pytest.mark.shipped
+def test_library_of_an_image_with_nothing_else_in_it(tmp_path):
+    """In /cuda/lib, whatever else there is."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for chroot(2)")
+
+    def enter():
+        os.chroot(tmp_path)
+        os.chdir("/")
+
+    (tmp_path / "cuda/lib").mkdir(parents=True)
+    shutil.copy(gpu_folder() / "libnvrtc.so.12", tmp_path / "cuda/lib")
+    shutil.copy(fake_cuda(), tmp_path / "libcuda.so.1")
+    shutil.copy(binary("nvrtc"), tmp_path / "worker")
+    command = ["/worker", "--test_input", json.dumps({"input": JOB})]
+    done = subprocess.run(command, preexec_fn=enter, env={"RP_LIBCUDA": "/libcuda.so.1"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and result_of(done)["output"]["data"] == [3.5, 6.5, -1], done
 
 
 @pytest.mark.parametrize(
@@ -88,7 +109,12 @@ def test_source_is_compiled_without_a_device(run):
         ({"source": "int x;"}, {}, "NVRTC_ERROR_COMPILATION: job.cu(1): error: not what this one can compile\n"),
         ({"kernel": "nobody"}, {}, 'kernel "nobody": CUDA_ERROR_NOT_FOUND (500): named symbol not found'),
         ({"kernel": 1}, {}, "input.kernel must be a string"),
+        ({"source": 1}, {}, "input.source must be a string"),
         ({"data": []}, {}, "input.data must be a list of 1 to 1000000 numbers"),
+        ({"data": {"x": 1}}, {}, "input.data must be a list of 1 to 1000000 numbers"),
+        ({"data": [1, "2"]}, {}, "input.data[1] is not a number that fits a 32-bit float"),
+        ({"data": [1e39]}, {}, "input.data[0] is not a number that fits a 32-bit float"),
+        ({}, {"FAKE_CUDA_FAIL": "cuModuleLoadDataEx=1"}, "load kernels on GPU 0: CUDA_ERROR_INVALID_VALUE (1): invalid argument"),
         ({}, {"FAKE_NVRTC_FAIL": "nvrtcCreateProgram"}, "NVRTC_ERROR_OUT_OF_MEMORY"),
         ({}, {"FAKE_NVRTC_FAIL": "nvrtcCompileProgram"}, "NVRTC_ERROR_OUT_OF_MEMORY: "),
         ({}, {"FAKE_NVRTC_FAIL": "nvrtcGetPTXSize"}, "the compiled code: NVRTC_ERROR_INVALID_PROGRAM"),
@@ -156,6 +182,9 @@ def test_each_thread_has_its_own_handle_and_stream(platform, worker):
     "job, variables, why",
     [
         ({"n": 0}, {}, "input.n must be a whole number from 1 to 8192"),
+        ({"n": 8193}, {}, "input.n must be a whole number from 1 to 8192"),
+        ({"n": "9"}, {}, "input.n must be a whole number from 1 to 8192"),
+        ({"n": 9}, {"FAKE_CUDA_FAIL": "cuEventRecord=1"}, "cuEventRecord: CUDA_ERROR_INVALID_VALUE (1): invalid argument"),
         ({"n": 9}, {"FAKE_CUBLAS_FAIL": "cublasCreate_v2"}, "cuBLAS does not start: status 1"),
         ({"n": 9}, {"FAKE_CUBLAS_FAIL": "cublasSetStream_v2"}, "cuBLAS does not start: status 1"),
         ({"n": 9}, {"FAKE_CUBLAS_FAIL": "cublasSgemm_v2"}, "cublasSgemm: status 13"),

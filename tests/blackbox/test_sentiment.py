@@ -198,6 +198,10 @@ def test_prompts(worker, platform, tiny):
     for i, bad in enumerate(({}, {"prompt": None}, {"prompt": 5}, {"prompt": ["x"]}, {"text": "x"}, [])):
         platform.give({"id": f"bad-{i}", "input": bad})
         assert "input.prompt must be a string" in platform.wait_final(f"bad-{i}").json()["error"]
+    platform.give({"id": "odd", "input": {"prompt": "x", "debug": "yes"}})
+    assert "input.debug must be true or false" in platform.wait_final("odd").json()["error"]
+    platform.give({"id": "plain", "input": {"prompt": "x", "debug": False}})
+    assert set(platform.result("plain")["output"]) == {"sentiment", "confidence"}
 
 
 def test_at_most_512_tokens(worker, platform, folder):
@@ -238,6 +242,12 @@ def test_configurations(local, tiny, tmp_path, name):
     assert re.search(words, refused(local, folder))
 
 
+def test_the_fewest_positions(worker, platform, folder):
+    config = configuration(8, 1, 1, 8, 30522, 2)
+    start(worker, platform, Model(folder / "two-positions", config, seeded(config, 1)))
+    assert [output["debug"]["tokens"] for output in ask(platform, ["", "a word"])] == [[101, 102], [101, 102]]
+
+
 def test_files_that_are_not_there(local, tiny, tmp_path):
     for name in ("config.json", "vocab.txt", "model.safetensors"):
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
@@ -246,6 +256,9 @@ def test_files_that_are_not_there(local, tiny, tmp_path):
         assert re.search(rf"{name}: No such file", refused(local, folder))
     done = local("--test_input", '{"input": {"prompt": ""}}', handler="sentiment")
     assert done.returncode == 1 and "--model DIR or MODEL_DIR" in done.stdout
+    for name in ("/no/such/folder", "./none"):
+        assert f"No model: there is no folder {name} (--model, MODEL_DIR)" in refused(local, name)
+    assert "No model: --model DIR or MODEL_DIR names no folder" in refused(local, "none")
 
 
 @pytest.mark.parametrize("name, args", [
@@ -310,6 +323,13 @@ def test_damaged_weights_give_no_answer(worker, platform, tiny, tmp_path, name, 
     start(worker, platform, model)
     platform.give({"id": "nan", "input": {"prompt": "x"}})
     assert "not a number" in platform.wait_final("nan").json()["error"]
+
+
+def test_the_last_flag_of_a_name_counts(local, tiny):
+    prompt = ("--test_input", '{"input": {"prompt": "", "debug": true}}')
+    args = ("--model=/nowhere", "--threads", "5", f"--model={tiny.folder}", "--threads=2", "--threads", "3")
+    done = local(*args, *prompt, handler="sentiment")
+    assert done.returncode == 0 and outcome(done.stdout)["debug"]["threads"] == 3, done.stdout
 
 
 def test_flags(local, tiny):

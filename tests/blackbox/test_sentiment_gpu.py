@@ -145,9 +145,23 @@ def test_cpu_although_there_is_a_gpu(worker, platform, tiny):
 
 
 def test_gpu_without_being_asked(worker, platform, tiny):
-    start(worker, platform, tiny, env=fake())
-    output = ask(platform, ["x"])[0]
-    assert output["debug"]["device"] == "cuda" and output["debug"]["gpu"] == "Fake GPU 0"
+    """The first that has tensor cores of this kind."""
+    start(worker, platform, tiny, env=fake(CAPABILITY=80))
+    debug = ask(platform, ["x"])[0]["debug"]
+    assert (debug["device"], debug["gpu"], debug["precision"]) == ("cuda", "Fake GPU 0", "half")
+
+
+def test_the_model_is_all_that_stays(worker, platform, tiny, tmp_path):
+    """Not what it takes to bring it to the device."""
+    process = on_gpu(worker, platform, tiny, TRACE=tmp_path / "trace")
+    said = process.wait_log(r"Model ready on Fake GPU 0 \(half precision, \d+ MB\)")
+    ask(platform, ["x"])
+    process.terminate()
+    assert process.wait() == 0
+    calls = (tmp_path / "trace").read_text().splitlines()
+    assert (calls.count("cuMemAllocHost_v2"), calls.count("cuMemFreeHost")) == (4, 2)
+    left = int(re.fullmatch(r"end: (\d+) bytes allocated", calls[-1])[1])
+    assert (left + 999_999) // 1_000_000 == int(re.search(r"(\d+) MB", said)[1])
 
 
 def test_without_a_gpu_the_cpu(worker, platform, tiny):

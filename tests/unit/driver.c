@@ -535,7 +535,11 @@ static int get_call(const char *name, void **function, int version, uint64_t fla
     assert_int_equal(version, CUDA_ABI);
     assert_int_equal(flags, 0);
     *function = call_of(name);
-    return *function != NULL ? CUDA_SUCCESS : 500; /* CUDA_ERROR_NOT_FOUND */
+    if (*function != NULL || driver.lacks == STAYS_SILENT)
+        return CUDA_SUCCESS;
+    if (driver.lacks == MISLEADS)
+        *function = ADDRESS(not_expected);
+    return 500; /* CUDA_ERROR_NOT_FOUND */
 }
 
 static int get_call_v2(const char *name, void **function, int version, uint64_t flags, int *status)
@@ -555,7 +559,8 @@ void driver_begin(const char *folder, bool is_older)
         { "cuGetProcAddress", ADDRESS(get_call) },
         { is_older ? "cuNothing" : "cuGetProcAddress_v2", ADDRESS(get_call_v2) },
         { "cuDeviceGetDefaultMemPool", ADDRESS(pool_of_device) },
-        { "cuMemPoolSetAttribute", ADDRESS(pool_set) },
+        { is_older ? "cuLittle" : "cuMemPoolSetAttribute", ADDRESS(pool_set) },
+        { "cuMemFree_v2", ADDRESS(free_now) },
         { "cuModuleGetGlobal_v2", ADDRESS(module_global) },
         { "cuLaunchKernelEx", ADDRESS(launch_with) },
         { "cuFuncSetAttribute", ADDRESS(function_set) },

@@ -13,8 +13,9 @@ struct driver {
     const char *failing; /* the call, as cuda.h names it, that ends with `result`; NULL: none */
     unsigned passes;     /* so often it goes well before */
     int result;
-    const char *lacking; /* a call that it does not have */
-    bool hangs, crashes; /* when it is started */
+    const char *lacking;                            /* a call that it does not have */
+    enum { REFUSES, STAYS_SILENT, MISLEADS } lacks; /* how it says so */
+    bool hangs, crashes;                            /* when it is started */
     bool spoils_memory, spoils_results;
     int version, devices;
     float elapsed_ms;
@@ -23,7 +24,7 @@ extern struct driver driver; /* all 0: driver_begin sets version and devices */
 
 /*
  * Writes libcuda.so.1 into the folder, and sets `driver` to one without fault. is_older: it has the
- * first version of cuGetProcAddress only.
+ * first version of cuGetProcAddress only, and cannot set what a pool keeps.
  */
 void driver_begin(const char *folder, bool is_older);
 

@@ -146,6 +146,8 @@ static void finds_everything(void **state)
     assert_string_equal(elf_next_needed(&dynamic, &cursor), "libneed.so");
     assert_null(elf_next_needed(&dynamic, &cursor));
     assert_int_equal(dynamic.rela.count, 2);
+    assert_int_equal(dynamic.symbols.count, (PAGE - AT(symbols)) / sizeof(Elf64_Sym));
+    assert_int_equal(dynamic.gnu_hash.chain_count, (PAGE - AT(chain)) / 4);
     assert_int_equal(dynamic.init, AT(code));
     assert_int_equal(dynamic.init_array.count, 2);
     assert_true(dynamic.symbolic);
@@ -170,6 +172,11 @@ static void an_image_begins_with_a_page(void **state)
     guard_free(file);
     assert_int_equal(head.low, 3 * PAGE);
     assert_int_equal(head.span, 3 * PAGE);
+    p.parts[4].p_vaddr = 2 * PAGE;
+    file = guard_copy((const char *)&p, sizeof p);
+    assert_int_equal(elf_read_head(file, EM_X86_64, PAGE, &head, &err), ERR_INPUT);
+    assert_string_equal(err.text, "its read-only relocations lie outside its segments");
+    guard_free(file);
 }
 
 static void finds_symbols_by_either_hash(void **state)
@@ -192,6 +199,126 @@ static void finds_symbols_by_either_hash(void **state)
         assert_null(elf_symbol(&dynamic, UINT64_MAX));
         done(memory);
     }
+}
+
+/* The picture as it is read; it is not refused. */
+static slice good(const struct picture *p, struct elf_head *head, struct elf_dynamic *dynamic)
+{
+    struct err err = { 0 };
+    slice memory;
+    if (read_all(p, head, dynamic, &memory, &err) != 0)
+        fail_msg("%s", err.text);
+    return memory;
+}
+
+/* Known values of both functions; the last name is long enough for the second to fold. */
+static void hashes_of_names(void **state)
+{
+    static const struct elf_name cases[] = {
+        { "", 0x1505, 0 },
+        { "printf", 0x156b2bb8, 0x77905a6 },
+        { "exit", 0x7c967e3f, 0x6cf04 },
+        { "syscall", 0xbac212a0, 0xb09985c },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct elf_name name = elf_name(cases[i].text);
+        assert_int_equal(name.gnu, cases[i].gnu);
+        assert_int_equal(name.sysv, cases[i].sysv);
+    }
+}
+
+/* GNU's filter: a name has two bits, and one that is not set says that it is not there. */
+static void a_filter_of_names(void **state)
+{
+    (void)state;
+    struct elf_name one = elf_name("one"), two = elf_name("two");
+    uint64_t first = 1ull << one.gnu % 64, second = 1ull << (one.gnu >> 5) % 64;
+    const struct {
+        uint64_t bloom;
+        bool found;
+    } cases[] = { { first | second, true }, { ~first, false }, { ~second, false }, { 0, false } };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct picture p = draw();
+        struct elf_head head;
+        struct elf_dynamic dynamic;
+        p.bloom[0] = cases[i].bloom;
+        slice memory = good(&p, &head, &dynamic);
+        assert_int_equal(elf_find(&dynamic, &one) != NULL, cases[i].found);
+        if (i == 0)
+            assert_null(elf_find(&dynamic, &two));
+        done(memory);
+    }
+}
+
+static void a_damaged_hash_table_finds_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        struct picture p = draw();
+        struct elf_head head;
+        struct elf_dynamic dynamic;
+        struct elf_name one = elf_name("one");
+        p.dynamic[7].d_tag = 0x70000001;
+        if (i == 0)
+            p.sysv[0] = 0; /* no buckets */
+        else if (i == 1)
+            p.sysv[2] = 0x10000000; /* a symbol that there is not */
+        else
+            p.symbols[1].st_name = sizeof p.strings; /* a name that there is not */
+        slice memory = good(&p, &head, &dynamic);
+        assert_null(elf_find(&dynamic, &one));
+        done(memory);
+    }
+}
+
+static const char *nearest(const struct picture *p, uint64_t address)
+{
+    static char name[16];
+    struct elf_head head;
+    struct elf_dynamic dynamic;
+    slice memory = good(p, &head, &dynamic);
+    const Elf64_Sym *symbol = elf_nearest(&dynamic, address);
+    snprintf(name, sizeof name, "%s", symbol != NULL ? elf_symbol_name(&dynamic, symbol) : "none");
+    done(memory);
+    return name;
+}
+
+/* Only functions and objects that are in the library, whichever the table names first. */
+static void what_an_address_belongs_to(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    assert_string_equal(nearest(&p, AT(code)), "one");
+    p.symbols[1].st_value = AT(pointers) + 8;
+    assert_string_equal(nearest(&p, 3 * PAGE), "one");
+    assert_string_equal(nearest(&p, AT(pointers) + 7), "two");
+    for (int i = 0; i < 4; i++) {
+        p = draw();
+        if (i == 0)
+            p.symbols[1].st_info = ELF64_ST_INFO(STB_GLOBAL, STT_TLS);
+        else if (i == 3)
+            p.symbols[1].st_name = sizeof p.strings;
+        else
+            p.symbols[1].st_shndx = i == 1 ? SHN_UNDEF : SHN_ABS;
+        assert_string_equal(nearest(&p, AT(code) + 5), "none");
+    }
+    p = draw();
+    p.symbols[1].st_info = ELF64_ST_INFO(STB_GLOBAL, STT_GNU_IFUNC);
+    assert_string_equal(nearest(&p, AT(code) + 5), "one");
+}
+
+/* GNU's hash table tells how many symbols there are, where all are the library's own, too. */
+static void symbols_that_no_hash_table_has(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    p.dynamic[6].d_tag = 0x70000001;
+    p.buckets[0] = 0;
+    p.gnu_head[1] = 3;
+    assert_string_equal(nearest(&p, 3 * PAGE), "two");
+    p.gnu_head[1] = 2;
+    assert_string_equal(nearest(&p, 3 * PAGE), "one");
 }
 
 /* What the symbol `one` is, and whether other libraries may bind to it. */
@@ -291,12 +418,14 @@ static const struct refused {
     { AT(ehdr.e_machine), 2, EM_386, "another processor" },
     { AT(ehdr.e_type), 2, ET_EXEC, "not a shared library" },
     { AT(ehdr.e_version), 4, 7, "unknown ELF version" },
+    { AT(ehdr.e_ident[EI_VERSION]), 1, 0, "unknown ELF version" },
     { AT(ehdr.e_phentsize), 2, 32, "32 bytes each" },
     { AT(ehdr.e_phnum), 2, 0, "no program headers" },
     { AT(ehdr.e_phnum), 2, 33, "more than 32" },
     { AT(ehdr.e_phoff), 8, UINT64_MAX, "outside the file" },
     { AT(parts[0].p_filesz), 8, UINT64_MAX, "cut off" },
     { AT(parts[1].p_offset), 8, 2 * PAGE, "cut off" },
+    { AT(parts[1].p_filesz), 8, PAGE + 1, "cut off" },
     { AT(parts[1].p_memsz), 8, 8, "larger in the file" },
     { AT(parts[1].p_memsz), 8, UINT64_MAX, "outside the address space" },
     { AT(parts[1].p_memsz), 8, 8ull << 30, "spans" },
@@ -308,28 +437,49 @@ static const struct refused {
     { AT(parts[1].p_flags), 4, PF_R | PF_W | PF_X, "both written and executed" },
     { AT(parts[2].p_type), 4, PT_NULL, "no dynamic section" },
     { AT(parts[2].p_vaddr), 8, 3 * PAGE, "dynamic section lies outside" },
+    { AT(parts[2].p_vaddr), 8, 2 * PAGE, "dynamic section lies outside" },
+    { AT(parts[2].p_vaddr), 8, AT(dynamic) + 4, "dynamic section lies outside" },
     { AT(parts[3].p_vaddr), 8, 9 * PAGE, "TLS image lies outside" },
+    { AT(parts[3].p_vaddr), 8, 2 * PAGE, "TLS image lies outside" },
+    { AT(parts[3].p_memsz), 8, 7, "TLS image lies outside" },
+    { AT(parts[3].p_memsz), 8, ELF_SPAN_MAX + 1, "TLS image lies outside" },
     { AT(parts[1].p_flags), 4, PF_W, "TLS image lies outside its readable" },
     { AT(parts[3].p_align), 8, 12, "TLS is aligned" },
     { AT(parts[3].p_align), 8, 8192, "more than 4096" },
     { AT(parts[4].p_memsz), 8, 9 * PAGE, "read-only relocations lie outside" },
+    { AT(parts[4].p_vaddr), 8, 9 * PAGE, "read-only relocations lie outside" },
     { AT(dynamic[0].d_un), 8, 48, "outside its names" },
-    { AT(dynamic[1].d_un), 8, UINT64_MAX, "outside its names" },
+    { AT(dynamic[1].d_un), 8, 48, "its own name lies outside its names" },
+    { AT(dynamic[2].d_tag), 8, 0x70000001, "names lie outside" },
     { AT(dynamic[2].d_un), 8, 4 * PAGE, "names lie outside" },
+    { AT(dynamic[3].d_un), 8, 0, "names lie outside" },
     { AT(dynamic[3].d_un), 8, 30, "names have no end" },
+    { AT(dynamic[4].d_tag), 8, 0x70000001, "symbol table lies outside" },
     { AT(dynamic[4].d_un), 8, UINT64_MAX - 7, "symbol table lies outside" },
+    { AT(dynamic[4].d_un), 8, PAGE - 16, "symbol table lies outside" },
+    { AT(dynamic[4].d_un), 8, AT(symbols) + 4, "symbol table lies outside" },
     { AT(dynamic[5].d_un), 8, 16, "entries of 16 bytes" },
     { AT(dynamic[6].d_un), 8, PAGE - 4, "hash table lies outside" },
+    { AT(dynamic[6].d_un), 8, AT(sysv) + 2, "hash table lies outside" },
+    { AT(dynamic[7].d_un), 8, PAGE - 8, "GNU hash table lies outside" },
+    { AT(dynamic[7].d_un), 8, AT(gnu_head) + 4, "GNU hash table lies outside" },
+    { AT(sysv[0]), 4, (PAGE - AT(sysv)) / 4 - 4, "hash table lies outside" },
     { AT(sysv[0]), 4, UINT32_MAX, "hash table lies outside" },
     { AT(gnu_head[0]), 4, 0, "GNU hash table is malformed" },
     { AT(gnu_head[0]), 4, UINT32_MAX, "GNU hash table lies outside" },
+    { AT(gnu_head[0]), 4, (PAGE - AT(buckets)) / 4 + 1, "GNU hash table lies outside" },
+    { AT(gnu_head[2]), 4, 0, "GNU hash table is malformed" },
     { AT(gnu_head[2]), 4, 3, "GNU hash table is malformed" },
-    { AT(gnu_head[3]), 4, 64, "GNU hash table is malformed" },
+    { AT(gnu_head[3]), 4, 32, "GNU hash table is malformed" },
     { AT(dynamic[8].d_un), 8, 3 * PAGE, "relocations lies outside" },
+    { AT(dynamic[8].d_un), 8, AT(rela) + 4, "its relocations is malformed" },
     { AT(dynamic[8].d_tag), 8, 0x70000001, "address or the size of its relocations" },
     { AT(dynamic[9].d_tag), 8, 0x70000001, "address or the size of its relocations" },
     { AT(dynamic[9].d_un), 8, 47, "relocations is malformed" },
-    { AT(dynamic[10].d_un), 8, 16, "entries of 16 bytes" },
+    { AT(dynamic[10].d_un), 8, 16, "its relocations has entries of 16 bytes, not 24" },
+    { AT(dynamic[10].d_tag), 8, 37, "its relative relocations has entries of 24 bytes, not 8" },
+    { AT(dynamic[10].d_tag), 8, DT_PLTREL, "REL" },
+    { AT(dynamic[10].d_tag), 8, DT_PLTRELSZ, "size of its relocations of functions is missing" },
     { AT(dynamic[11].d_un), 8, PAGE, "outside its code" },
     { AT(dynamic[13].d_un), 8, UINT64_MAX - 7, "list of constructors lies outside" },
     { AT(dynamic[14].d_tag), 8, DT_REL, "REL" },
@@ -351,6 +501,264 @@ static void refuses_what_does_not_fit(void **state)
             strstr(err.text, refused[i].text) == NULL)
             fail_msg("row %zu: %d %s, not: %s", i, rc, err.text, refused[i].text);
         done(memory);
+    }
+}
+
+/* What is at a bound, or empty, or of no use, is none of the above. */
+static void accepts_what_just_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        unsigned bytes;
+        uint64_t value, span;
+    } accepted[] = {
+        { AT(parts[0].p_align), 8, ELF_ALIGN_MAX, 3 * PAGE },
+        { AT(parts[0].p_filesz), 8, PAGE - 8, 3 * PAGE },
+        { AT(parts[1].p_memsz), 8, 2 * PAGE - 5, 3 * PAGE },
+        { AT(parts[1].p_memsz), 8, 2 * PAGE + 1, 4 * PAGE },
+        { AT(parts[1].p_flags), 4, PF_R, 3 * PAGE },
+        { AT(parts[3].p_align), 8, 0, 3 * PAGE },
+        { AT(parts[3].p_align), 8, 1, 3 * PAGE },
+        { AT(parts[3].p_memsz), 8, 8, 3 * PAGE },
+        { AT(parts[4].p_memsz), 8, 2 * PAGE, 3 * PAGE },
+        { AT(dynamic[1].d_un), 8, 47, 3 * PAGE },
+        { AT(dynamic[6].d_tag), 8, 0x70000001, 3 * PAGE },
+        { AT(sysv[0]), 4, (PAGE - AT(sysv)) / 4 - 5, 3 * PAGE },
+        { AT(gnu_head[0]), 4, (PAGE - AT(buckets)) / 4, 3 * PAGE },
+        { AT(gnu_head[3]), 4, 31, 3 * PAGE },
+        { AT(dynamic[13].d_un), 8, 0, 3 * PAGE },
+        { AT(dynamic[11].d_un), 8, PAGE - 1, 3 * PAGE },
+        { AT(dynamic[11].d_un), 8, 0, 3 * PAGE },
+    };
+    for (size_t i = 0; i < COUNT(accepted); i++) {
+        struct picture p = draw();
+        struct elf_head head;
+        struct elf_dynamic dynamic;
+        memcpy((char *)&p + accepted[i].at, &accepted[i].value, accepted[i].bytes);
+        if (accepted[i].at == AT(parts[0].p_filesz))
+            p.parts[0].p_memsz = accepted[i].value;
+        slice memory = good(&p, &head, &dynamic);
+        assert_int_equal(head.span, accepted[i].span);
+        assert_int_equal(head.align, i == 0 ? ELF_ALIGN_MAX : PAGE);
+        done(memory);
+    }
+}
+
+static int read_head(const struct picture *p, struct elf_head *head, struct err *err)
+{
+    slice file = guard_copy((const char *)p, sizeof *p);
+    int rc = elf_read_head(file, EM_X86_64, PAGE, head, err);
+    guard_free(file);
+    return rc;
+}
+
+static void the_largest_library(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct err err = { 0 };
+    p.parts[1].p_memsz = ELF_SPAN_MAX - PAGE;
+    assert_int_equal(read_head(&p, &head, &err), 0);
+    assert_true(head.span == ELF_SPAN_MAX);
+    p.parts[1].p_memsz++;
+    assert_int_equal(read_head(&p, &head, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "it spans 4294971392 bytes"));
+}
+
+/* Wherever empty parts claim to be. */
+static void empty_parts_are_ignored(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct err err = { 0 };
+    p.parts[3].p_filesz = 0;
+    p.parts[3].p_vaddr = 9 * PAGE;
+    assert_int_equal(read_head(&p, &head, &err), 0); /* an image of zeros needs no place */
+    assert_non_null(head.tls);
+    p.parts[3].p_memsz = p.parts[4].p_memsz = 0;
+    p.parts[4].p_vaddr = 9 * PAGE;
+    assert_int_equal(read_head(&p, &head, &err), 0);
+    assert_null(head.tls);
+    assert_null(head.relro);
+    p.parts[0].p_type = p.parts[1].p_type = PT_NOTE;
+    assert_int_equal(read_head(&p, &head, &err), ERR_INPUT);
+    assert_string_equal(err.text, "it has no segment to load");
+}
+
+/* At the end of the file, and as many as there may be. */
+static void the_most_program_headers(void **state)
+{
+    (void)state;
+    static struct {
+        struct picture p;
+        Elf64_Phdr parts[ELF_PARTS_MAX];
+    } file;
+    struct elf_head head;
+    struct err err = { 0 };
+    file.p = draw();
+    memcpy(file.parts, file.p.parts, sizeof file.p.parts);
+    file.p.ehdr.e_phoff = sizeof file.p;
+    file.p.ehdr.e_phnum = ELF_PARTS_MAX;
+    size_t len = sizeof file.p + sizeof file.parts;
+    slice bytes = guard_copy((const char *)&file, len);
+    assert_int_equal(elf_read_head(bytes, EM_X86_64, PAGE, &head, &err), 0);
+    assert_int_equal(head.part_count, ELF_PARTS_MAX);
+    guard_free(bytes);
+    bytes = guard_copy((const char *)&file, len - 1);
+    assert_int_equal(elf_read_head(bytes, EM_X86_64, PAGE, &head, &err), ERR_INPUT);
+    assert_string_equal(err.text, "its program headers lie outside the file");
+    guard_free(bytes);
+}
+
+static void the_most_dynamic_entries(void **state)
+{
+    (void)state;
+    static Elf64_Dyn entries[ELF_DYNAMIC_MAX + 2];
+    struct elf_head head = { .part_count = 2, .span = sizeof entries };
+    struct elf_dynamic dynamic;
+    struct err err = { 0 };
+    head.parts[0] = (Elf64_Phdr){ PT_LOAD, PF_R, 0, 0, 0, sizeof entries, sizeof entries, 8 };
+    head.parts[1] = head.parts[0];
+    head.parts[1].p_type = PT_DYNAMIC;
+    head.dynamic = &head.parts[1];
+    const struct elf_image image = { &head, (char *)entries };
+    for (size_t i = 0; i < ELF_DYNAMIC_MAX; i++)
+        entries[i].d_tag = 0x70000001;
+    assert_int_equal(elf_read_dynamic(&image, &dynamic, &err), ERR_INPUT); /* of another cause */
+    assert_string_equal(err.text, "its names lie outside its segments");
+    entries[ELF_DYNAMIC_MAX].d_tag = 0x70000001;
+    assert_int_equal(elf_read_dynamic(&image, &dynamic, &err), ERR_LIMIT);
+    assert_string_equal(err.text, "its dynamic section has more than 4096 entries");
+    head.parts[0].p_flags = PF_W;
+    assert_int_equal(elf_read_dynamic(&image, &dynamic, &err), ERR_INPUT);
+    assert_string_equal(err.text, "its dynamic section cannot be read");
+}
+
+static void needs_one_of_two_hash_tables(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct elf_dynamic dynamic;
+    struct err err = { 0 };
+    slice memory;
+    p.dynamic[6].d_tag = p.dynamic[7].d_tag = 0x70000001;
+    assert_int_equal(read_all(&p, &head, &dynamic, &memory, &err), ERR_INPUT);
+    assert_string_equal(err.text, "it has no hash table of symbols");
+    done(memory);
+}
+
+/* How symbols are bound, by flags or by tags of their own. */
+static void flags_and_tags_of_the_same_meaning(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t tag;
+        uint64_t value;
+        bool symbolic, text_relocations, is_program;
+    } cases[] = {
+        { DT_FLAGS, 0, false, false, false },
+        { DT_FLAGS, DF_SYMBOLIC, true, false, false },
+        { DT_SYMBOLIC, 0, true, false, false },
+        { DT_FLAGS, DF_TEXTREL, false, true, false },
+        { DT_TEXTREL, 0, false, true, false },
+        { DT_FLAGS_1, 0x08000000, false, false, true },
+        { DT_FLAGS_1, 0xf7ffffff, false, false, false },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct picture p = draw();
+        struct elf_head head;
+        struct elf_dynamic dynamic;
+        p.dynamic[14] = (Elf64_Dyn){ cases[i].tag, { cases[i].value } };
+        slice memory = good(&p, &head, &dynamic);
+        assert_int_equal(dynamic.symbolic, cases[i].symbolic);
+        assert_int_equal(dynamic.text_relocations, cases[i].text_relocations);
+        assert_int_equal(dynamic.is_program, cases[i].is_program);
+        done(memory);
+    }
+}
+
+/* A table of no bytes needs no address, and the kind of the functions' relocations is RELA. */
+static void tables_that_say_nothing(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct elf_dynamic dynamic;
+    p.dynamic[8].d_tag = DT_PLTREL;
+    p.dynamic[8].d_un.d_val = DT_RELA;
+    p.dynamic[9].d_un.d_val = 0;
+    slice memory = good(&p, &head, &dynamic);
+    assert_int_equal(dynamic.rela.count, 0);
+    done(memory);
+}
+
+static void a_destructor_is_code(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct elf_dynamic dynamic;
+    struct err err = { 0 };
+    slice memory;
+    p.dynamic[11] = (Elf64_Dyn){ DT_FINI, { PAGE - 1 } };
+    memory = good(&p, &head, &dynamic);
+    assert_int_equal(dynamic.fini, PAGE - 1);
+    assert_int_equal(dynamic.init, 0);
+    done(memory);
+    p.dynamic[11].d_un.d_val++;
+    assert_int_equal(read_all(&p, &head, &dynamic, &memory, &err), ERR_INPUT);
+    assert_string_equal(err.text, "its constructor or destructor lies outside its code");
+    done(memory);
+}
+
+static void versions_of_symbols(void **state)
+{
+    (void)state;
+    struct picture p = draw();
+    struct elf_head head;
+    struct elf_dynamic dynamic;
+    struct err err = { 0 };
+    slice memory;
+    p.dynamic[14] = (Elf64_Dyn){ DT_VERSYM, { PAGE - 6 } };
+    memory = good(&p, &head, &dynamic);
+    assert_int_equal(dynamic.versions.count, 3);
+    done(memory);
+    p.dynamic[14].d_un.d_val = AT(rela);
+    memory = good(&p, &head, &dynamic);
+    assert_int_equal(dynamic.versions.count, (3 * PAGE - AT(rela)) / 2);
+    done(memory);
+    p.dynamic[14].d_un.d_val = PAGE - 6;
+    p.dynamic[14].d_un.d_val--;
+    assert_int_equal(read_all(&p, &head, &dynamic, &memory, &err), ERR_INPUT);
+    assert_non_null(strstr(err.text, "its table of versions"));
+    done(memory);
+}
+
+static void a_library_for_another_processor(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at, len;
+        unsigned char value;
+        bool is_foreign;
+    } cases[] = {
+        { EI_CLASS, 20, ELFCLASS64, false }, { EI_CLASS, 20, ELFCLASS32, true },
+        { EI_DATA, 20, ELFDATA2MSB, true },  { 18, 20, EM_386, true },
+        { EI_CLASS, 19, ELFCLASS32, false }, { EI_CLASS, 0, ELFCLASS32, false },
+        { EI_MAG3, 20, 'f', false },         { 16, 20, ET_EXEC, false },
+        { EI_CLASS, 400, ELFCLASS32, true },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct picture p = draw();
+        memcpy((char *)&p + cases[i].at, &cases[i].value, 1);
+        slice bytes = guard_copy((const char *)&p, cases[i].len);
+        if (elf_is_foreign(bytes, EM_X86_64) != cases[i].is_foreign)
+            fail_msg("row %zu", i);
+        guard_free(bytes);
     }
 }
 
@@ -405,10 +813,26 @@ int main(void)
         cmocka_unit_test(finds_everything),
         cmocka_unit_test(an_image_begins_with_a_page),
         cmocka_unit_test(finds_symbols_by_either_hash),
+        cmocka_unit_test(hashes_of_names),
+        cmocka_unit_test(a_filter_of_names),
+        cmocka_unit_test(a_damaged_hash_table_finds_nothing),
+        cmocka_unit_test(what_an_address_belongs_to),
+        cmocka_unit_test(symbols_that_no_hash_table_has),
         cmocka_unit_test(offers_what_others_may_bind_to),
         cmocka_unit_test(circles_in_a_hash_table_end),
         cmocka_unit_test(rights_and_bounds_of_memory),
         cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(accepts_what_just_fits),
+        cmocka_unit_test(the_largest_library),
+        cmocka_unit_test(empty_parts_are_ignored),
+        cmocka_unit_test(the_most_program_headers),
+        cmocka_unit_test(the_most_dynamic_entries),
+        cmocka_unit_test(needs_one_of_two_hash_tables),
+        cmocka_unit_test(flags_and_tags_of_the_same_meaning),
+        cmocka_unit_test(tables_that_say_nothing),
+        cmocka_unit_test(a_destructor_is_code),
+        cmocka_unit_test(versions_of_symbols),
+        cmocka_unit_test(a_library_for_another_processor),
         cmocka_unit_test(refuses_what_cannot_be_zeroed),
         cmocka_unit_test(refuses_every_cut),
         cmocka_unit_test(bits_of_relative_relocations),

@@ -89,6 +89,13 @@ static int get_uuid(struct cuda_uuid *uuid, cuda_device device)
     return answer("cuDeviceGetUuid");
 }
 
+static int get_own_uuid(struct cuda_uuid *uuid, cuda_device device)
+{
+    int rc = get_uuid(uuid, device);
+    uuid->bytes[0] = 1;
+    return rc == CUDA_SUCCESS ? answer("cuDeviceGetUuid_v2") : rc;
+}
+
 static int alloc_async(cuda_address *address, size_t bytes, cuda_stream stream)
 {
     (void)address;
@@ -148,6 +155,36 @@ static void errors_have_the_drivers_words(void **state)
     }
 }
 
+/* Where it may be the machine's or the container's, what to look at. */
+static void errors_of_a_set_up_come_with_advice(void **state)
+{
+    static const struct {
+        int result;
+        const char *advice;
+    } cases[] = {
+        { 100, " (was the container started with --gpus all?)" },
+        { 221, " (libnvidia-ptxjitcompiler.so.1 is not in the container: set "
+               "NVIDIA_DRIVER_CAPABILITIES=compute,utility, or ship a cubin beside PTX)" },
+        { 304, " (is /proc mounted, and may this user open /dev/nvidia*?)" },
+        { 802, " (machines with NVSwitch need the fabric manager on the host)" },
+        { 803, " (the library's version differs from that of the driver in the kernel)" },
+        { 804, " (this libcuda is a compatibility package's, for data-centre GPUs only: remove it, "
+               "and the host's own is used)" },
+        { 999, " (a device node that is missing or not allowed, or a GPU that has fallen off the "
+               "bus: see dmesg on the host)" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char expected[ERR_TEXT_BYTES];
+        struct err err = { 0 };
+        cuda_error(&driver, cases[i].result, "x", &err);
+        snprintf(expected, sizeof expected,
+                 "x: unknown error (%d): the driver has no text for it%s", cases[i].result,
+                 cases[i].advice);
+        assert_string_equal(err.text, expected);
+    }
+}
+
 static void only_some_errors_are_for_good(void **state)
 {
     static const int sticky[] = { 214, 220, 226, 700, 702, 709, 710, 714,
@@ -197,6 +234,21 @@ static void a_long_name_is_cut(void **state)
     assert_int_equal(strlen(gpu.facts.name), GPU_NAME_BYTES - 1);
 }
 
+/* The call that knows a slice's own identity is asked where there is one. */
+static void a_slices_own_identity_is_told(void **state)
+{
+    struct rp_gpu gpu;
+    const char *call;
+    (void)state;
+    driver.device_own_uuid = get_own_uuid;
+    device_name = "NVIDIA H100 80GB HBM3 MIG 1g.10gb";
+    assert_int_equal(gpu_describe(&driver, 3, &gpu, &call), 0);
+    assert_string_equal(gpu.facts.uuid, "MIG-01f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff");
+    failing = "cuDeviceGetUuid_v2";
+    assert_int_equal(gpu_describe(&driver, 3, &gpu, &call), 0);
+    assert_string_equal(gpu.facts.uuid, "");
+}
+
 static void what_an_old_driver_lacks_is_no_failure(void **state)
 {
     struct rp_gpu gpu;
@@ -212,6 +264,10 @@ static void what_an_old_driver_lacks_is_no_failure(void **state)
     assert_false(gpu.has_pools);
     pools = 1;
     driver.free_async = NULL;
+    assert_int_equal(gpu_describe(&driver, 3, &gpu, &call), 0);
+    assert_false(gpu.has_pools);
+    driver.free_async = free_async;
+    driver.alloc_async = NULL;
     assert_int_equal(gpu_describe(&driver, 3, &gpu, &call), 0);
     assert_false(gpu.has_pools);
 }
@@ -387,9 +443,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(errors_have_the_drivers_words, make_driver),
+        cmocka_unit_test_setup(errors_of_a_set_up_come_with_advice, make_driver),
         cmocka_unit_test(only_some_errors_are_for_good),
         cmocka_unit_test_setup(a_device_is_described, make_driver),
         cmocka_unit_test_setup(a_long_name_is_cut, make_driver),
+        cmocka_unit_test_setup(a_slices_own_identity_is_told, make_driver),
         cmocka_unit_test_setup(what_an_old_driver_lacks_is_no_failure, make_driver),
         cmocka_unit_test_setup(a_call_that_fails_is_named, make_driver),
         cmocka_unit_test(the_file_tells_the_drivers_version),

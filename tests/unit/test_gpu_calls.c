@@ -20,6 +20,7 @@
 
 #include "driver.h"
 #include "gpu/gpu_private.h"
+#include "in_child.h"
 #include "job/rp_job.h"
 #include "library.h"
 
@@ -163,6 +164,11 @@ static void streams_are_made_when_they_are_used(void **state)
     assert_non_null(strstr(said, "context_set 1;stream_wait s3;"));
     gpu_finish_streams();
     SAID("");
+    assert_int_equal(rp_gpu_use_stream(15), RP_OK);
+    gpu_finish_streams(); /* the next job begins with the usual one */
+    assert_int_equal(rp_gpu_fill(first, 0x100000, 7, 16), RP_OK);
+    SAID("fill_async 100000=7 16 s1;");
+    gpu_finish_streams();
     assert_ptr_equal(rp_gpu_context(second), (void *)0xc1);
     assert_ptr_equal(rp_gpu_context(first), (void *)0xc0);
     driver_said();
@@ -228,9 +234,14 @@ static void an_unloaded_module_is_waited_for(void **state)
     assert_int_equal(rp_gpu_find(other, "b", &found), RP_OK);
     assert_int_equal(rp_gpu_launch(found, RP_GPU_DIM(1), RP_GPU_DIM(1), 0, RP_GPU_ARGS(NULL)),
                      RP_OK);
+    assert_int_equal(rp_gpu_fill(second, 0x100000, 0, 1), RP_OK);
     driver_said();
-    rp_gpu_unload(other);
-    SAID("stream_wait s1;module_unload 30;");
+    rp_gpu_unload(other); /* which the other device does not use */
+    SAID("context_set 0;stream_wait s1;module_unload 30;");
+    gpu_finish_streams();
+    SAID("context_set 1;stream_wait s3;");
+    assert_ptr_equal(rp_gpu_context(first), (void *)0xc0);
+    driver_said();
     rp_gpu_unload(NULL);
     SAID("");
 }
@@ -293,7 +304,9 @@ static void a_long_name_is_cut(void **state)
 static void shared_memory_is_asked_for(void **state)
 {
     const rp_gpu_dim one = { 1, 1, 1 };
+    const rp_gpu_launch_options options = { .cooperative = false };
     void **arguments = RP_GPU_ARGS(NULL);
+    unsigned blocks = 0;
     (void)state;
     FAILS("function_set", rp_gpu_launch(kernel, one, one, 49153, arguments),
           "launch k with 49153 bytes of shared memory: ");
@@ -305,6 +318,14 @@ static void shared_memory_is_asked_for(void **state)
     assert_int_equal(rp_gpu_launch(kernel, one, one, 49153, arguments), RP_OK);
     SAID("function_set f0 8=49154;launch f0 1,1,1 1,1,1 49154 s1;"
          "launch f0 1,1,1 1,1,1 49153 s1;");
+    assert_int_equal(rp_gpu_launch_with(kernel, one, one, 49155, arguments, &options), RP_OK);
+    assert_int_equal(rp_gpu_occupancy(kernel, 96, 49156, &blocks), RP_OK);
+    SAID("function_set f0 8=49155;launch_with f0 1,1,1 1,1,1 49155 s1;"
+         "function_set f0 8=49156;occupancy f0 96 49156;");
+    FAILS("function_set", rp_gpu_launch_with(kernel, one, one, 49157, arguments, &options),
+          "launch k with 49157 bytes of shared memory: ");
+    FAILS("function_set", rp_gpu_occupancy(kernel, 96, 49157, &blocks),
+          "launch k with 49157 bytes of shared memory: ");
     failed(rp_gpu_launch(kernel, one, one, (size_t)INT32_MAX + 1, arguments),
            "launch k: 2147483648 bytes of shared memory are too many");
     SAID("");
@@ -420,14 +441,17 @@ static void memory_of_a_job(void **state)
     SAID("alloc_async 256 s1;alloc_async 256 s1;context_set 1;alloc 256;");
     assert_int_equal(rp_gpu_use_stream(15), RP_OK);
     assert_int_equal(rp_gpu_fill(first, b, 0, 1), RP_OK);
+    assert_int_equal(rp_gpu_use_stream(0), RP_OK);
+    assert_int_equal(rp_gpu_fill(first, a, 0, 1), RP_OK);
     driver_said();
     rp_gpu_free(first, &job, b); /* by the stream that it is of, when the other has done with it */
     SAID("stream_wait s2;free_async 100100 s1;");
+    gpu_finish_streams();
+    driver_said();
     rp_gpu_free(first, &job, b);      /* not any more */
     rp_gpu_free(second, &job, a);     /* the other device's */
     rp_gpu_free(first, &job, 0x1234); /* nobody's */
     SAID("");
-    assert_int_equal(rp_gpu_use_stream(0), RP_OK);
     assert_int_equal(rp_gpu_fill(second, c, 0, 1), RP_OK);
     driver_said();
     assert_false(gpu_end_job(&job));
@@ -594,6 +618,36 @@ static void a_threads_streams_end_with_it(void **state)
          "context_set 1;stream_destroy s4;");
 }
 
+static pthread_key_t user_key;
+
+/* A destructor that runs when the thread's streams have ended, and uses the GPU once more. */
+static void use_again(void *value)
+{
+    if (value == (void *)1)
+        pthread_setspecific(user_key, (void *)2);
+    else
+        rp_gpu_fill(second, 0x100000, 0, 1);
+}
+
+static void *use_while_ending(void *unused)
+{
+    rp_gpu_fill(second, 0x100000, 0, 1);
+    pthread_setspecific(user_key, (void *)1);
+    return unused;
+}
+
+static void a_destructor_gets_a_stream_of_its_own(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    assert_int_equal(pthread_key_create(&user_key, use_again), 0);
+    assert_int_equal(pthread_create(&thread, NULL, use_while_ending, NULL), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    SAID("context_set 1;stream_create 1;fill_async 100000=0 1 s6;context_set 1;stream_destroy s6;"
+         "context_set 1;stream_create 1;fill_async 100000=0 1 s7;context_set 1;stream_destroy s7;");
+    pthread_key_delete(user_key);
+}
+
 static pthread_key_t last_key;
 static sem_t has_left, may_end;
 static volatile bool has_ended;
@@ -620,11 +674,21 @@ static void *leave(void *unused)
     return unused;
 }
 
-static int end_of_a_process(void)
+static void *leave_first(void *unused)
+{
+    gpu_leave();
+    return unused;
+}
+
+/* Whichever of the keys is the older: its destructors run before the other's. */
+static int end_of_a_process(bool has_left_before)
 {
     pthread_t thread;
     sem_init(&has_left, 0, 0);
     sem_init(&may_end, 0, 0);
+    if (has_left_before &&
+        (pthread_create(&thread, NULL, leave_first, NULL) != 0 || pthread_join(thread, NULL) != 0))
+        return 3;
     if (pthread_key_create(&last_key, end_late) != 0 ||
         pthread_create(&thread, NULL, leave, NULL) != 0)
         return 1;
@@ -641,14 +705,58 @@ static void the_end_waits_for_threads_that_leave(void **state)
     int status;
     (void)state;
     fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        _exit(end_of_a_process());
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(end_of_a_process(i != 0));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
+static volatile bool has_returned;
+
+static void *leave_late(void *unused)
+{
+    sem_post(&has_left);
+    gpu_leave();
+    has_returned = true;
+    return unused;
+}
+
+static int leave_after_the_end(void)
+{
+    pthread_t thread;
+    gpu_end();
+    sem_init(&has_left, 0, 0);
+    if (pthread_create(&thread, NULL, leave_late, NULL) != 0)
+        return 1;
+    while (sem_wait(&has_left) != 0)
+        continue;
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    return has_returned ? 2 : 0;
+}
+
+/* Its destructors would run beside those of the process. */
+static void a_thread_that_leaves_after_the_end_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(leave_after_the_end), 0);
 }
 
 /* --- a device that is lost: last ------------------------------------------------------------ */
+
+static sem_t is_in_use, is_lost;
+
+static void *outlive_the_device(void *unused)
+{
+    rp_gpu_fill(first, 0x100000, 0, 1);
+    sem_post(&is_in_use);
+    while (sem_wait(&is_lost) != 0)
+        continue;
+    return unused;
+}
 
 static void a_lost_device_fails_the_job_and_all_that_follows(void **state)
 {
@@ -656,8 +764,13 @@ static void a_lost_device_fails_the_job_and_all_that_follows(void **state)
     struct reply_channel reply_channel = { .source = NULL };
     struct rp_job job;
     rp_gpu_ptr memory = 0;
-    pthread_t thread;
+    pthread_t thread, survivor;
     (void)state;
+    sem_init(&is_in_use, 0, 0);
+    sem_init(&is_lost, 0, 0);
+    assert_int_equal(pthread_create(&survivor, NULL, outlive_the_device, NULL), 0);
+    while (sem_wait(&is_in_use) != 0)
+        continue;
     rp_job_init(&job, &config, &reply_channel);
     assert_int_equal(rp_gpu_alloc(first, &job, 256, &memory), RP_OK);
     assert_null(gpu_lost());
@@ -688,8 +801,17 @@ static void a_lost_device_fails_the_job_and_all_that_follows(void **state)
     gpu_finish_streams();
     assert_int_equal(pthread_create(&thread, NULL, use_and_end, NULL), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
+    sem_post(&is_lost);
+    assert_int_equal(pthread_join(survivor, NULL), 0);
     rp_gpu_unload(module);
     SAID("");
+    assert_true(gpu_end_job(&job)); /* whatever it has failed with by then */
+    rp_job_free(&job);
+    rp_job_init(&job, &config, &reply_channel);
+    rp_fail(&job, "of its own");
+    assert_true(gpu_end_job(&job));
+    assert_string_equal(job.failure_type, "GpuError");
+    assert_true(slice_is(buf_slice(&job.message), reason));
     rp_job_free(&job);
 }
 
@@ -717,7 +839,9 @@ int main(void)
         cmocka_unit_test_setup(any_call_by_its_name, fresh),
         cmocka_unit_test_setup(libraries_of_the_image, fresh),
         cmocka_unit_test_setup(a_threads_streams_end_with_it, fresh),
+        cmocka_unit_test_setup(a_destructor_gets_a_stream_of_its_own, fresh),
         cmocka_unit_test_setup(the_end_waits_for_threads_that_leave, fresh),
+        cmocka_unit_test_setup(a_thread_that_leaves_after_the_end_stays, fresh),
         cmocka_unit_test_setup(a_lost_device_fails_the_job_and_all_that_follows, fresh),
     };
     return cmocka_run_group_tests_name("gpu_calls", tests, begin, end);

@@ -2,6 +2,8 @@
  * The room gpu: how the driver is opened, the fitness check and --gpu-info, on the driver of
  * driver.h. Each case has a process of its own, since the driver is opened once in each.
  */
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +21,7 @@
 #include "gpu/cuda.h"
 #include "gpu/gpu_private.h"
 #include "gpu/part.h"
+#include "loader/loader.h"
 #include "json/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -28,7 +31,7 @@ static char folder[] = "/tmp/gpu-check-XXXXXX";
 /* What a child has to tell. */
 static struct {
     struct gpu_check_result result;
-    char said[4096], text[2048];
+    char said[4096], text[16384];
     int rc, count;
 } * told;
 
@@ -86,6 +89,13 @@ static void assert_has(const char *text, const char *words)
 {
     if (strstr(text, words) == NULL)
         fail_msg("no \"%s\" in \"%s\"", words, text);
+}
+
+static void check(void)
+{
+    log_init(LOG_NOTSET, false);
+    gpu_check(&config, true, &told->result);
+    keep_what_was_said();
 }
 
 /* --- opening the driver --------------------------------------------------------------------- */
@@ -151,6 +161,23 @@ static void a_driver_that_is_of_no_use(void **state)
     }
 }
 
+/* However the driver says that it does not know a call: the library's own is taken. */
+static void a_call_that_only_the_library_exports(void **state)
+{
+    (void)state;
+    for (int lacks = REFUSES; lacks <= MISLEADS; lacks++)
+        for (int is_older = 0; is_older < 2; is_older++) {
+            fresh(NULL);
+            driver_begin(folder, is_older != 0);
+            driver.lacking = "cuMemFree";
+            driver.lacks = lacks;
+            in_child(check);
+            assert_true(told->result.fit);
+            assert_has(told->said, ";free 100000;");
+            assert_null(strstr(told->said, "nobody expects"));
+        }
+}
+
 static void the_oldest_driver_and_what_it_lacks(void **state)
 {
     (void)state;
@@ -188,6 +215,31 @@ static void open_device(void)
     gpu_begin(&config);
     told->rc = rp_gpu_open(0, &gpu);
     told->count = gpu != NULL ? 1 : 0;
+    keep_what_was_said();
+}
+
+/* Its pool keeps what it keeps by itself. */
+static void a_pool_that_cannot_be_set(void **state)
+{
+    (void)state;
+    driver.failing = "pool";
+    driver.result = 1;
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_OK);
+    assert_has(told->said, ";pool 100;");
+    assert_null(strstr(told->said, "pool_set"));
+    driver_begin(folder, true);
+    in_child(open_device);
+    assert_int_equal(told->rc, RP_OK);
+    assert_null(strstr(told->said, "pool_set"));
+}
+
+static void open_one_too_many(void)
+{
+    rp_gpu *gpu = NULL;
+    gpu_begin(&config);
+    told->rc = rp_gpu_open(GPU_DEVICES_MAX, &gpu);
+    told->count = gpu != NULL ? 1 : 0;
 }
 
 static void a_missing_device_is_told_from_a_broken_one(void **state)
@@ -212,14 +264,56 @@ static void a_missing_device_is_told_from_a_broken_one(void **state)
     assert_int_equal(told->count, 0);
 }
 
-/* --- the fitness check ---------------------------------------------------------------------- */
+/* --- the end of the process ------------------------------------------------------------------ */
 
-static void check(void)
+static pthread_t survivor;
+static sem_t is_in_use, may_end;
+
+static void *outlive_the_driver(void *gpu)
 {
-    log_init(LOG_NOTSET, false);
-    gpu_check(&config, true, &told->result);
-    keep_what_was_said();
+    rp_gpu_wait(gpu);
+    sem_post(&is_in_use);
+    while (sem_wait(&may_end) != 0)
+        continue;
+    return NULL;
 }
+
+/* The first handler that is registered is the last to run: when the driver's own have run, too. */
+static void end_the_survivor(void)
+{
+    sem_post(&may_end);
+    pthread_join(survivor, NULL);
+    keep_what_was_said();
+    _exit(0);
+}
+
+static void exit_before_a_thread(void)
+{
+    rp_gpu *gpu = NULL;
+    sem_init(&is_in_use, 0, 0);
+    sem_init(&may_end, 0, 0);
+    if (atexit(end_the_survivor) != 0)
+        _exit(1);
+    log_init(LOG_NOTSET, false);
+    gpu_begin(&config);
+    if (rp_gpu_open(0, &gpu) != RP_OK ||
+        pthread_create(&survivor, NULL, outlive_the_driver, gpu) != 0)
+        _exit(2);
+    while (sem_wait(&is_in_use) != 0)
+        continue;
+    told->count = strstr(driver_said(), "stream_create 1;") != NULL;
+    exit(0);
+}
+
+static void a_thread_that_ends_after_exit_leaves_the_driver_alone(void **state)
+{
+    (void)state;
+    in_child(exit_before_a_thread);
+    assert_int_equal(told->count, 1);
+    assert_string_equal(told->said, "");
+}
+
+/* --- the fitness check ---------------------------------------------------------------------- */
 
 /* The same by another process, whose calls nobody sees here. */
 static void have_it_checked(void)
@@ -336,6 +430,11 @@ static void wrong_results_are_the_reason(void **state)
     assert_false(told->result.fit);
     assert_string_equal(told->result.name, "gpu_compute_check");
     assert_string_equal(told->result.reason, "GPU 0 computes wrong results");
+    driver.failing = "free"; /* what follows from it */
+    driver.passes = 1;
+    driver.result = 1;
+    in_child(check);
+    assert_string_equal(told->result.reason, "GPU 0 computes wrong results");
     fresh(NULL);
     config.gpu.benchmark_ms = -1;
     in_child(check);
@@ -388,11 +487,69 @@ static void a_driver_that_crashes_beside_the_worker(void **state)
                         "the process that checks the GPU has crashed in the driver");
 }
 
+/* The other process has been told of another limit: its own copy of this one's memory. */
+static void lose_patience(void)
+{
+    gpu_prepare_check();
+    config.gpu.test_ms = -1000;
+    check();
+    told->rc = waitpid(-1, NULL, WNOHANG);
+}
+
+static void a_driver_that_hangs_beside_the_worker_is_ended(void **state)
+{
+    (void)state;
+    driver.hangs = true;
+    in_child(lose_patience);
+    assert_false(told->result.fit);
+    assert_false(told->result.hangs);
+    assert_string_equal(told->result.name, "cuda_init_check");
+    assert_string_equal(told->result.reason, "the process that checks the GPU does not answer");
+    assert_int_equal(told->rc, -1); /* there is no such process any more */
+}
+
 static void check_what_is_expected(void)
 {
     log_init(LOG_NOTSET, false);
     gpu_check(&config, false, &told->result);
     keep_what_was_said();
+}
+
+/* By its place: LD_LIBRARY_PATH is where a container's runtime may put it. */
+static void a_driver_that_is_found_is_checked(void **state)
+{
+    (void)state;
+    config.gpu.libcuda = NULL;
+    driver.failing = "alloc";
+    driver.result = 1;
+    setenv("LD_LIBRARY_PATH", folder, 1);
+    in_child(check_what_is_expected);
+    unsetenv("LD_LIBRARY_PATH");
+    assert_false(told->result.fit);
+    assert_has(told->said, "alloc 16777216;");
+}
+
+static void prepare_for_nothing(void)
+{
+    char path[PATH_MAX];
+    told->count = gpu_has_kernel_driver("") ||
+                  loader_find("libcuda.so.1", NULL, path, sizeof path, NULL) == 0;
+    gpu_prepare_check();
+    check_what_is_expected();
+    told->rc = waitpid(-1, NULL, WNOHANG);
+}
+
+static void a_machine_without_a_gpu_is_fit(void **state)
+{
+    (void)state;
+    config.gpu.libcuda = NULL;
+    in_child(prepare_for_nothing);
+    if (told->count != 0)
+        skip();
+    assert_true(told->result.fit);
+    assert_null(told->result.name);
+    assert_string_equal(told->said, "");
+    assert_int_equal(told->rc, -1); /* the process that was to check it has ended */
 }
 
 static void a_driver_that_somebody_has_named_is_checked(void **state)
@@ -488,6 +645,21 @@ static void a_persons_view_of_what_is_wrong(void **state)
     assert_int_equal(told->rc, 3);
 }
 
+static void more_devices_than_there_is_room_for(void **state)
+{
+    char last[16];
+    (void)state;
+    driver.devices = GPU_DEVICES_MAX + 1;
+    in_child(open_one_too_many);
+    assert_int_equal(told->rc, RP_MISSING);
+    assert_int_equal(told->count, 0);
+    snprintf(last, sizeof last, "\nGPU %d ", GPU_DEVICES_MAX - 1);
+    assert_has(printed(), last);
+    assert_null(strstr(told->text, "no GPU"));
+    assert_null(strstr(strstr(told->text, last) + 1, "\nGPU "));
+    assert_int_equal(told->rc, 0);
+}
+
 /* What is in it is test_gpu.c's matter. */
 static void a_programs_view_of_the_devices(void **state)
 {
@@ -509,9 +681,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_driver_is_opened_once, fresh),
         cmocka_unit_test_setup(a_driver_that_is_of_no_use, fresh),
+        cmocka_unit_test_setup(a_call_that_only_the_library_exports, fresh),
         cmocka_unit_test_setup(the_oldest_driver_and_what_it_lacks, fresh),
         cmocka_unit_test_setup(a_driver_that_is_not_there, fresh),
+        cmocka_unit_test_setup(a_pool_that_cannot_be_set, fresh),
+        cmocka_unit_test_setup(more_devices_than_there_is_room_for, fresh),
         cmocka_unit_test_setup(a_missing_device_is_told_from_a_broken_one, fresh),
+        cmocka_unit_test_setup(a_thread_that_ends_after_exit_leaves_the_driver_alone, fresh),
         cmocka_unit_test_setup(a_fit_machine_is_used_and_left, fresh),
         cmocka_unit_test_setup(a_call_that_fails_is_the_reason, fresh),
         cmocka_unit_test_setup(what_was_taken_is_given_back, fresh),
@@ -519,6 +695,9 @@ int main(void)
         cmocka_unit_test_setup(an_old_driver_explains_more_than_what_follows_from_it, fresh),
         cmocka_unit_test_setup(a_driver_that_does_not_answer, fresh),
         cmocka_unit_test_setup(a_driver_that_crashes_beside_the_worker, fresh),
+        cmocka_unit_test_setup(a_driver_that_hangs_beside_the_worker_is_ended, fresh),
+        cmocka_unit_test_setup(a_driver_that_is_found_is_checked, fresh),
+        cmocka_unit_test_setup(a_machine_without_a_gpu_is_fit, fresh),
         cmocka_unit_test_setup(a_driver_that_somebody_has_named_is_checked, fresh),
         cmocka_unit_test_setup(a_persons_view_of_the_devices, fresh),
         cmocka_unit_test_setup(the_file_behind_the_link_is_named, fresh),

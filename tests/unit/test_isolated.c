@@ -122,6 +122,22 @@ static void a_job_may_come_in_pieces_and_end_unfinished(void **state)
     assert_int_equal(pair.source->exit_status, 0);
 }
 
+/* Not asked for again and again. */
+static void an_input_that_cannot_be_read_is_the_end(void **state)
+{
+    struct source *source;
+    struct taken taken;
+    struct err err = { 0 };
+    int folder = open("/", O_RDONLY | O_CLOEXEC);
+    (void)state;
+    assert_true(folder >= 0);
+    assert_int_equal(isolated_source_new(&source, folder, STDOUT_FILENO, &err), 0);
+    source->ops->take(source, 1, false, &taken);
+    assert_true(taken.ended && taken.jobs == NULL);
+    isolated_source_free(source);
+    close(folder);
+}
+
 static void an_unusable_job_ends_the_process(void **state)
 {
     (void)state;
@@ -700,6 +716,7 @@ int main(void)
         PAIR_TEST(jobs_are_read_a_line_at_a_time),
         PAIR_TEST(a_job_may_come_in_pieces_and_end_unfinished),
         PAIR_TEST(a_line_over_the_limit_is_the_end),
+        cmocka_unit_test(an_input_that_cannot_be_read_is_the_end),
         PAIR_TEST(an_unusable_job_ends_the_process),
         PAIR_TEST(a_message_is_a_line),
         PAIR_TEST(errors_are_messages_too),

@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "guard.h"
 #include "model/matrix.h"
+#include "model/pool.h"
 
 extern const struct kernels kernels_emulated;
 

@@ -1,5 +1,6 @@
 /* loader/libc_heap: blocks keep their bytes, are aligned, are used again, and mix with musl's. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -151,6 +152,31 @@ static void what_is_musls_stays_so(void **state)
     libc_free(NULL);
 }
 
+/* To its last byte; a little more or less is had without a copy. */
+static void all_that_is_usable_is_the_users(void **state)
+{
+    enum { COUNT = 64 };
+    unsigned char *blocks[COUNT];
+    size_t usable[COUNT];
+    (void)state;
+    for (size_t i = 0; i < COUNT; i++) {
+        blocks[i] = libc_malloc(i * 5);
+        usable[i] = libc_malloc_usable_size(blocks[i]);
+        assert_true(usable[i] >= i * 5 && usable[i] < i * 5 + 32);
+        memset(blocks[i], (int)i, usable[i]);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_true(is_whole(blocks[i], usable[i], (unsigned char)i));
+        assert_ptr_equal(libc_realloc(blocks[i], usable[i]), blocks[i]);
+        assert_ptr_equal(libc_reallocarray(blocks[i], 1, usable[i] / 2), blocks[i]);
+        assert_true(is_whole(blocks[i], usable[i], (unsigned char)i));
+        libc_free(blocks[i]);
+    }
+    char *text = strdup("of musl");
+    assert_int_equal(libc_malloc_usable_size(text), malloc_usable_size(text));
+    libc_free(text);
+}
+
 static void lines_are_read_into_memory_of_either(void **state)
 {
     char text[] = "first\nand a second, longer line\n";
@@ -289,6 +315,7 @@ int main(void)
         cmocka_unit_test(blocks_keep_their_bytes),
         cmocka_unit_test(free_neighbours_become_one_block),
         cmocka_unit_test(what_is_musls_stays_so),
+        cmocka_unit_test(all_that_is_usable_is_the_users),
         cmocka_unit_test(lines_are_read_into_memory_of_either),
         cmocka_unit_test(a_free_block_serves_its_own_size),
         cmocka_unit_test(a_larger_free_block_serves_a_smaller_size),

@@ -263,6 +263,46 @@ static void descriptors_are_closed_from_one_on(void **state)
     assert_int_equal(status_of(close_all), 0);
 }
 
+/* The kernel's struct statx, whose header only glibc has. */
+static void a_file_is_described_at_length(void **state)
+{
+    enum { BASIC = 0x7ff, NOFOLLOW = AT_SYMLINK_NOFOLLOW };
+    struct {
+        uint32_t mask, block_bytes;
+        uint64_t attributes;
+        uint32_t links, user, group;
+        uint16_t mode, spare;
+        uint64_t inode, size, more[26];
+    } at_length;
+    struct stat info;
+    (void)state;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int flags = 0; flags <= NOFOLLOW; flags += NOFOLLOW) {
+        memset(&at_length, 0, sizeof at_length);
+        assert_int_equal(libc_statx(fd, "link", flags, BASIC, &at_length), 0);
+        assert_int_equal(fstatat(fd, "link", &info, flags), 0);
+        assert_int_equal(at_length.mask & BASIC, BASIC);
+        assert_int_equal(at_length.mode, info.st_mode);
+        assert_int_equal(at_length.inode, info.st_ino);
+        assert_int_equal(at_length.size, info.st_size);
+    }
+    assert_int_equal(libc_statx(fd, "none", 0, BASIC, &at_length), -1);
+    assert_int_equal(errno, ENOENT);
+    close(fd);
+}
+
+static void a_process_has_a_descriptor(void **state)
+{
+    (void)state;
+    int fd = libc_pidfd_open(getpid(), 0);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+        skip(); /* Linux before 5.3, or a filter that does not know it */
+    assert_true(is_open(fd));
+    close(fd);
+    assert_int_equal(libc_pidfd_open(-1, 0), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
 /* --- messages of a socket ------------------------------------------------------------------- */
 
 static void the_next_header_of_a_message(void **state)
@@ -407,6 +447,8 @@ int main(void)
         cmocka_unit_test(files_are_described),
         cmocka_unit_test(a_file_is_not_replaced_unasked),
         cmocka_unit_test(descriptors_are_closed_from_one_on),
+        cmocka_unit_test(a_file_is_described_at_length),
+        cmocka_unit_test(a_process_has_a_descriptor),
         cmocka_unit_test(the_next_header_of_a_message),
         cmocka_unit_test(the_machines_processors_are_counted),
         cmocka_unit_test(a_set_of_processors_is_empty),

@@ -35,6 +35,33 @@ static void segments_are_aligned_as_they_ask(void **state)
     assert_int_equal(next_descriptor(), before);
 }
 
+/* This process's address space. */
+static size_t address_space_bytes(void)
+{
+    char text[64];
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    fclose(file);
+    return strtoul(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What had to be reserved to get an aligned address is given back, before it and behind it. */
+static void alignment_takes_no_room(void **state)
+{
+    enum { LIBRARIES = 4 };
+    (void)state;
+    size_t before = address_space_bytes();
+    for (unsigned i = 0; i < LIBRARIES; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "sparse-%u.so", i);
+        library_begin(&lib, NULL);
+        lib.image.parts[0].p_align = ELF_ALIGN_MAX;
+        assert_int_equal((uintptr_t)write_and_load(name)->base % ELF_ALIGN_MAX, 0);
+    }
+    assert_true(address_space_bytes() - before < ELF_ALIGN_MAX / 16);
+}
+
 /* A segment that ends within a page of the file: what follows there is not its own. */
 static void memory_beyond_the_file_is_zero(void **state)
 {
@@ -77,6 +104,11 @@ static void what_cannot_be_loaded_as_a_library(void **state)
     fails("not-there.so", ERR_CONFIG, "it cannot be opened: No such file");
     assert_int_equal(mkdir(in_folder("folder.so"), 0700), 0);
     fails("folder.so", ERR_CONFIG, "it is not a regular file");
+    assert_int_equal(mkfifo(in_folder("fifo.so"), 0600), 0); /* is not waited for */
+    fails("fifo.so", ERR_CONFIG, "it is not a regular file");
+    FILE *empty = fopen(in_folder("empty.so"), "w");
+    assert_true(empty != NULL && fclose(empty) == 0);
+    fails("empty.so", ERR_INPUT, "it is empty");
 }
 
 /* --- thread-local storage ------------------------------------------------------------------- */
@@ -245,6 +277,34 @@ static void more_thread_local_storage_than_there_is(void **state)
     fails("full.so", ERR_LIMIT, "bytes of thread-local storage, which do not fit");
 }
 
+static void more_libraries_with_thread_local_storage_than_there_may_be(void **state)
+{
+    Elf64_Phdr segment = { .p_type = PT_TLS, .p_filesz = 4, .p_memsz = 8, .p_align = 8 };
+    unsigned before = thread_storage_count();
+    struct err err = { 0 };
+    (void)state;
+    for (unsigned i = before; i < THREAD_STORAGE_LIBS_MAX; i++)
+        assert_int_equal(thread_storage_reserve(&segment, "one", &err), i + 1);
+    assert_int_equal(thread_storage_reserve(&segment, "one", &err), ERR_LIMIT);
+    assert_string_equal(err.text, "more than 64 libraries have thread-local storage");
+    const uint64_t last[] = { THREAD_STORAGE_LIBS_MAX, 0 };
+    assert_string_equal(thread_storage_get_addr(last), "one");
+    thread_storage_unreserve(before);
+    assert_int_equal(thread_storage_count(), before);
+    segment.p_align = 2 * ELF_TLS_ALIGN_MAX;
+    assert_int_equal(thread_storage_reserve(&segment, "one", &err), ERR_LIMIT);
+    assert_int_equal(thread_storage_count(), before);
+}
+
+/* Of a library that says that it has one, but has no storage. */
+static void a_thread_local_variable_without_storage(void **state)
+{
+    (void)state;
+    library_begin(&lib, NULL);
+    library_symbol(&lib, "of_no_thread", STT_TLS, STB_GLOBAL, 8);
+    assert_null(loader_symbol(write_and_load("no-storage.so"), "of_no_thread"));
+}
+
 /* A resolver of a library that then fails to load may have used its block. */
 static void what_a_failed_load_has_used_is_fresh_again(void **state)
 {
@@ -301,6 +361,22 @@ static void libraries_that_need_each_other(void **state)
     assert_int_equal(count_libs(), before + 2);
     assert_ptr_equal(loader_symbol(a, "ring_b"), b->base + LIBRARY_DATA(20));
     assert_ptr_equal(loader_symbol(b, "ring_a"), a->base + LIBRARY_DATA(20));
+}
+
+/* Both names are new to the loader: they are looked at before anything is published. */
+static void a_library_that_is_needed_by_two_names(void **state)
+{
+    (void)state;
+    size_t before = count_libs();
+    write_definer("twice.so", "twice", NULL);
+    assert_int_equal(symlink("twice.so", in_folder("twice-link.so")), 0);
+    library_begin(&lib, NULL);
+    library_need(&lib, in_folder("twice.so"));
+    library_need(&lib, in_folder("twice-link.so"));
+    const struct loader_lib *loaded = write_and_load("needs-twice.so");
+    assert_int_equal(loaded->needed_count, 2);
+    assert_ptr_equal(loaded->needed[0], loaded->needed[1]);
+    assert_int_equal(count_libs(), before + 2);
 }
 
 /* As linkers write it: what is needed comes first. */
@@ -416,6 +492,12 @@ static void folders_that_a_library_names(void **state)
         snprintf(name, sizeof name, "names-folder-%zu.so", i);
         assert_non_null(loader_symbol(write_and_load(name), "in_folder"));
     }
+    assert_int_equal(mkdir(in_folder("$odd"), 0700), 0);
+    write_definer("$odd/in-odd-folder.so", "in_odd_folder", NULL);
+    library_begin(&lib, NULL);
+    library_need(&lib, "in-odd-folder.so");
+    library_run_path(&lib, DT_RUNPATH, "$ORIGIN/$odd");
+    assert_non_null(loader_symbol(write_and_load("names-odd-folder.so"), "in_odd_folder"));
     assert_int_equal(mkdir(in_folder("other"), 0700), 0); /* in which none has been loaded from */
     write_definer("other/not-found.so", "not_found", NULL);
     library_begin(&lib, NULL);
@@ -428,6 +510,31 @@ static void folders_that_a_library_names(void **state)
     library_dynamic(&lib, DT_RUNPATH, sizeof lib.image.strings);
     write_lib("damaged-list.so");
     fails("damaged-list.so", ERR_INPUT, "its list of folders lies outside its names");
+}
+
+/* Opened by a path without a folder, as --libcuda may have it: beside it is in the current one. */
+static void a_library_of_the_current_folder(void **state)
+{
+    struct loader_lib *loaded = NULL;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(mkdir(in_folder("here"), 0700), 0);
+    assert_int_equal(mkdir(in_folder("here/below"), 0700), 0);
+    write_definer("here/beside-it.so", "beside_it", NULL);
+    write_definer("here/below/below-it.so", "below_it", NULL);
+    library_begin(&lib, NULL);
+    library_need(&lib, "beside-it.so");
+    library_need(&lib, "below-it.so");
+    library_run_path(&lib, DT_RUNPATH, "$ORIGIN/below");
+    write_lib("here/plain.so");
+    assert_int_equal(chdir(in_folder("here")), 0);
+    int rc = loader_open("plain.so", &loaded, &err);
+    assert_int_equal(chdir("/"), 0);
+    if (rc != 0)
+        fail_msg("%s", err.text);
+    assert_string_equal(loaded->name, "plain.so");
+    assert_non_null(loader_symbol(loaded, "beside_it"));
+    assert_non_null(loader_symbol(loaded, "below_it"));
 }
 
 /* libstdc++ and libgcc_s, which an empty image lacks: an error only if something is of them. */
@@ -485,6 +592,25 @@ static void relocated_memory_becomes_read_only(void **state)
     }
 }
 
+/* That of whole pages, and no page before them; what needs the library is bound behind it. */
+static void a_page_of_relocated_memory_becomes_read_only(void **state)
+{
+    (void)state;
+    library_begin(&lib, NULL);
+    library_part(&lib, (Elf64_Phdr){ PT_GNU_RELRO, PF_R, LIBRARY_BEYOND, LIBRARY_BEYOND,
+                                     LIBRARY_BEYOND, LIBRARY_PAGE, LIBRARY_PAGE, 1 });
+    write_lib("relro-page.so");
+    library_begin(&lib, NULL);
+    library_need(&lib, "relro-page.so");
+    library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_RELATIVE, 0, 5);
+    const struct loader_lib *user_of_it = write_and_load("needs-relro-page.so");
+    assert_int_equal(word(user_of_it, LIBRARY_DATA(0)), address_in(user_of_it, 5));
+    const struct loader_lib *loaded = find_lib("relro-page.so");
+    assert_true(can_write(loaded, LIBRARY_BEYOND - 1));
+    assert_false(can_write(loaded, LIBRARY_BEYOND));
+    assert_false(can_write(loaded, LIBRARY_END - 1));
+}
+
 /* --- dlopen and its family ------------------------------------------------------------------ */
 
 static void handles_and_symbols(void **state)
@@ -516,6 +642,38 @@ static void handles_and_symbols(void **state)
     assert_ptr_equal(beside, find_lib("beside.so"));
     assert_null(libc_dlopen("no-such-library.so", RTLD_NOW));
     assert_non_null(strstr(libc_dlerror(), "no no-such-library.so in "));
+}
+
+/* With what it needs, as often as one likes; a variable of each thread has no address for all. */
+static void a_global_library_serves_all(void **state)
+{
+    (void)state;
+    write_definer("served.so", "served", NULL);
+    library_begin(&lib, NULL);
+    library_need(&lib, "served.so");
+    library_thread_local(&lib, 1, 2);
+    library_symbol(&lib, "of_each_thread", STT_TLS, STB_GLOBAL, 0);
+    const struct loader_lib *loaded = write_and_load("serves.so");
+    void *address = find_lib("served.so")->base + LIBRARY_DATA(20);
+    assert_null(libc_dlsym(RTLD_DEFAULT, "served"));
+    for (int i = 0; i < 2; i++) {
+        assert_ptr_equal(libc_dlopen(in_folder("serves.so"), RTLD_NOW | RTLD_GLOBAL), loaded);
+        assert_ptr_equal(libc_dlsym(RTLD_DEFAULT, "served"), address);
+        assert_ptr_equal(libc_dlsym(RTLD_NEXT, "served"), address);
+        assert_null(libc_dlsym(RTLD_DEFAULT, "of_each_thread"));
+    }
+}
+
+/* Every library depends on the C library, whatever is global. On glibc the table has only names. */
+static void functions_of_the_c_library_have_an_address(void **state)
+{
+    (void)state;
+#ifdef __GLIBC__
+    skip();
+#endif
+    write_definer("needs-c.so", "needs_c", NULL);
+    assert_int_equal((uintptr_t)libc_dlsym(load("needs-c.so"), "strlen"), (uintptr_t)strlen);
+    assert_int_equal((uintptr_t)libc_dlsym(RTLD_DEFAULT, "strlen"), (uintptr_t)strlen);
 }
 
 static int count_visits(struct dl_phdr_info *info, size_t size, void *data)
@@ -700,6 +858,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_are_aligned_as_they_ask),
+        cmocka_unit_test(alignment_takes_no_room),
         cmocka_unit_test(memory_beyond_the_file_is_zero),
         cmocka_unit_test(a_segment_ends_within_a_page),
         cmocka_unit_test(what_cannot_be_loaded_as_a_library),
@@ -707,9 +866,12 @@ int main(void)
         cmocka_unit_test(threads_that_were_there_before_the_library),
         cmocka_unit_test(a_block_of_pages_is_filled_when_a_thread_asks_for_it),
         cmocka_unit_test(more_thread_local_storage_than_there_is),
+        cmocka_unit_test(more_libraries_with_thread_local_storage_than_there_may_be),
+        cmocka_unit_test(a_thread_local_variable_without_storage),
         cmocka_unit_test(what_a_failed_load_has_used_is_fresh_again),
         cmocka_unit_test(a_failed_load_gives_back_what_it_has_taken),
         cmocka_unit_test(libraries_that_need_each_other),
+        cmocka_unit_test(a_library_that_is_needed_by_two_names),
         cmocka_unit_test(the_first_entry_names_a_library),
         cmocka_unit_test(another_thread_may_load_afterwards),
         cmocka_unit_test(constructors_run_once_and_needed_ones_first),
@@ -719,12 +881,16 @@ int main(void)
         cmocka_unit_test(folders_that_a_library_names),
         cmocka_unit_test(a_missing_runtime_of_a_compiler),
         cmocka_unit_test(relocated_memory_becomes_read_only),
+        cmocka_unit_test(a_page_of_relocated_memory_becomes_read_only),
         cmocka_unit_test(handles_and_symbols),
+        cmocka_unit_test(a_global_library_serves_all),
+        cmocka_unit_test(functions_of_the_c_library_have_an_address),
         cmocka_unit_test(addresses_and_their_libraries),
         cmocka_unit_test(what_dlinfo_answers),
         cmocka_unit_test(dlinfo_of_thread_local_storage),
         cmocka_unit_test(what_is_told_of_the_program),
         cmocka_unit_test(an_iteration_ends_when_it_is_told_to),
+        cmocka_unit_test(a_library_of_the_current_folder),
         cmocka_unit_test(needs_more_than_it_may),
         cmocka_unit_test(a_graph_of_one_library_more_than_the_limit),
     };

@@ -1,4 +1,5 @@
 /* loader/bind: relocations of libraries made by hand, and what their names are bound to. */
+#include "base/log.h"
 #include "loading.h"
 
 /* --- relocations within a library ----------------------------------------------------------- */
@@ -105,6 +106,7 @@ static void wrong_relocations_are_refused(void **state)
         library_symbol(&lib, "outside", STT_FUNC, STB_GLOBAL, LIBRARY_END + 1);
         library_symbol(&lib, "nobodys_variable", STT_OBJECT, STB_GLOBAL, LIBRARY_UNDEFINED);
         library_symbol(&lib, "its_own", STT_OBJECT, STB_GLOBAL, LIBRARY_DATA(3));
+        library_relocate(&lib, LIBRARY_DATA(5), LIBRARY_RELATIVE, 0, 0); /* is none of them */
         library_relocate(&lib, wrong[i].place, wrong[i].type, wrong[i].symbol, wrong[i].addend);
         write_lib(name);
         fails(name, wrong[i].code, wrong[i].text);
@@ -262,6 +264,9 @@ static void names_that_nobody_defines(void **state)
         unsigned thread = library_symbol(&lib, "nobody4", STT_TLS, STB_WEAK, LIBRARY_UNDEFINED);
         library_relocate(&lib, LIBRARY_DATA(3), LIBRARY_GLOBAL, weak, 0);
         library_relocate(&lib, LIBRARY_DATA(4), LIBRARY_THREAD_OFFSET, thread, 0);
+        library_relocate(
+            &lib, LIBRARY_DATA(5), LIBRARY_GLOBAL,
+            library_symbol(&lib, "nobody6", STT_GNU_IFUNC, STB_GLOBAL, LIBRARY_UNDEFINED), 0);
         lib.image.data[3] = lib.image.data[4] = 1;
         loaded[i] = write_and_load(files[i]);
         assert_int_not_equal(word(loaded[i], LIBRARY_DATA(0)), 0);
@@ -269,9 +274,10 @@ static void names_that_nobody_defines(void **state)
         assert_int_not_equal(word(loaded[i], LIBRARY_DATA(0)), word(loaded[i], LIBRARY_DATA(2)));
         assert_int_equal(word(loaded[i], LIBRARY_DATA(3)), 0);
         assert_int_equal(word(loaded[i], LIBRARY_DATA(4)), 0);
+        assert_int_not_equal(word(loaded[i], LIBRARY_DATA(5)), 0);
     }
     assert_int_not_equal(word(loaded[0], LIBRARY_DATA(0)), word(loaded[1], LIBRARY_DATA(0)));
-    assert_int_equal(loader_missing_count(), before + 4);
+    assert_int_equal(loader_missing_count(), before + 6);
 }
 
 /* Linkers leave the type open where they have not seen the definition: it may be a variable. */
@@ -308,6 +314,11 @@ static void names_of_the_c_library(void **state)
     library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_GLOBAL, 1, 0);
     const struct loader_lib *loaded = write_and_load("strlen.so");
     assert_int_equal(word(loaded, LIBRARY_DATA(0)), (uintptr_t)strlen);
+    library_begin(&lib, NULL);
+    library_symbol(&lib, "strlen", STT_TLS, STB_WEAK, LIBRARY_UNDEFINED);
+    library_relocate(&lib, LIBRARY_DATA(0), LIBRARY_THREAD_OFFSET, 1, 0);
+    write_lib("thread-strlen.so");
+    fails("thread-strlen.so", ERR_INPUT, "of another kind");
 }
 
 /* --- functions that are chosen when they are bound ------------------------------------------ */
@@ -347,6 +358,38 @@ static void an_indirect_function_of_another_library(void **state)
                      address_in(find_lib("chosen.so"), LIBRARY_DATA(20)));
 }
 
+/* --- limits: last, since what is loaded stays ----------------------------------------------- */
+
+/* A library that uses so many functions that nobody defines. */
+static void write_with_missing(const char *name, size_t count)
+{
+    library_begin(&lib, NULL);
+    for (size_t i = 0; i < count; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "missing_%zu", i);
+        library_relocate(&lib, LIBRARY_DATA(i), LIBRARY_GLOBAL,
+                         library_symbol(&lib, text, STT_FUNC, STB_GLOBAL, LIBRARY_UNDEFINED), 0);
+    }
+    write_lib(name);
+}
+
+static void more_missing_functions_than_there_are_stubs(void **state)
+{
+    enum { AT_ONCE = COUNT(lib.image.rela) };
+    char name[32];
+    (void)state;
+    log_init(LOG_WARN, false); /* each is worth a line else */
+    for (size_t i = 0; loader_missing_count() < LOADER_MISSING_MAX; i++) {
+        size_t left = LOADER_MISSING_MAX - loader_missing_count();
+        snprintf(name, sizeof name, "misses-%zu.so", i);
+        write_with_missing(name, left < AT_ONCE ? left : AT_ONCE);
+        load(name);
+    }
+    write_with_missing("misses-one-more.so", 1);
+    fails("misses-one-more.so", ERR_LIMIT,
+          "more than 128 functions are missing, the last one is missing_0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +407,7 @@ int main(void)
         cmocka_unit_test(names_of_the_c_library),
         cmocka_unit_test(resolvers_run_when_all_else_is_bound),
         cmocka_unit_test(an_indirect_function_of_another_library),
+        cmocka_unit_test(more_missing_functions_than_there_are_stubs),
     };
     return cmocka_run_group_tests_name("loader_bind", tests, make_folder, remove_folder);
 }

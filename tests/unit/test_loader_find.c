@@ -28,7 +28,14 @@ static const char *const files[] = { "libone.so.1",
                                      "libfive.so.535.261",
                                      "libfive.so.535.261.05",
                                      "libsix.so.535.261.05",
-                                     "libsix.so.535.261" };
+                                     "libsix.so.535.261",
+                                     "libseven.so.99.1",
+                                     "libseven.so.535",
+                                     "libseven.so.535-1",
+                                     "libseven.so.535.1x",
+                                     "libeight.so.535.9",
+                                     "libeight.so.535.10",
+                                     "libeight.so.535..11" };
 
 static char *in_folder(const char *name)
 {
@@ -90,6 +97,14 @@ static void fails(const char *name, const char *where, const char *text)
         fail_msg("%s: %s", name, err.text);
 }
 
+static void fails_without(const char *name, const char *text)
+{
+    char path[LOADER_PATH_BYTES];
+    struct err err = { 0 };
+    assert_int_equal(loader_find(name, NULL, path, sizeof path, &err), ERR_CONFIG);
+    assert_null(strstr(err.text, text));
+}
+
 static void an_explicit_place_is_the_only_one(void **state)
 {
     (void)state;
@@ -109,8 +124,10 @@ static void the_highest_version_stands_for_a_missing_link(void **state)
     finds("libtwo.so.470.256", folder, "libtwo.so.470.256");
     finds("libfive.so.1", folder, "libfive.so.535.261.05"); /* whichever is made first */
     finds("libsix.so.1", folder, "libsix.so.535.261.05");
-    fails("libthree.so.1", folder, "no libthree.so.1"); /* .7 is another interface, no version */
-    fails("libfour.so.1", folder, "no libfour.so.1");   /* a folder of that name */
+    finds("libeight.so.1", folder, "libeight.so.535.10"); /* by number, and a missing one is 0 */
+    fails("libseven.so.1", folder, "no libseven.so.1");   /* none is a driver's version */
+    fails("libthree.so.1", folder, "no libthree.so.1");   /* .7 is another interface, no version */
+    fails("libfour.so.1", folder, "no libfour.so.1");     /* a folder of that name */
     fails("libtwo", folder, "no libtwo");
 }
 
@@ -123,8 +140,23 @@ static void the_environments_folders_come_first(void **state)
     finds("libtwo.so.1", NULL, "libtwo.so.535.261");
     finds("libone.so.1", "", "libone.so.1");
     fails("libnone.so.1", NULL, "nor in LD_LIBRARY_PATH: /no/such/place/");
+    setenv("LD_LIBRARY_PATH", "", 1);
+    fails_without("libnone.so.1", "LD_LIBRARY_PATH");
     unsetenv("LD_LIBRARY_PATH");
+    fails_without("libnone.so.1", "LD_LIBRARY_PATH");
     fails("libnone.so.1", NULL, "no libnone.so.1 in /usr/lib64, ");
+}
+
+/* A folder of which no path can be made is passed over. */
+static void a_folder_whose_name_is_too_long(void **state)
+{
+    static char list[LOADER_PATH_BYTES + 64];
+    (void)state;
+    memset(list, 'x', LOADER_PATH_BYTES);
+    snprintf(list + LOADER_PATH_BYTES, 64, ":%s", folder);
+    setenv("LD_LIBRARY_PATH", list, 1);
+    finds("libone.so.1", NULL, "libone.so.1");
+    unsetenv("LD_LIBRARY_PATH");
 }
 
 static void write_head(const char *name, unsigned char class)
@@ -159,6 +191,7 @@ static void a_path_that_does_not_fit_is_an_error(void **state)
     assert_int_equal(loader_find("x", in_folder("libone.so.1"), path, sizeof path, NULL),
                      ERR_CONFIG);
     assert_int_equal(loader_find("libone.so.1", folder, path, sizeof path, NULL), ERR_CONFIG);
+    assert_int_equal(loader_find("libtwo.so.1", folder, path, sizeof path, NULL), ERR_CONFIG);
 }
 
 static void glibcs_own_libraries_are_known(void **state)
@@ -183,6 +216,7 @@ int main(void)
         cmocka_unit_test(the_highest_version_stands_for_a_missing_link),
         cmocka_unit_test(the_systems_folders_are_searched),
         cmocka_unit_test(the_environments_folders_come_first),
+        cmocka_unit_test(a_folder_whose_name_is_too_long),
         cmocka_unit_test(a_32_bit_library_does_not_end_the_search),
         cmocka_unit_test(a_path_that_does_not_fit_is_an_error),
         cmocka_unit_test(glibcs_own_libraries_are_known),

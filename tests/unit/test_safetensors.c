@@ -144,6 +144,45 @@ static void test_good_file(void **state)
     guard_free(bytes);
 }
 
+static const char *three_of(const char *dtype, size_t bytes)
+{
+    static char header[200];
+    snprintf(header, sizeof header,
+             "{\"a\":{\"dtype\":\"%s\",\"shape\":[3],\"data_offsets\":[0,%zu]}}", dtype, bytes);
+    return header;
+}
+
+/* Of those that no network here can use, too, a file may have some: their sizes must be right. */
+static void test_every_dtype(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+        bool is_usable;
+    } dtypes[] = {
+        { "F32", 4, true },   { "F16", 2, true },      { "BF16", 2, true },     { "F64", 8, false },
+        { "I64", 8, false },  { "U64", 8, false },     { "I32", 4, false },     { "U32", 4, false },
+        { "I16", 2, false },  { "U16", 2, false },     { "I8", 1, false },      { "U8", 1, false },
+        { "BOOL", 1, false }, { "F8_E4M3", 1, false }, { "F8_E5M2", 1, false }, { "C64", 8, false },
+    };
+    static const uint64_t shape[] = { 3 };
+    (void)state;
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        size_t bytes = 3 * dtypes[i].bytes;
+        struct safetensors file;
+        struct tensor tensor;
+        struct err err = { 0 };
+        slice made = make_file(three_of(dtypes[i].name, bytes), bytes);
+        assert_int_equal(safetensors_open(&file, made, &err), 0);
+        assert_int_equal(safetensors_find(&file, "a", 1, shape, &tensor, &err),
+                         dtypes[i].is_usable ? 0 : ERR_INPUT);
+        safetensors_close(&file);
+        guard_free(made);
+        refused(three_of(dtypes[i].name, bytes + 1), bytes + 1, "another number");
+        refused(three_of(dtypes[i].name, bytes - 1), bytes - 1, "another number");
+    }
+}
+
 /* One tensor of the type with this data. */
 static void read_values(const char *type, const char *data, size_t bytes, size_t first,
                         const float *values, size_t count)
@@ -249,9 +288,13 @@ static void test_longest_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_file),      cmocka_unit_test(test_bad_tensors),
-        cmocka_unit_test(test_bad_places),     cmocka_unit_test(test_bad_headers),
-        cmocka_unit_test(test_values),         cmocka_unit_test(test_dimensions_and_names),
+        cmocka_unit_test(test_good_file),
+        cmocka_unit_test(test_bad_tensors),
+        cmocka_unit_test(test_bad_places),
+        cmocka_unit_test(test_bad_headers),
+        cmocka_unit_test(test_every_dtype),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_dimensions_and_names),
         cmocka_unit_test(test_longest_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -95,6 +96,19 @@ static void test_not_utf8(void **state)
         { "a\xed\xa0\x80", 4 },
         { "a\xc0\xaf", 3 },
         { "a\xf4\x90\x80\x80", 5 },
+        { "a\xed\xbf\xbf", 4 },
+        { "a\xe0\x9f\xbf", 4 },
+        { "a\xf0\x8f\xbf\xbf", 5 },
+        { "a\xf5\x80\x80\x80", 5 },
+        { "\xc3"
+          "a",
+          2 }, /* the next byte is no part of it, */
+        { "\xe4\xb8"
+          "a",
+          3 },
+        { "\xf0\xa0\x80"
+          "a",
+          4 },
         { "\x80\x80"
           "a",
           3 },
@@ -123,6 +137,13 @@ static void test_vocabulary(void **state)
     assert_int_equal(wordpiece_encode(&tokenizer, SLICE_LITERAL("x"), ids, 3), 3);
     assert_int_equal(ids[1], 6);
     wordpiece_close(&tokenizer);
+    enum { LINES = (1 << 24) + 1 };
+    char *empty = malloc(LINES);
+    assert_non_null(empty);
+    memset(empty, '\n', LINES);
+    assert_int_equal(wordpiece_open(&tokenizer, (slice){ empty, LINES }, &err), ERR_INPUT);
+    assert_string_equal(err.text, "it has more than 16777216 lines");
+    free(empty);
 }
 
 int main(void)

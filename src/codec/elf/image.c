@@ -158,10 +158,12 @@ static int read_others(struct elf_head *head, struct err *err)
     if (load_of(head, head->dynamic->p_vaddr, head->dynamic->p_filesz, true) == NULL ||
         head->dynamic->p_vaddr % sizeof(uint64_t) != 0)
         return REFUSE(err, "its dynamic section lies outside its segments");
-    /* The linker rounds RELRO's end up to a page, which may pass the end of the segment's bytes. */
+    /*
+     * The linker rounds RELRO's end up to a page, which may pass the end of the segment's bytes. An
+     * address below low becomes one far beyond the span.
+     */
     if (head->relro != NULL &&
-        (head->relro->p_vaddr < head->low || head->relro->p_memsz > head->span ||
-         !within(head->relro->p_vaddr - head->low, head->relro->p_memsz, head->span) ||
+        (!within(head->relro->p_vaddr - head->low, head->relro->p_memsz, head->span) ||
          load_of(head, head->relro->p_vaddr, 0, false) == NULL))
         return REFUSE(err, "its read-only relocations lie outside its segments");
     return head->tls == NULL ? 0 : check_tls(head, head->tls, err);
