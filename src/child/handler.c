@@ -27,7 +27,7 @@ static int start_first(struct child *child, struct err *err)
         log_write(LOG_WARN, NULL, "%s", err->text);
     if (rc != ERR_RETRY)
         return rc;
-    err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
+    child_name_deaths(child, err);
     return err->code = ERR_CONFIG;
 }
 

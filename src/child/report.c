@@ -43,6 +43,14 @@ static void note_lost(struct child *child, const struct err *err)
         on_lost(on_lost_owner, err->text);
 }
 
+void child_name_deaths(const struct child *child, struct err *err)
+{
+    if (child->deaths == 1)
+        err_wrap(err, "the only start that --handler-deaths allows has failed");
+    else
+        err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
+}
+
 void child_report_failure(struct child *child, int rc, struct err *err)
 {
     bool slow = child->lost.code != 0;
@@ -53,7 +61,7 @@ void child_report_failure(struct child *child, int rc, struct err *err)
         return;
     }
     if (!slow)
-        err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
+        child_name_deaths(child, err);
     note_lost(child, err);
 }
 

@@ -21,6 +21,9 @@ void child_on_loss(const void *setting, handler_lost *lost, void *owner);
  */
 bool child_halt(struct child *child, const char *why);
 
+/* Puts before the error that as many starts as are allowed have failed. */
+void child_name_deaths(const struct child *child, struct err *err);
+
 /*
  * Logs what child_make_ready returned between jobs. The last failure that is allowed loses the
  * handler: child->lost is set, and the worker told.

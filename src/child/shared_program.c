@@ -325,7 +325,7 @@ static void note_failure(struct shared_child *shared, int rc, struct err *err)
         return;
     }
     if (rc == ERR_RETRY)
-        err_wrap(err, "%u starts in a row have failed (--handler-deaths)", child->deaths);
+        child_name_deaths(child, err);
     child->lost = *err;
     child->lost.code = ERR_CONFIG;
 }

@@ -274,7 +274,7 @@ static void a_child_that_does_not_get_ready(void **state)
             bench->setting.ready_timeout_ms = 200;
         assert_int_equal(bench_open(bench, starts[i].script, &err), ERR_CONFIG);
         if (bench->setting.ready_timeout_ms > 200)
-            assert_holds(err.text, "1 starts in a row have failed");
+            assert_holds(err.text, "the only start that --handler-deaths allows has failed");
         assert_holds(err.text, starts[i].error);
         assert_null(bench->child);
     }
