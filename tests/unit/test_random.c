@@ -24,6 +24,13 @@ static void bytes_are_drawn_each_time(void **state)
     assert_int_equal(first[BYTES], 0);
 }
 
+/* The kernel cannot write there. */
+static void a_refusal_is_told(void **state)
+{
+    (void)state;
+    assert_false(random_bytes((void *)1, BYTES));
+}
+
 /* Four in a row that are the same come once in 10^28 times. */
 static void numbers_differ(void **state)
 {
@@ -57,6 +64,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_are_drawn_each_time),
+        cmocka_unit_test(a_refusal_is_told),
         cmocka_unit_test(numbers_differ),
         cmocka_unit_test(uuids_are_of_version_4_and_differ),
     };
