@@ -715,7 +715,9 @@ static void texts_end_where_their_array_does(void **state)
     for (size_t size = 1; size < 12; size++) {
         char *array = malloc(size); /* of that size to the byte, for the sanitizer */
         assert_non_null(array);
+        memset(array, 'x', size);
         struct text text = text_over(array, size);
+        assert_string_equal(array, "");
         assert_int_equal(text_add(&text, "%s", "abcde"), size > 5);
         assert_int_equal(text_add(&text, "%d", 67), size > 7);
         assert_int_equal(text.is_cut, size <= 7);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -280,6 +281,21 @@ static void own_calls_do_what_those_of_libc_do(void **state)
     assert_int_equal(fd, STDIN_FILENO); /* a descriptor as any other */
 }
 
+/* All six of them: two pages of a file, from its second on. */
+static void own_calls_have_all_arguments(void **state)
+{
+    const long page = sysconf(_SC_PAGESIZE);
+    (void)state;
+    make_file("file", (size_t)(3 * page));
+    int fd = own_open("file", O_RDONLY);
+    const long arguments[6] = { 0, 2 * page, PROT_READ, MAP_PRIVATE, fd, page };
+    long mapped = own_call(SYS_mmap, arguments);
+    close(fd);
+    assert_true(mapped > 0 || mapped < -page);
+    assert_memory_equal((const void *)mapped, bytes + page, (size_t)(2 * page));
+    munmap((void *)mapped, (size_t)(2 * page));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +306,7 @@ int main(void)
         cmocka_unit_test(reads_go_on_after_a_signal),
         cmocka_unit_test(folders_are_made_with_those_above),
         cmocka_unit_test(own_calls_do_what_those_of_libc_do),
+        cmocka_unit_test(own_calls_have_all_arguments),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
