@@ -28,8 +28,10 @@
 
 #include "audit/confine.h"
 #include "audit/landlock.h"
+#include "audit/refusal.h"
 #include "audit/refused_call.h"
 #include "audit/rules.h"
+#include "audit/trial.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/own_call.h"

@@ -1,4 +1,4 @@
-/* base/log: what comes out on standard output. */
+/* base/log, base/log_output: what comes out on standard output. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +21,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_output.h"
 #include "json/json.h"
 
 static int real_stdout;

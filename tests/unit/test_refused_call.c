@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "audit/refused_call.h"
+#include "base/signal_line.h"
 
 static struct refused_call named(int number)
 {
