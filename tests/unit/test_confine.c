@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -47,6 +48,9 @@ static struct config config;
 static rp_config program;
 static char place[200];
 static int output = -1; /* of the children */
+
+#define PAGE_BYTES 4096
+static char *pages; /* three, of which the last cannot be read */
 
 static int handle(rp_job *job, void *user)
 {
@@ -95,7 +99,8 @@ static int set_up(void **state)
         return 1;
     unsetenv("HF_HOME");
     unsetenv("HF_HUB_CACHE");
-    return 0;
+    pages = mmap(NULL, 3 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED || mprotect(pages + 2 * PAGE_BYTES, PAGE_BYTES, PROT_NONE) != 0;
 }
 
 static int tear_down(void **state)
@@ -111,10 +116,10 @@ static void assert_output(const char *expected)
     ssize_t len = pread(output, text, sizeof text - 1, 0);
     assert_true(len >= 0);
     text[len] = '\0';
-    if (expected != NULL)
-        assert_string_equal(text, expected);
     assert_int_equal(ftruncate(output, 0), 0);
     lseek(output, 0, SEEK_SET);
+    if (expected != NULL)
+        assert_string_equal(text, expected);
 }
 
 /* In the child. */
@@ -161,6 +166,8 @@ OPEN(list_listed, "read", O_RDONLY | O_DIRECTORY)
 OPEN(list_writable, "write", O_RDONLY)
 OPEN(list_other, "out", O_RDONLY | O_DIRECTORY)
 OPEN(point_to_other, "out", O_PATH)
+OPEN(point_to_file, "out/file", O_PATH)
+OPEN(only_control, "out/file", 3) /* neither to be read nor written: for ioctl */
 OPEN(write_read_only, "read/file", O_WRONLY)
 OPEN(write_too, "read/file", O_RDWR)
 OPEN(empty_read_only, "read/file", O_RDONLY | O_TRUNC)
@@ -209,6 +216,32 @@ CALL(old_move_out, SYS_rename, "write/file", "out/moved")
 CALL(old_move_within, SYS_rename, "write/file", "write/new")
 #endif
 
+/* Where a path lies in memory: over the end of a page, or before one that is not there. */
+static int open_across_pages(void)
+{
+    confine_child();
+    return open_at(AT_FDCWD, strcpy(pages + PAGE_BYTES - 5, "out/file"), O_RDONLY);
+}
+
+static int open_at_the_end(void)
+{
+    confine_child();
+    return open_at(AT_FDCWD, strcpy(pages + 2 * PAGE_BYTES - 9, "out/file"), O_RDONLY);
+}
+
+static int open_over_the_end(void)
+{
+    confine_child();
+    return open_at(AT_FDCWD, memcpy(pages + 2 * PAGE_BYTES - 8, "out/file", 8), O_RDONLY);
+}
+
+static int open_too_long(void)
+{
+    confine_child();
+    memset(pages, '/', PAGE_BYTES + 1);
+    return open_at(AT_FDCWD, pages, O_RDONLY);
+}
+
 static const struct try_of_file {
     int (*run)(void);
     int errnum;       /* of --confine=on */
@@ -223,6 +256,8 @@ static const struct try_of_file {
     { list_writable, 0, NULL, NULL },
     { list_other, EACCES, "openat of 'out'", FILE_HINT },
     { point_to_other, 0, NULL, NULL },
+    { point_to_file, 0, NULL, NULL },
+    { only_control, 0, NULL, NULL },
     { write_read_only, EACCES, "openat of 'read/file'", FILE_HINT },
     { write_too, EACCES, "openat of 'read/file'", FILE_HINT },
     { empty_read_only, EACCES, "openat of 'read/file'", FILE_HINT },
@@ -245,6 +280,10 @@ static const struct try_of_file {
     { open_at_other, EACCES, "openat of '../out/file'", FILE_HINT },
     { open_at_folder, 0, NULL, NULL },
     { open_nowhere, EFAULT, NULL, NULL },
+    { open_across_pages, EACCES, "openat of 'out/file'", FILE_HINT },
+    { open_at_the_end, EACCES, "openat of 'out/file'", FILE_HINT },
+    { open_over_the_end, EFAULT, NULL, NULL },
+    { open_too_long, ENAMETOOLONG, NULL, NULL },
     { make_folder, EACCES, "mkdirat of 'out/new'", CHANGE_HINT },
     { make_folder_that_is, EEXIST, NULL, NULL },
     { make_writable_folder, 0, NULL, NULL },
@@ -327,6 +366,55 @@ static void a_trial_says_the_same(void **state)
     for (size_t i = 0; i < COUNT(files); i++)
         try_file(&files[i], "WARN   | --confine: would refuse ",
                  files[i].errnum == EACCES ? 0 : files[i].errnum);
+}
+
+#define NOBODY 65534
+
+static const char *mode_path;
+static int mode_flags;
+
+static int open_as_nobody(void)
+{
+    if (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0)
+        return 254;
+    confine_child();
+    return open_at(AT_FDCWD, mode_path, mode_flags);
+}
+
+/* What its own mode does not let us do is no matter of the list. */
+static void modes_of_files_are_told_from_the_list(void **state)
+{
+    static const struct {
+        const char *path;
+        int flags;
+        bool is_refused; /* by the list */
+    } cases[] = {
+        { "out/none-for-you", O_RDONLY, false }, { "out/for-all", O_RDONLY, true },
+        { "out/for-all", O_WRONLY, false },      { "out/for-all", O_RDWR, false },
+        { "out/only-write", O_WRONLY, true },    { "out/only-write", O_RDONLY, false },
+        { "out/only-write", O_RDWR, false },     { "out/for-all", O_RDONLY | O_TRUNC, false },
+    };
+    char expected[300];
+    (void)state;
+    if (geteuid() != 0 || landlock_version() < LANDLOCK_VERSION_EMPTIES)
+        skip();
+    arrange();
+    touch("out/none-for-you");
+    touch("out/for-all");
+    touch("out/only-write");
+    assert_int_equal(chmod("out/for-all", 0644) | chmod("out/only-write", 0622), 0);
+    assert_int_equal(chmod("out", 0755) | chmod(place, 0755), 0);
+    for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+        bool tries = i >= COUNT(cases), is_refused = cases[i % COUNT(cases)].is_refused;
+        mode_path = cases[i % COUNT(cases)].path;
+        mode_flags = cases[i % COUNT(cases)].flags;
+        config.confine.mode = tries ? "log" : "on";
+        snprintf(expected, sizeof expected, "%s openat of '%s'%s\n",
+                 tries ? "WARN   | --confine: would refuse" : "ERROR  | --confine: refused",
+                 mode_path, FILE_HINT);
+        assert_int_equal(status_of(open_as_nobody), tries && is_refused ? 0 : EACCES << 8);
+        assert_output(is_refused ? expected : "");
+    }
 }
 
 /* --- other calls ----------------------------------------------------------------------------- */
@@ -928,6 +1016,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_kernel_refuses_what_is_not_listed, begin),
         cmocka_unit_test_setup(a_trial_says_the_same, begin),
+        cmocka_unit_test_setup(modes_of_files_are_told_from_the_list, begin),
         cmocka_unit_test_setup(calls_beyond_the_list_are_refused, begin),
         cmocka_unit_test_setup(the_workers_own_sockets_are_let_through, begin),
         cmocka_unit_test_setup(the_last_line_says_so, begin),
