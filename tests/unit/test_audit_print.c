@@ -135,6 +135,9 @@ static void hosts_and_ports_are_as_in_urls(void **state)
     printed("text");
     has("\n  *:*                                 calls the webhooks that jobs name\n");
     has("\n  localhost:0                         the job API");
+    config.api.host = SLICE_LITERAL("::1");
+    printed("text");
+    has("\n  [::1]:0                             the job API");
 }
 
 static void control_bytes_become_question_marks(void **state)
