@@ -496,6 +496,33 @@ static void calls_beyond_the_list_are_refused(void **state)
                   "ERROR  | --confine: refused system call 9999" CALL_HINT "\n");
 }
 
+static int run_programs(void)
+{
+    char *const words[] = { "sh", "-c", "/bin/true; /bin/true; exit 3", NULL };
+    int status = 0;
+    confine_child();
+    for (int i = 0; i < 2 && WEXITSTATUS(status) == 3 * i; i++) {
+        long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0)
+            syscall(SYS_execve, i == 0 ? "/bin/sh" : "/bin/../bin/sh", words, NULL);
+        if (waitpid((pid_t)pid, &status, 0) != pid)
+            return 1;
+    }
+    return WEXITSTATUS(status);
+}
+
+/* Those that it starts itself are its own matter. */
+static void a_trial_tells_of_the_first_program_of_a_process(void **state)
+{
+    (void)state;
+    arrange();
+    config.confine.mode = "log";
+    assert_int_equal(status_of(run_programs), 3 << 8);
+    assert_output("WARN   | --confine: would refuse clone" CALL_HINT "\n"
+                  "WARN   | --confine: would refuse execve of '/bin/sh'" CALL_HINT "\n"
+                  "WARN   | --confine: would refuse execve of '/bin/../bin/sh'" CALL_HINT "\n");
+}
+
 static int own_sockets(void)
 {
     confine_child();
@@ -1018,6 +1045,7 @@ int main(void)
         cmocka_unit_test_setup(a_trial_says_the_same, begin),
         cmocka_unit_test_setup(modes_of_files_are_told_from_the_list, begin),
         cmocka_unit_test_setup(calls_beyond_the_list_are_refused, begin),
+        cmocka_unit_test_setup(a_trial_tells_of_the_first_program_of_a_process, begin),
         cmocka_unit_test_setup(the_workers_own_sockets_are_let_through, begin),
         cmocka_unit_test_setup(the_last_line_says_so, begin),
         cmocka_unit_test_setup(a_trial_tells_of_some_files_of_a_folder, begin),
