@@ -426,6 +426,7 @@ static void of_secrets_the_longest_counts(void **state)
     log_init(LOG_DEBUG, false);
     log_add_secret(SLICE_LITERAL("nested-one"));
     log_add_secret(SLICE_LITERAL("nested-one-longer"));
+    log_add_secret(SLICE_LITERAL("nested-one-long"));
     log_add_secret(SLICE_LITERAL("nested-"));
     log_write(LOG_INFO, NULL, "nested-one nested-one-longer nested-two");
     assert_logged("INFO   | ********** ***************** *******two\n");
