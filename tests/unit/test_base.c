@@ -56,7 +56,7 @@ static void slices_compare(void **state)
 
 static void dates_are_those_of_libc(void **state)
 {
-    const int64_t first = -62135596800, end = 253402300800; /* the years 1 to 9999 */
+    const int64_t first = -62167219200, end = 253402300800; /* the years 0 to 9999 */
     (void)state;
     for (int64_t at = first; at < end; at += 5 * 86400 + 43207) {
         struct tm tm;
