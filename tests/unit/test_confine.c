@@ -496,19 +496,31 @@ static void calls_beyond_the_list_are_refused(void **state)
                   "ERROR  | --confine: refused system call 9999" CALL_HINT "\n");
 }
 
+#ifdef SYS_fork
+#define OTHER_START SYS_fork
+#define OTHER_START_LINE "WARN   | --confine: would refuse fork" CALL_HINT "\n"
+#else
+#define OTHER_START SYS_clone
+#define OTHER_START_LINE /* it has been told */
+#endif
+
 static int run_programs(void)
 {
+    const long starts[] = { SYS_clone, OTHER_START };
+    const char *const paths[] = { "/bin/sh", "/bin/../bin/sh" };
     char *const words[] = { "sh", "-c", "/bin/true; /bin/true; exit 3", NULL };
-    int status = 0;
     confine_child();
-    for (int i = 0; i < 2 && WEXITSTATUS(status) == 3 * i; i++) {
-        long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-        if (pid == 0)
-            syscall(SYS_execve, i == 0 ? "/bin/sh" : "/bin/../bin/sh", words, NULL);
-        if (waitpid((pid_t)pid, &status, 0) != pid)
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        int status;
+        long pid = syscall(starts[i], SIGCHLD, 0, 0, 0, 0);
+        if (pid == 0) {
+            syscall(SYS_execve, paths[i], words, NULL);
+            _exit(1);
+        }
+        if (waitpid((pid_t)pid, &status, 0) != pid || status != 3 << 8)
             return 1;
     }
-    return WEXITSTATUS(status);
+    return 0;
 }
 
 /* Those that it starts itself are its own matter. */
@@ -517,9 +529,10 @@ static void a_trial_tells_of_the_first_program_of_a_process(void **state)
     (void)state;
     arrange();
     config.confine.mode = "log";
-    assert_int_equal(status_of(run_programs), 3 << 8);
+    assert_int_equal(status_of(run_programs), 0);
     assert_output("WARN   | --confine: would refuse clone" CALL_HINT "\n"
-                  "WARN   | --confine: would refuse execve of '/bin/sh'" CALL_HINT "\n"
+                  "WARN   | --confine: would refuse execve of '/bin/sh'" CALL_HINT
+                  "\n" OTHER_START_LINE
                   "WARN   | --confine: would refuse execve of '/bin/../bin/sh'" CALL_HINT "\n");
 }
 
