@@ -238,8 +238,8 @@ static int open_over_the_end(void)
 static int open_too_long(void)
 {
     confine_child();
-    memset(pages, '/', PAGE_BYTES + 1);
-    return open_at(AT_FDCWD, pages, O_RDONLY);
+    memset(pages + 10, '/', PAGE_BYTES + 1);
+    return open_at(AT_FDCWD, pages + 10, O_RDONLY);
 }
 
 static const struct try_of_file {
