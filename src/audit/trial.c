@@ -133,7 +133,8 @@ static bool fails_by_itself(const struct stat *status, int flags)
 static const char *hint_of_open(const char *path, int flags)
 {
     int mode = refused_call_open_mode(flags);
-    unsigned needs = (mode & R_OK ? LANDLOCK_READS : 0u) | (mode & W_OK ? LANDLOCK_WRITES : 0u);
+    unsigned needs = ((mode & R_OK) != 0 ? LANDLOCK_READS : 0u) |
+                     ((mode & W_OK) != 0 ? LANDLOCK_WRITES : 0u);
     unsigned access_listed;
     struct stat status;
     if ((flags & O_PATH) || (flags & REFUSED_CALL_ACCMODE) == REFUSED_CALL_ACCMODE)
