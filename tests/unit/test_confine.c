@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -718,6 +719,24 @@ static void connections_are_held_to_ports(void **state)
     close(unix_socket);
 }
 
+static int connect_to_the_last_port(void)
+{
+    confine_child();
+    return connect_to(65535);
+}
+
+/* It has none: no number stands for that. */
+static void a_server_at_a_path_allows_no_port(void **state)
+{
+    (void)state;
+    if (landlock_version() < LANDLOCK_VERSION_PORTS)
+        skip();
+    arrange();
+    config.handler.http = "http+unix:no-socket";
+    assert_int_equal(status_of(connect_to_the_last_port), EACCES << 8);
+    assert_output("ERROR  | --confine: refused connect to port 65535" CALL_HINT "\n");
+}
+
 static int listen_on(int port)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
@@ -942,6 +961,34 @@ static int tell(void)
     return 0;
 }
 
+/* Somebody else listens to what this process asks: there can be only one. */
+static int confine_after_another(void)
+{
+    static struct filter filter;
+    static struct filter_rules allowed;
+    memset(allowed.verdicts, FILTER_ALLOWED, sizeof allowed.verdicts);
+    allowed.asks = true;
+    if (!filter_build(&filter, &allowed) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        filter_install_asking(&filter) < 0)
+        return 1;
+    return tell();
+}
+
+static void a_trial_that_cannot_be_is_told(void **state)
+{
+    char expected[300];
+    (void)state;
+    arrange();
+    config.confine.mode = "log";
+    assert_int_equal(status_of(confine_after_another), 0);
+    snprintf(expected, sizeof expected,
+             "WARN   | --confine=log: nothing is looked at, and --confine=on would be an error: "
+             "--confine=log: this kernel, or what the container runs in, takes no filter that "
+             "asks (seccomp, Linux 5.5): %s\n",
+             strerror(EBUSY));
+    assert_output(expected);
+}
+
 static void the_log_says_what_is_held(void **state)
 {
     static struct audit audit;
@@ -1064,6 +1111,7 @@ int main(void)
         cmocka_unit_test_setup(a_trial_tells_of_some_files_of_a_folder, begin),
         cmocka_unit_test_setup(signals_can_be_blocked_but_for_one, begin),
         cmocka_unit_test_setup(connections_are_held_to_ports, begin),
+        cmocka_unit_test_setup(a_server_at_a_path_allows_no_port, begin),
         cmocka_unit_test_setup(a_worker_listens_where_it_is_to, begin),
         cmocka_unit_test_setup(what_is_used_later_is_made, begin),
         cmocka_unit_test_setup(a_local_test_uploads_to_a_folder_beside_it, begin),
@@ -1071,6 +1119,7 @@ int main(void)
         cmocka_unit_test_setup(a_driver_in_the_process_is_refused, begin),
         cmocka_unit_test_setup(threads_that_are_there_are_refused, begin),
         cmocka_unit_test_setup(lists_have_a_most, begin),
+        cmocka_unit_test_setup(a_trial_that_cannot_be_is_told, begin),
         cmocka_unit_test_setup(the_log_says_what_is_held, begin),
         cmocka_unit_test_setup(rules_are_those_of_what_is_done, begin),
         cmocka_unit_test_setup(rules_of_a_server, begin),
