@@ -1,7 +1,6 @@
 #include "audit/refusal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -111,8 +110,7 @@ static const char *hint_of(const struct refused_call *call)
         return port_of(call) >= 0 ? REFUSED_CALL_HINT : NULL;
     if (!refused_call_is_open(call))
         return REFUSED_CALL_HINT_CHANGE;
-    int way = refused_call_open_flags(call) & O_ACCMODE;
-    long access = ask_access(call, way == O_RDONLY ? R_OK : way == O_WRONLY ? W_OK : R_OK | W_OK);
+    long access = ask_access(call, refused_call_open_mode(refused_call_open_flags(call)));
     return access == 0         ? REFUSED_CALL_HINT_FILE
            : access == -ENOENT ? REFUSED_CALL_HINT_CHANGE
                                : NULL;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define PATH_CHARS 200 /* of a path, in the line */
 
@@ -65,6 +66,13 @@ bool refused_call_is_open(const struct refused_call *call)
 int refused_call_open_flags(const struct refused_call *call)
 {
     return (int)call->arguments[is_at(call) ? 2 : 1];
+}
+
+int refused_call_open_mode(int flags)
+{
+    int way = flags & REFUSED_CALL_ACCMODE;
+    bool writes = way != O_RDONLY || (flags & O_TRUNC) != 0;
+    return (way == O_WRONLY ? 0 : R_OK) | (writes ? W_OK : 0);
 }
 
 static void put_path(struct signal_line *line, const char *path)

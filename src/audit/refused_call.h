@@ -44,6 +44,12 @@ int refused_call_folder(const struct refused_call *call);
 bool refused_call_is_open(const struct refused_call *call);
 int refused_call_open_flags(const struct refused_call *call);
 
+/* The kernel's O_ACCMODE: musl's has O_PATH in it. With both bits a file is for ioctl(2) alone. */
+#define REFUSED_CALL_ACCMODE 3
+
+/* What such flags ask of the file's mode: R_OK, W_OK or both. To empty a file is to write it. */
+int refused_call_open_mode(int flags);
+
 /* Adds its name, and of those that have one the path (NULL: none) or port (negative: none). */
 void refused_call_put(struct signal_line *line, const struct refused_call *call, const char *path,
                       int port);

@@ -126,19 +126,18 @@ static bool fails_by_itself(const struct stat *status, int flags)
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return true;
     return S_ISDIR(status->st_mode) && (flags & O_TMPFILE) != O_TMPFILE &&
-           ((flags & O_CREAT) != 0 || (flags & O_ACCMODE) != O_RDONLY);
+           ((flags & O_CREAT) != 0 || (flags & REFUSED_CALL_ACCMODE) != O_RDONLY);
 }
 
 /* What its mode does not allow is not the list's affair. */
 static const char *hint_of_open(const char *path, int flags)
 {
-    int way = flags & O_ACCMODE;
-    unsigned needs = (way == O_WRONLY ? 0u : LANDLOCK_READS) |
-                     (way == O_RDONLY && (flags & O_TRUNC) == 0 ? 0u : LANDLOCK_WRITES);
-    int mode = (needs & LANDLOCK_READS ? R_OK : 0) | (needs & LANDLOCK_WRITES ? W_OK : 0);
+    int mode = refused_call_open_mode(flags);
+    unsigned needs = ((mode & R_OK) != 0 ? LANDLOCK_READS : 0u) |
+                     ((mode & W_OK) != 0 ? LANDLOCK_WRITES : 0u);
     unsigned access_listed;
     struct stat status;
-    if ((flags & O_PATH) || way == O_ACCMODE)
+    if ((flags & O_PATH) || (flags & REFUSED_CALL_ACCMODE) == REFUSED_CALL_ACCMODE)
         return NULL;
     if (stat(path, &status) != 0)
         return (flags & O_CREAT) == 0 || errno != ENOENT || is_refused_link(path, flags) ||

@@ -14,7 +14,7 @@ struct date {
     unsigned weekday; /* 0: Sunday */
 };
 
-/* The date and time of a Unix time, of the years 1 to 9999 (proleptic Gregorian calendar). Pure. */
+/* The date and time of a Unix time, of the years 0 to 9999 (proleptic Gregorian calendar). Pure. */
 struct date date_of(int64_t unix_s);
 
 /*

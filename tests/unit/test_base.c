@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +20,6 @@
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/slice.h"
 #include "base/text.h"
 #include "base/utf8.h"
@@ -55,7 +56,7 @@ static void slices_compare(void **state)
 
 static void dates_are_those_of_libc(void **state)
 {
-    const int64_t first = -62135596800, end = 253402300800; /* the years 1 to 9999 */
+    const int64_t first = -62167219200, end = 253402300800; /* the years 0 to 9999 */
     (void)state;
     for (int64_t at = first; at < end; at += 5 * 86400 + 43207) {
         struct tm tm;
@@ -86,6 +87,22 @@ static void err_texts_read_from_the_outside_in(void **state)
     assert_int_equal(err.code, ERR_RETRY);
     assert_int_equal(err_set(&err, ERR_INPUT, "again"), ERR_INPUT);
     assert_string_equal(err.text, "again");
+    assert_int_equal(err.code, ERR_INPUT);
+}
+
+/* What the error before it was logged as says nothing of this one. */
+static void a_new_error_is_not_logged_yet(void **state)
+{
+    (void)state;
+    struct err err = { .is_logged = true };
+    err_set(&err, ERR_INPUT, "one");
+    assert_false(err.is_logged);
+    err.is_logged = true;
+    err_wrap(&err, "the same");
+    assert_true(err.is_logged);
+    err_system(&err, ERR_RETRY, EIO, "two");
+    assert_false(err.is_logged);
+    assert_int_equal(err.code, ERR_RETRY);
 }
 
 static void err_may_be_null(void **state)
@@ -129,6 +146,8 @@ static void err_texts_stay_on_their_line(void **state)
     assert_string_equal(err.text, "x?y: a??ERROR | b??[0m? \xc3\xa9");
     err_system(&err, ERR_PEER, EIO, "\n");
     assert_int_equal(err.text[0], '?');
+    err_set(&err, ERR_PEER, "a\xc2\x85z\xe2\x80\xa8\n");
+    assert_string_equal(err.text, "a??z????");
 }
 
 /* --- buf -------------------------------------------------------------------------------- */
@@ -143,8 +162,10 @@ static void buf_grows_up_to_its_maximum(void **state)
     assert_int_equal(buf_add(&buf, NULL, 0, &err), 0);
     for (int i = 0; i < 10000; i++) {
         char c = (char)i;
+        size_t before = buf.cap;
         assert_int_equal(buf_add(&buf, &c, 1, &err), 0);
         assert_true(buf.cap <= buf.max && buf.len == (size_t)i + 1);
+        assert_true(buf.cap == before || buf.cap == buf.max || buf.cap >= before + before / 2);
     }
     assert_int_equal(buf_reserve(&buf, 0, &err), 0);
     assert_int_equal(buf_add(&buf, "x", 1, &err), ERR_LIMIT);
@@ -208,6 +229,24 @@ static void buf_error_sticks_until_it_is_cleared(void **state)
     assert_int_equal(buf_add_text(&buf, "def", &err), 0);
     assert_int_equal(buf_error(&buf, &err), 0);
     assert_true(slice_is(buf_slice(&buf), "def"));
+    buf_free(&buf);
+}
+
+/* printf ends with a NUL, for which there has to be room. */
+static void buf_appends_as_printf_writes(void **state)
+{
+    (void)state;
+    struct buf buf;
+    struct err err = { 0 };
+    buf_init(&buf, 9, "answer");
+    buf_add_format(&buf, "%d", 12);
+    buf_add_format(&buf, "%s", "");
+    buf_add_format(&buf, "-%s.", "abcd");
+    assert_int_equal(buf_error(&buf, &err), 0);
+    assert_true(slice_is(buf_slice(&buf), "12-abcd."));
+    buf_add_format(&buf, "%d", 3);
+    assert_int_equal(buf_error(&buf, &err), ERR_LIMIT);
+    assert_true(slice_is(buf_slice(&buf), "12-abcd."));
     buf_free(&buf);
 }
 
@@ -303,6 +342,26 @@ static void arena_pieces_are_aligned_and_apart(void **state)
     assert_null(arena.chunks);
 }
 
+/* One after the other in a chunk, also in the one that is kept; one beside others stays its own. */
+static void arena_pieces_share_a_chunk(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    char *first = arena_alloc(&arena, 1);
+    assert_non_null(first);
+    assert_ptr_equal(arena_alloc(&arena, 1), first + _Alignof(max_align_t));
+    assert_non_null(arena_alloc(&arena, 1 << 18));
+    arena_reset(&arena);
+    assert_ptr_equal(arena_alloc(&arena, 4000), first);
+    arena_free(&arena);
+    assert_int_equal(arena.used_bytes, 0);
+    assert_non_null(arena_alloc(&arena, 4080)); /* more than a page with what the chunk needs */
+    arena_reset(&arena);
+    assert_null(arena.chunks);
+    arena_free(&arena);
+}
+
 static void arena_stops_at_its_maximum(void **state)
 {
     (void)state;
@@ -365,6 +424,50 @@ static void clock_deadlines_never_wrap(void **state)
     assert_true(left > 0 && left <= 3600 * 1000);
     assert_true(clock_now_ms() >= before);
     assert_true(clock_earlier(5, DEADLINE_NEVER) == 5 && clock_earlier(7, 5) == 5);
+}
+
+static int64_t system_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void clock_is_the_monotonic_one(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        int64_t before = system_us(), us = clock_now_us(), ms = clock_now_ms();
+        assert_true(us >= before && ms >= us / 1000 && ms <= system_us() / 1000);
+        assert_true(us <= system_us());
+    }
+}
+
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+/* Signals, which come every 2 ms, do not end it. */
+static void clock_sleep_lasts_until_the_deadline(void **state)
+{
+    const struct sigaction action = { .sa_handler = count_alarm };
+    const struct itimerval often = { { 0, 2000 }, { 0, 2000 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct sigaction before;
+    (void)state;
+    sigaction(SIGALRM, &action, &before);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (int i = 0; i < 5 || alarms == 0; i++) {
+        deadline_ms deadline = clock_deadline(7);
+        clock_sleep(deadline);
+        assert_true(clock_now_ms() >= deadline);
+    }
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    clock_sleep(0); /* long ago */
 }
 
 /* --- escape ----------------------------------------------------------------------------- */
@@ -610,6 +713,33 @@ static void utf8_is_cut_between_characters(void **state)
     assert_int_equal(utf8_tail(SLICE_LITERAL("\x80\x80\x80\x80\x80\x80"), 5).len, 2);
 }
 
+static size_t control_at(const char *bytes, size_t len)
+{
+    slice text = guard_copy(bytes, len);
+    size_t count = utf8_control(text);
+    guard_free(text);
+    return count;
+}
+
+/* C0, DEL, C1 and the two separators, each whole; nothing is read behind the text. */
+static void controls_are_told_from_characters(void **state)
+{
+    (void)state;
+    assert_int_equal(control_at("", 0), 0);
+    for (int c = 0; c < 256; c++) {
+        const char one[] = { (char)c }, two[] = { '\xc2', (char)c };
+        const char three[] = { '\xe2', '\x80', (char)c };
+        assert_int_equal(control_at(one, 1), c < 0x20 || c == 0x7f ? 1 : 0);
+        assert_int_equal(control_at(two, 2), c >= 0x80 && c <= 0x9f ? 2 : 0);
+        assert_int_equal(control_at(three, 3), c == 0xa8 || c == 0xa9 ? 3 : 0);
+    }
+    assert_int_equal(control_at("\xe2\x80", 2), 0);
+    assert_int_equal(control_at("\xe3\x80\xa8", 3), 0);
+    assert_int_equal(control_at("\xe2\x81\xa8", 3), 0);
+    assert_int_equal(control_at("\xc3\x85", 2), 0);
+    assert_int_equal(control_at("\nabc", 4), 1);
+}
+
 static void slices_know_their_end(void **state)
 {
     (void)state;
@@ -620,51 +750,6 @@ static void slices_know_their_end(void **state)
     assert_false(slice_ends_nocase(SLICE_LITERAL("a+jsonx"), SLICE_LITERAL("+json")));
 }
 
-static void files_are_read_whole_or_not_at_all(void **state)
-{
-    (void)state;
-    char path[] = "/tmp/test_base.XXXXXX";
-    struct buf out;
-    struct err err = { 0 };
-    int fd = mkstemp(path);
-    static char bytes[100000];
-    memset(bytes, 'x', sizeof bytes);
-    assert_true(fd >= 0);
-    assert_int_equal(io_write_all(fd, (slice){ bytes, sizeof bytes }), 0);
-    close(fd);
-    buf_init(&out, 1 << 20, "file");
-    assert_int_equal(io_read_file(path, 0, &out, &err), 0);
-    assert_int_equal(out.len, sizeof bytes);
-    assert_memory_equal(out.ptr, bytes, sizeof bytes);
-    buf_free(&out);
-    buf_init(&out, 1000, "file");
-    assert_int_equal(io_read_file(path, 0, &out, &err), ERR_LIMIT);
-    buf_free(&out);
-    unlink(path);
-    assert_int_equal(io_read_file(path, 0, &out, &err), ERR_INPUT);
-    assert_non_null(strstr(err.text, path));
-    assert_int_equal(io_write_all(-1, SLICE_LITERAL("x")), -1);
-}
-
-static void a_part_of_a_file_is_read(void **state)
-{
-    (void)state;
-    char bytes[8] = "", path[] = "/tmp/test_base.XXXXXX";
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    unlink(path);
-    assert_int_equal(io_write_all(fd, SLICE_LITERAL("0123456789")), 0);
-    assert_int_equal(io_read_at(fd, 2, bytes, 3), 3);
-    assert_string_equal(bytes, "234");
-    assert_int_equal(io_read_at(fd, 6, bytes, 8), 4);
-    assert_string_equal(bytes, "6789");
-    assert_int_equal(io_read_at(fd, 10, bytes, 8), 0);
-    assert_int_equal(io_read_at(fd, 0, bytes, 0), 0);
-    close(fd);
-    assert_int_equal(io_read_at(-1, 0, bytes, 8), -1);
-    assert_int_equal(errno, EBADF);
-}
-
 /* --- text ------------------------------------------------------------------------------- */
 
 static void texts_end_where_their_array_does(void **state)
@@ -673,7 +758,9 @@ static void texts_end_where_their_array_does(void **state)
     for (size_t size = 1; size < 12; size++) {
         char *array = malloc(size); /* of that size to the byte, for the sanitizer */
         assert_non_null(array);
+        memset(array, 'x', size);
         struct text text = text_over(array, size);
+        assert_string_equal(array, "");
         assert_int_equal(text_add(&text, "%s", "abcde"), size > 5);
         assert_int_equal(text_add(&text, "%d", 67), size > 7);
         assert_int_equal(text.is_cut, size <= 7);
@@ -694,6 +781,7 @@ int main(void)
         cmocka_unit_test(slices_compare),
         cmocka_unit_test(dates_are_those_of_libc),
         cmocka_unit_test(err_texts_read_from_the_outside_in),
+        cmocka_unit_test(a_new_error_is_not_logged_yet),
         cmocka_unit_test(err_may_be_null),
         cmocka_unit_test(err_cuts_long_texts),
         cmocka_unit_test(err_texts_stay_on_their_line),
@@ -704,17 +792,20 @@ int main(void)
         cmocka_unit_test(code_points_are_written),
         cmocka_unit_test(text_is_utf8_up_to_the_first_byte_that_is_not),
         cmocka_unit_test(utf8_is_cut_between_characters),
+        cmocka_unit_test(controls_are_told_from_characters),
         cmocka_unit_test(slices_know_their_end),
-        cmocka_unit_test(files_are_read_whole_or_not_at_all),
-        cmocka_unit_test(a_part_of_a_file_is_read),
+        cmocka_unit_test(buf_appends_as_printf_writes),
         cmocka_unit_test(buf_without_room_takes_nothing),
         cmocka_unit_test(buf_gives_back_what_it_may_not_keep),
         cmocka_unit_test(buf_moves_with_its_memory),
         cmocka_unit_test(buf_reports_missing_memory),
         cmocka_unit_test(arena_pieces_are_aligned_and_apart),
+        cmocka_unit_test(arena_pieces_share_a_chunk),
         cmocka_unit_test(arena_stops_at_its_maximum),
         cmocka_unit_test(arena_keeps_one_small_chunk),
         cmocka_unit_test(clock_deadlines_never_wrap),
+        cmocka_unit_test(clock_is_the_monotonic_one),
+        cmocka_unit_test(clock_sleep_lasts_until_the_deadline),
         cmocka_unit_test(each_byte_is_escaped_right_at_each_place),
         cmocka_unit_test(escaping_goes_on_where_the_room_ended),
         cmocka_unit_test(escaping_without_room_takes_nothing),

@@ -58,6 +58,9 @@ static const struct value {
     { "RP_KILL_GRACE", "3600.000", 3600000 },
     { "RP_KILL_GRACE", "3600.001", -1 },
     { "RP_KILL_GRACE", "0.0001", -1 },
+    { "RP_KILL_GRACE", "1.0019", -1 },
+    { "RP_KILL_GRACE", "1.00x", -1 },
+    { "RP_KILL_GRACE", "1.999", 1999 },
     { "RP_KILL_GRACE", ".5", -1 },
     { "RP_KILL_GRACE", "5.", 5000 },
     { "RP_KILL_GRACE", "5s", -1 },
@@ -65,9 +68,13 @@ static const struct value {
     { "RP_KILL_GRACE", "nan", -1 },
     { "RP_KILL_GRACE", "", -1 },
     { "RUNPOD_MIN_MEMORY_GB", "0.5", 500 },
+    { "RUNPOD_MIN_MEMORY_GB", "999999999", -1 },
     { "RUNPOD_MIN_CUDA_VERSION", "12.2", 12020 },
     { "RUNPOD_MIN_CUDA_VERSION", "12.10", 12100 },
     { "RUNPOD_MIN_CUDA_VERSION", "12", 12000 },
+    { "RUNPOD_MIN_CUDA_VERSION", "0.99", 990 },
+    { "RUNPOD_MIN_CUDA_VERSION", "1000", 1000000 },
+    { "RUNPOD_MIN_CUDA_VERSION", "1001", -1 },
     { "RUNPOD_MIN_CUDA_VERSION", "12.", -1 },
     { "RUNPOD_MIN_CUDA_VERSION", "12.100", -1 },
     { "RUNPOD_MIN_CUDA_VERSION", "12.2.1", -1 },
@@ -763,6 +770,75 @@ static void every_option_is_in_the_help_of_its_topic(void **state)
     buf_free(&all);
 }
 
+/* The help of an option begins in the same column, beside its name where there is room. */
+static const char *after_help(const char *all, const struct option *option)
+{
+    enum { NAME_CHARS = 30, COLUMN = 33 };
+    char beginning[300];
+    const char *flag = option_text(option, OPTION_FLAG), *told = option_text(option, OPTION_HELP);
+    const char *value = flag[0] != '\0' ? option_text(option, OPTION_VALUE_NAME) : "";
+    int len = snprintf(beginning, sizeof beginning, "\n  %s%s%s",
+                       flag[0] != '\0' ? flag : option_text(option, OPTION_VARIABLE),
+                       value[0] != '\0' ? " " : "", value);
+    if (len > NAME_CHARS + 3)
+        snprintf(beginning + len, sizeof beginning - (size_t)len, "\n%*s%s", COLUMN, "", told);
+    else
+        snprintf(beginning + len, sizeof beginning - (size_t)len, "%*s%s", COLUMN + 1 - len, "",
+                 told);
+    const char *at = strstr(all, beginning);
+    if (at == NULL)
+        fail_msg("not in the help: %s", beginning);
+    return at + strlen(beginning);
+}
+
+/* What the table knows beside it is on the same line where it fits. */
+static void help_takes_no_more_lines_than_it_needs(void **state)
+{
+    size_t own_lines = 0, beside = 0;
+    struct buf all;
+    (void)state;
+    help("all", &all);
+    for (size_t i = 0; i < option_count; i++) {
+        if (option_text(&options[i], OPTION_HELP)[0] == '\0')
+            continue;
+        const char *rest = after_help(all.ptr, &options[i]);
+        size_t blanks = strspn(rest, "\n ");
+        if (rest[blanks] != '(') { /* there is nothing beside */
+            assert_int_equal(rest[0], '\n');
+            continue;
+        }
+        assert_true(rest[blanks + 1] != ')');
+        beside += rest[0] == ' ';
+        if (rest[0] == ' ')
+            continue;
+        assert_int_equal(blanks, 34);
+        assert_true(33 + strlen(option_text(&options[i], OPTION_HELP)) + 1 +
+                        strcspn(rest + blanks, "\n") >
+                    HELP_LINE_CHARS);
+        own_lines++;
+    }
+    assert_true(own_lines > 5 && beside > 5);
+    buf_free(&all);
+}
+
+/* Nor is its topic named. */
+static void help_has_nothing_of_an_absent_part(void **state)
+{
+    const struct config config = { .absent_parts = PART_GPU };
+    struct buf text;
+    struct err err = { 0 };
+    (void)state;
+    buf_init(&text, 1000000, "help");
+    assert_int_equal(help_put(&text, &config, "gpu", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--help gpu: this program is built without its part \"gpu\""));
+    assert_int_equal(text.len, 0);
+    assert_int_equal(help_put(&text, &config, NULL, &err), 0);
+    assert_int_equal(buf_add(&text, "", 1, NULL), 0);
+    assert_null(strstr(text.ptr, "gpu"));
+    assert_null(strstr(text.ptr, "GPU"));
+    buf_free(&text);
+}
+
 static void help_tells_range_and_default(void **state)
 {
     struct buf text;
@@ -822,6 +898,8 @@ int main(void)
         cmocka_unit_test(flags_that_cannot_be_used_are_named),
         cmocka_unit_test(an_empty_object_is_no_test_input),
         cmocka_unit_test(every_option_is_in_the_help_of_its_topic),
+        cmocka_unit_test(help_takes_no_more_lines_than_it_needs),
+        cmocka_unit_test(help_has_nothing_of_an_absent_part),
         cmocka_unit_test(help_tells_range_and_default),
         cmocka_unit_test(an_unknown_topic_names_the_topics),
     };

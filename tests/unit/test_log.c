@@ -1,5 +1,9 @@
-/* base/log: what comes out on standard output. */
+/* base/log, base/log_output: what comes out on standard output. */
 #include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -16,6 +21,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/log_output.h"
 #include "json/json.h"
 
 static int real_stdout;
@@ -100,6 +106,29 @@ static void json_lines_are_valid_json(void **state)
                   "\"t\\t\\\"q\\\" \xc3\xbc \\ufffd\\u0001\", \"level\": \"INFO\"}\n");
 }
 
+/* It is a label: the start of one is enough, and in JSON it needs no mending. */
+static void a_batch_id_is_cut_between_characters(void **state)
+{
+    char id[200], expected[300];
+    const struct log_tag batch = { .batch_id = { id, sizeof id } };
+    const struct log_tag odd = { .job_id = { "j", 1 }, .batch_id = { "b\n7", 3 } };
+    (void)state;
+    log_init(LOG_DEBUG, false);
+    memset(id, 'b', sizeof id);
+    memcpy(id + 127, "\xc3\xbc", 2);
+    log_write(LOG_INFO, &batch, "x");
+    snprintf(expected, sizeof expected, "INFO   | [batchId=%.127s] x\n", id);
+    assert_logged(expected);
+    id[127] = id[128] = 'c';
+    log_write(LOG_INFO, &batch, "x");
+    snprintf(expected, sizeof expected, "INFO   | [batchId=%.128s] x\n", id);
+    assert_logged(expected);
+    log_init(LOG_DEBUG, true);
+    log_write(LOG_INFO, &odd, "x");
+    assert_logged("{\"requestId\": \"j\", \"message\": \"[batchId=b\\n7] x\", \"level\": "
+                  "\"INFO\"}\n");
+}
+
 /* A message may have several lines, as tracebacks do; a job id may not. */
 static void no_bytes_can_forge_a_line(void **state)
 {
@@ -130,6 +159,8 @@ static void no_odd_characters_reach_the_log(void **state)
     log_text(LOG_INFO, NULL, slice_from(odd));
     assert_logged("{\"requestId\": null, \"message\": \"a\\u0085b\\u009bc\\u2028d\\u2029e\\ufffd"
                   "f\xc2\xa0\xe2\x80\xaa\", \"level\": \"INFO\"}\n");
+    log_text(LOG_INFO, NULL, SLICE_LITERAL("\x7f\x80"));
+    assert_logged("{\"requestId\": null, \"message\": \"\x7f\\ufffd\", \"level\": \"INFO\"}\n");
 }
 
 static int count_threads(void)
@@ -183,6 +214,108 @@ static void a_stalled_reader_holds_up_nobody(void **state)
     assert_true(log_flush(5000));
 }
 
+static int make_line(char line[100], int number)
+{
+    return snprintf(line, 100, "INFO   | line %06d, which is filled up to have sixty bytes...\n",
+                    number);
+}
+
+/*
+ * What is queued is written in pieces that a pipe takes at once, each of as many whole lines as
+ * fit: so those of other processes do not get between. O_DIRECT keeps the pieces apart.
+ */
+static void queued_lines_are_written_whole(void **state)
+{
+    enum {
+        LINES = 3000,
+        DIRECT = 40
+    }; /* the first pieces are what was there when there was room */
+    char piece[PIPE_BUF + 1], line[100];
+    int ends[2], seen = 0;
+    (void)state;
+    log_init(LOG_DEBUG, false);
+    assert_int_equal(pipe2(ends, O_DIRECT), 0);
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[1]);
+    for (int i = 0; i < LINES; i++)
+        log_write(LOG_INFO, NULL, "line %06d, which is filled up to have sixty bytes...", i);
+    for (int pieces = 0; seen < LINES; pieces++) {
+        ssize_t len = read(ends[0], piece, sizeof piece);
+        int size = make_line(line, seen);
+        assert_in_range(len, size, PIPE_BUF);
+        assert_int_equal(len % size, 0);
+        for (ssize_t at = 0; at < len; at += size) {
+            make_line(line, seen++);
+            assert_memory_equal(piece + at, line, size);
+        }
+        assert_true(pieces < DIRECT || seen == LINES || len == PIPE_BUF / size * size);
+    }
+    assert_true(log_flush(5000));
+    close(ends[0]);
+}
+
+#define MANY_BYTES 100000 /* more than a pipe takes */
+
+static volatile sig_atomic_t alarms;
+
+static void count_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+/* Reads nothing until the writer has been interrupted a few times. True: it was all there. */
+static void *read_late(void *end)
+{
+    char byte;
+    int count = 0;
+    sigset_t all;
+    FILE *reader = fdopen(*(const int *)end, "r");
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    while (alarms < 5)
+        sched_yield();
+    while (reader != NULL && fread(&byte, 1, 1, reader) == 1 && byte == (char)(count * 7919 >> 8))
+        count++;
+    if (reader != NULL)
+        fclose(reader);
+    return count == MANY_BYTES ? end : NULL;
+}
+
+static void write_many(int flags)
+{
+    static char bytes[MANY_BYTES];
+    const struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { { 0, 0 }, { 0, 0 } };
+    pthread_t reader;
+    void *all;
+    int ends[2];
+    for (int i = 0; i < MANY_BYTES; i++)
+        bytes[i] = (char)(i * 7919 >> 8);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETFL, flags), 0);
+    dup2(ends[1], STDOUT_FILENO);
+    close(ends[1]);
+    alarms = 0;
+    setitimer(ITIMER_REAL, &often, NULL);
+    assert_int_equal(pthread_create(&reader, NULL, read_late, &ends[0]), 0);
+    log_banner((slice){ bytes, sizeof bytes });
+    setitimer(ITIMER_REAL, &never, NULL);
+    dup2(real_stdout, STDOUT_FILENO); /* closes the pipe */
+    pthread_join(reader, &all);
+    assert_non_null(all);
+}
+
+/* By a signal, or by somebody who has made standard output non-blocking. */
+static void what_is_interrupted_is_written_whole(void **state)
+{
+    const struct sigaction action = { .sa_handler = count_alarm };
+    (void)state;
+    sigaction(SIGALRM, &action, NULL);
+    write_many(0);
+    write_many(O_NONBLOCK);
+    signal(SIGALRM, SIG_DFL);
+}
+
 static void long_messages_lose_their_middle(void **state)
 {
     enum { CHARS = 10000, HALF = LOG_MESSAGE_MAX_CHARS / 2 };
@@ -220,10 +353,39 @@ static void a_message_of_the_limit_is_whole(void **state)
     assert_non_null(memmem(logged().ptr, captured.len, "TRUNCATED 1 CHARACTERS", 22));
 }
 
+/* What stands in front of a message counts; it is whole. */
+static void a_prefix_takes_of_the_first_half(void **state)
+{
+    enum { HALF = LOG_MESSAGE_MAX_CHARS / 2 };
+    static const char prefix[] = "[batchId=\xc3\xbc] ";
+    const struct log_tag batch = { .batch_id = { "\xc3\xbc", 2 } };
+    char text[LOG_MESSAGE_MAX_CHARS], expected[2 * LOG_MESSAGE_MAX_CHARS];
+    (void)state;
+    log_init(LOG_DEBUG, false);
+    memset(text, 'a', HALF);
+    memset(text + HALF, 'z', HALF);
+    const int chars = (int)sizeof prefix - 2, fits = LOG_MESSAGE_MAX_CHARS - chars;
+    log_text(LOG_INFO, &batch, (slice){ text, (size_t)fits });
+    snprintf(expected, sizeof expected, "INFO   | %s%.*s\n", prefix, fits, text);
+    assert_logged(expected);
+    log_text(LOG_INFO, &batch, (slice){ text, sizeof text });
+    snprintf(expected, sizeof expected,
+             "INFO   | %s%.*s\n       | ...TRUNCATED %d CHARACTERS...\n       | %.*s\n", prefix,
+             HALF - chars, text, chars, HALF, text + HALF);
+    assert_logged(expected);
+}
+
+/* Around the sizes of what is on the stack, too. */
 static void formatted_messages_of_any_length_are_whole(void **state)
 {
-    char text[3000];
+    char text[3000], expected[3100];
     (void)state;
+    memset(text, 'y', sizeof text);
+    for (int len = 1000; len < 2100; len = len == 1060 ? 2000 : len + 1) {
+        log_write(LOG_INFO, NULL, "<%.*s>", len, text);
+        snprintf(expected, sizeof expected, "INFO   | <%.*s>\n", len, text);
+        assert_logged(expected);
+    }
     log_init(LOG_DEBUG, false);
     memset(text, 'y', sizeof text - 1);
     text[sizeof text - 1] = '\0';
@@ -247,9 +409,48 @@ static void the_secret_is_in_no_line(void **state)
     log_init(LOG_DEBUG, true);
     log_text(LOG_INFO, NULL, SLICE_LITERAL("xsecret-keyx"));
     assert_logged("{\"requestId\": null, \"message\": \"x**********x\", \"level\": \"INFO\"}\n");
+    log_mask(text, 14);
+    assert_string_equal(text, "key ********** and secret-key");
     log_mask(text, sizeof text - 1);
     assert_string_equal(text, "key ********** and **********");
-    log_add_secret(SLICE_LITERAL("not-in-any-test"));
+    log_init(LOG_DEBUG, false);
+    assert_true(log_add_secret(SLICE_LITERAL("sixsix"))); /* the shortest */
+    log_write(LOG_INFO, NULL, "sixsix sixsi");
+    assert_logged("INFO   | ****** sixsi\n");
+}
+
+/* One may be the start of another, whichever is added first. */
+static void of_secrets_the_longest_counts(void **state)
+{
+    (void)state;
+    log_init(LOG_DEBUG, false);
+    log_add_secret(SLICE_LITERAL("nested-one"));
+    log_add_secret(SLICE_LITERAL("nested-one-longer"));
+    log_add_secret(SLICE_LITERAL("nested-one-long"));
+    log_add_secret(SLICE_LITERAL("nested-"));
+    log_write(LOG_INFO, NULL, "nested-one nested-one-longer nested-two");
+    assert_logged("INFO   | ********** ***************** *******two\n");
+}
+
+/* Those that are there stay. */
+static void there_is_a_most_of_secrets(void **state)
+{
+    static char more[LOG_SECRETS_MAX][16];
+    size_t added = 0;
+    (void)state;
+    log_init(LOG_DEBUG, false);
+    for (; added < LOG_SECRETS_MAX; added++) {
+        int len = snprintf(more[added], sizeof more[added], "one-more-%zu", added);
+        if (!log_add_secret((slice){ more[added], (size_t)len }))
+            break;
+    }
+    assert_in_range(added, 1, LOG_SECRETS_MAX - 1);
+    assert_false(log_add_secret(SLICE_LITERAL("one-too-many")));
+    log_write(LOG_INFO, NULL, "secret-key one-more-0 %s one-too-many", more[added - 1]);
+    slice line = logged();
+    assert_null(memmem(line.ptr, line.len, "secret", 6));
+    assert_null(memmem(line.ptr, line.len, "one-more", 8));
+    assert_non_null(memmem(line.ptr, line.len, " one-too-many\n", 14));
 }
 
 /* As those of the worker's own, whoever adds them; the latest LOG_JOB_SECRETS_MAX are known. */
@@ -258,7 +459,10 @@ static void secrets_of_jobs_are_in_no_line(void **state)
     char secret[32], text[64] = "the first-secret again";
     (void)state;
     log_init(LOG_DEBUG, false);
-    log_add_job_secret(SLICE_LITERAL("brief")); /* ignored */
+    log_add_job_secret(SLICE_LITERAL("brief"));  /* ignored */
+    log_add_job_secret(SLICE_LITERAL("job-s6")); /* as short as it may be */
+    log_write(LOG_INFO, NULL, "brief job-s6 job-s5");
+    assert_logged("INFO   | brief ****** job-s5\n");
     snprintf(secret, sizeof secret, "first-secret");
     log_add_job_secret(slice_from(secret));
     memset(secret, 'x', sizeof secret); /* it was copied */
@@ -276,6 +480,45 @@ static void secrets_of_jobs_are_in_no_line(void **state)
     assert_logged("INFO   | ************ *************** ********** secret-001\n");
 }
 
+static slice heard_job, heard_text;
+static char heard[2][64];
+static int heard_count;
+
+static slice keep(char to[64], slice text)
+{
+    assert_true(text.len < 64);
+    memcpy(to, text.ptr, text.len);
+    return (slice){ to, text.len };
+}
+
+static void hear(enum log_level level, slice job_id, slice message)
+{
+    assert_int_equal(level, LOG_WARN);
+    heard_job = keep(heard[0], job_id);
+    heard_text = keep(heard[1], message);
+    heard_count++;
+}
+
+/* It gets what is written about jobs, and only that. */
+static void a_listener_hears_of_jobs(void **state)
+{
+    const struct log_tag none = { .batch_id = { "b7", 2 } };
+    (void)state;
+    log_init(LOG_INFO, false);
+    log_set_listener(hear);
+    log_write(LOG_WARN, NULL, "of no job");
+    log_write(LOG_WARN, &none, "of no job");
+    log_write(LOG_DEBUG, &job, "not written");
+    assert_int_equal(heard_count, 0);
+    log_write(LOG_WARN, &job, "of secret-key %d", 7);
+    log_set_listener(NULL);
+    log_write(LOG_WARN, &job, "later");
+    assert_int_equal(heard_count, 1);
+    assert_true(slice_is(heard_job, "job-1"));
+    assert_true(slice_is(heard_text, "of ********** 7"));
+    logged();
+}
+
 static void a_repeated_message_is_written_once(void **state)
 {
     struct log_repeat repeat = { 0 };
@@ -291,10 +534,13 @@ static void a_repeated_message_is_written_once(void **state)
     log_write_repeated(&repeat, LOG_WARN, NULL, "port %d is closed", 9);
     assert_logged("WARN   | port 9 is closed\n");
     /* Once the time has passed it is written again, with a count. */
-    log_write_repeated(&repeat, LOG_WARN, NULL, "port %d is closed", 9);
+    log_write_repeated(&repeat, LOG_WARN, NULL, "port %d is closed", 890);
     repeat.written_ms -= LOG_REPEAT_MS;
     log_write_repeated(&repeat, LOG_WARN, NULL, "port %d is closed", 9);
     assert_logged("WARN   | port 9 is closed (repeated 1 more times since this was last logged)\n");
+    repeat.written_ms -= LOG_REPEAT_MS;
+    log_write_repeated(&repeat, LOG_WARN, NULL, "port %d is closed", 9);
+    assert_logged("WARN   | port 9 is closed\n");
 }
 
 static void levels_have_names_and_numbers(void **state)
@@ -321,16 +567,23 @@ int main(void)
         CAPTURED(plain_lines_have_level_job_and_message),
         CAPTURED(levels_below_the_threshold_are_not_written),
         CAPTURED(json_lines_are_valid_json),
+        CAPTURED(a_batch_id_is_cut_between_characters),
         CAPTURED(no_bytes_can_forge_a_line),
         CAPTURED(no_odd_characters_reach_the_log),
         CAPTURED(long_messages_lose_their_middle),
         CAPTURED(a_message_of_the_limit_is_whole),
+        CAPTURED(a_prefix_takes_of_the_first_half),
         CAPTURED(formatted_messages_of_any_length_are_whole),
         CAPTURED(the_secret_is_in_no_line),
+        CAPTURED(of_secrets_the_longest_counts),
+        CAPTURED(there_is_a_most_of_secrets),
         CAPTURED(secrets_of_jobs_are_in_no_line),
+        CAPTURED(a_listener_hears_of_jobs),
         CAPTURED(a_repeated_message_is_written_once),
         cmocka_unit_test(levels_have_names_and_numbers),
-        CAPTURED(a_stalled_reader_holds_up_nobody), /* last: the thread stays */
+        CAPTURED(what_is_interrupted_is_written_whole),
+        CAPTURED(a_stalled_reader_holds_up_nobody), /* from here on there is the thread */
+        CAPTURED(queued_lines_are_written_whole),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);

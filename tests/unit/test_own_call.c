@@ -1,4 +1,4 @@
-/* The worker's own system calls, at one address that a filter of the kernel sees. */
+/* base/own_call: at one address that a filter of the kernel sees. What they do: test_io.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -65,24 +65,10 @@ static void a_filter_knows_own_calls_by_their_address(void **state)
     assert_int_equal(status_of(only_own_calls_pass), 0);
 }
 
-static void errors_are_those_of_the_kernel(void **state)
-{
-    const long no_descriptor[6] = { -1 };
-    (void)state;
-    errno = 0;
-    assert_int_equal(own_call(SYS_close, no_descriptor), -EBADF);
-    assert_int_equal(errno, 0);
-    assert_int_equal(own_open("/not/there", 0), -1);
-    assert_int_equal(errno, ENOENT);
-    assert_int_equal(own_socket(-1, SOCK_STREAM, 0), -1);
-    assert_int_equal(errno, EAFNOSUPPORT);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_filter_knows_own_calls_by_their_address),
-        cmocka_unit_test(errors_are_those_of_the_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

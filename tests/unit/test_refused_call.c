@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "audit/refused_call.h"
+#include "base/signal_line.h"
 
 static struct refused_call named(int number)
 {
@@ -55,6 +56,16 @@ static void arguments_are_found_by_the_form(void **state)
     assert_int_equal(refused_call_open_flags(&open), 8);
     assert_int_equal(refused_call_path(&open), 7);
 #endif
+}
+
+static void flags_ask_for_modes(void **state)
+{
+    (void)state;
+    assert_int_equal(refused_call_open_mode(O_RDONLY | O_CREAT), R_OK);
+    assert_int_equal(refused_call_open_mode(O_WRONLY), W_OK);
+    assert_int_equal(refused_call_open_mode(O_RDWR | O_TRUNC), R_OK | W_OK);
+    assert_int_equal(refused_call_open_mode(O_RDONLY | O_TRUNC), R_OK | W_OK);
+    assert_int_equal(refused_call_open_mode(O_WRONLY | O_TRUNC), W_OK);
 }
 
 static void calls_have_their_names(void **state)
@@ -177,9 +188,13 @@ static void lines_end_in_their_form(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(arguments_are_found_by_the_form), cmocka_unit_test(calls_have_their_names),
-        cmocka_unit_test(paths_are_made_plain_and_cut),    cmocka_unit_test(numbers_in_both_bases),
-        cmocka_unit_test(lines_begin_as_those_of_the_log), cmocka_unit_test(long_lines_are_cut),
+        cmocka_unit_test(arguments_are_found_by_the_form),
+        cmocka_unit_test(flags_ask_for_modes),
+        cmocka_unit_test(calls_have_their_names),
+        cmocka_unit_test(paths_are_made_plain_and_cut),
+        cmocka_unit_test(numbers_in_both_bases),
+        cmocka_unit_test(lines_begin_as_those_of_the_log),
+        cmocka_unit_test(long_lines_are_cut),
         cmocka_unit_test(lines_end_in_their_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

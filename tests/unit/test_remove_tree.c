@@ -1,6 +1,7 @@
 /* base/tree and job/scratch: folders that go away, whatever is in them, and nothing else. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/remove_tree.h"
+#include "in_child.h"
 
 static char place[200];
 
@@ -99,6 +101,67 @@ static void test_deep_and_wide(void **state)
     assert_int_equal(chdir(place), 0);
     assert_int_equal(remove_tree(AT_FDCWD, "deep", &err), 0);
     assert_false(exists("deep"));
+}
+
+/* As root no folder is closed. Whatever is done by this user's id is its own to remove. */
+#define NOBODY 65534
+
+static void leave_root(void)
+{
+    if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+        _exit(100);
+}
+
+static int remove_shut_folders(void)
+{
+    struct err err;
+    leave_root();
+    mkdir("top", 0700);
+    mkdir("top/in", 0700);
+    mkdir("top/in/deep", 0700);
+    touch("top/in/deep/file");
+    chmod("top/in/deep", 0);
+    chmod("top/in", 0500); /* can be read, but nothing in it be removed */
+    chmod("top", 0);
+    return remove_tree(AT_FDCWD, "top", &err) == 0 && !exists("top") ? 0 : 1;
+}
+
+static void test_shut_folders(void **state)
+{
+    (void)state;
+    assert_int_equal(chown(place, geteuid() == 0 ? NOBODY : (uid_t)-1, (gid_t)-1), 0);
+    assert_int_equal(status_of(remove_shut_folders), 0);
+}
+
+static int remove_what_is_not_ours(void)
+{
+    struct err err = { 0 };
+    leave_root();
+    if (remove_tree(AT_FDCWD, "mixed", &err) != ERR_INPUT)
+        return 1;
+    return strcmp(err.text, "cannot remove mixed: Permission denied") == 0 ? 0 : 2;
+}
+
+/* All that can be removed is. */
+static void test_somebody_elses(void **state)
+{
+    char path[64];
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(mkdir("mixed", 0700) | mkdir("mixed/theirs", 0755), 0);
+    touch("mixed/theirs/file");
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof path, "mixed/%d", i);
+        touch(path);
+    }
+    assert_int_equal(chown(place, NOBODY, NOBODY) | chown("mixed", NOBODY, NOBODY), 0);
+    assert_int_equal(status_of(remove_what_is_not_ours), 0);
+    assert_true(exists("mixed/theirs/file"));
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof path, "mixed/%d", i);
+        assert_false(exists(path));
+    }
 }
 
 static void test_scratch(void **state)
@@ -355,6 +418,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_kinds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_link_in_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deep_and_wide, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shut_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_somebody_elses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked_leftover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),

@@ -454,6 +454,11 @@ static void expectations_are_met(void **state)
     say(fd, "ab");
     assert_int_equal(hear(fd, false, text, sizeof text), 200);
     assert_string_equal(body_of(text), "POST /run ? ()() ab");
+    /* Nobody waits for it where the body is on its way. */
+    say(fd, "POST /run" H "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nc");
+    say(fd, "d");
+    assert_int_equal(hear(fd, false, text, sizeof text), 200);
+    assert_string_equal(body_of(text), "POST /run ? ()() cd");
     close(fd);
     end();
 }
@@ -840,6 +845,12 @@ static void what_no_route_takes_may_have_a_handler(void **state)
     assert_int_equal(hear(fd, false, text, sizeof text), 503);
     assert_null(strstr(text, "Connection: close"));
     assert_int_equal(hear(fd, false, text, sizeof text), 200);
+    assert_int_equal(hear(fd, false, text, sizeof text), 503);
+    assert_non_null(strstr(text, "Connection: close"));
+    assert_int_equal(recv(fd, text, 1, 0), 0);
+    close(fd);
+    fd = dial(); /* where a chunked body ends is not known */
+    say(fd, "BREW /pot" H "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n");
     assert_int_equal(hear(fd, false, text, sizeof text), 503);
     assert_non_null(strstr(text, "Connection: close"));
     assert_int_equal(recv(fd, text, 1, 0), 0);
