@@ -42,7 +42,7 @@ def test_no_url_is_no_file(ask):
     assert ask(action="list", urls=[]) == []
 
 
-@pytest.mark.parametrize("at_once, together", [(0, 8), (3, 3), (1, 1)])
+@pytest.mark.parametrize("at_once, together", [(0, 8), (3, 3), (1, 1), (1000, 64)])
 def test_so_many_are_asked_for_at_the_same_time(server, ask, at_once, together):
     """Each answer waits until `together` requests are open; one more than that never comes in the meantime."""
     barrier, lock, now, most = threading.Barrier(together), threading.Lock(), [0], [0]
@@ -217,10 +217,28 @@ def test_many_entries(unpack):
     assert files(unpack(make(*contents.items()))) == expected(contents)
 
 
-def test_downloaded_and_unpacked_twice(server, ask):
+def test_downloaded_and_unpacked(server, ask):
     server.pages["/data.zip"] = make(("in", b"side"))
     got = ask(action="unzip", url=f"{server.base}/data.zip")
     assert got["folder"].endswith("/data") and files(got) == expected({"in": b"side"})
+
+
+@pytest.mark.parametrize("times, folder", [(1, "data"), (2, "data-1"), (3, "data-2")])
+def test_each_time_it_is_another_folder(ask, tmp_path, times, folder):
+    (tmp_path / "data.zip").write_bytes(make(("in", b"side")))
+    got = ask(action="unzip", path=str(tmp_path / "data.zip"), times=times)
+    assert got["folder"].endswith(f"/{folder}") and files(got) == expected({"in": b"side"})
+
+
+@pytest.mark.parametrize("name, folder", [("data", "data"), ("a.zip.Zip", "a.zip"), (".zip", "archive"), ("..zip", "archive")])
+def test_the_folder_is_named_like_the_archive(unpack, name, folder):
+    assert unpack(make(("in", b"side")), name)["folder"].endswith(f"/{folder}")
+
+
+def test_no_archive(ask, tmp_path):
+    missing = f"{tmp_path}/{'x' * 200}/{'y' * 250}"
+    assert ask(action="unzip", path=missing) == f"Unpacking of {missing[:400]}: opening it: No such file or directory"
+    assert ask(action="unzip", path=str(tmp_path)) == f"Unpacking of {tmp_path}: the archive is not a regular file"
 
 
 # ---- archives that are refused ----

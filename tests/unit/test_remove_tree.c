@@ -220,6 +220,16 @@ static void refuses(const struct scratch *scratch, const char *path, const char 
         fail_msg("%s: %s", path, err.text);
 }
 
+static void has_nul(const struct scratch *scratch)
+{
+    char found[SCRATCH_NAME_BYTES];
+    uint64_t size;
+    struct err err = { 0 };
+    assert_int_equal(scratch_open_file(scratch, SLICE_LITERAL("sub/file\0"), found, &size, &err),
+                     ERR_INPUT);
+    assert_string_equal(err.text, "sub/file: there is a NUL byte in it");
+}
+
 /* A program names files of its job: those in the folder, and none that a link leads to. */
 static void test_open_file(void **state)
 {
@@ -254,6 +264,18 @@ static void test_open_file(void **state)
     refuses(scratch, path, "not in the job's folder");
     refuses(scratch, "./", "names no file");
     refuses(scratch, long_name, "longer than 1023 bytes");
+    for (size_t i = 100; i < SCRATCH_NAME_BYTES; i += 100)
+        long_name[i] = '/';
+    long_name[SCRATCH_NAME_BYTES] = '\0';
+    refuses(scratch, long_name, "longer than 1023 bytes");
+    long_name[SCRATCH_NAME_BYTES - 1] = '\0';
+    refuses(scratch, long_name, "x: No such file"); /* of which the first 200 bytes are shown */
+    memset(long_name, 'x', 256);
+    long_name[256] = '\0';
+    refuses(scratch, long_name, "name too long");
+    long_name[255] = '\0';
+    refuses(scratch, long_name, "No such file");
+    has_nul(scratch);
     assert_int_equal(chdir(place), 0);
     scratch_remove(scratch);
 }
@@ -312,6 +334,67 @@ static void test_leftovers(void **state)
     assert_true(exists("rp-scratch-x"));
 }
 
+/* The host's number in names of folders, from one that is left by a process that has ended. */
+static unsigned host_in_names(void)
+{
+    unsigned host = 0;
+    run_child(leave_folder);
+    FILE *list = popen("ls -d rp-scratch-*", "r");
+    assert_non_null(list);
+    assert_int_equal(fscanf(list, "rp-scratch-%8x-", &host), 1);
+    pclose(list);
+    return host;
+}
+
+/* The time at which this process began (proc(5), stat, field 22). */
+static unsigned long long start_of_this(void)
+{
+    unsigned long long start = 0;
+    FILE *stat = fopen("/proc/self/stat", "r");
+    assert_non_null(stat);
+    assert_int_equal(fscanf(stat, "%*s %*s"), 0);
+    for (int field = 3; field < 22; field++)
+        assert_int_equal(fscanf(stat, "%*s"), 0);
+    assert_int_equal(fscanf(stat, "%llu", &start), 1);
+    fclose(stat);
+    return start;
+}
+
+/* A process that has the number of a dead one is told from it by its start. */
+static void test_numbers_in_names(void **state)
+{
+    static const struct {
+        const char *head, *before_pid, *behind_pid; /* between the host, the process, its start */
+        unsigned more;                              /* added to the start */
+        const char *end;
+        bool stays;
+    } cases[] = {
+        { "rp-scratch-", "-", "-", 0, "-0", true },
+        { "rp-scratch-", "-", "-", 1, "-0", false },
+        { "rp-scratch-", "-", "-", 1, "", true },
+        { "rp-scratch-", "-", "_", 1, "-0", true },
+        { "rp-scratch-", "_", "-", 1, "-0", true },
+        { "rp-scratch-", "-0-", "-", 1, "-0", true },       /* no process has that number, */
+        { "rp-scratch-", "-", "00000000-", 1, "-0", true }, /* or that */
+        { "rp-scratch-1", "-", "-", 1, "-0", true },        /* another host */
+        { "my-rp-scratch-", "-", "-", 1, "-0", true },
+    };
+    const unsigned host = host_in_names();
+    const unsigned long long start = start_of_this();
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[100];
+        snprintf(name, sizeof name, "%s%08x%s%d%s%llu%s", cases[i].head, host, cases[i].before_pid,
+                 (int)getpid(), cases[i].behind_pid, start + cases[i].more, cases[i].end);
+        assert_int_equal(mkdir(name, 0700), 0);
+        run_child(use_folder);
+        if (exists(name) != cases[i].stays)
+            fail_msg("%s", name);
+        if (cases[i].stays)
+            assert_int_equal(rmdir(name), 0);
+    }
+}
+
 /* Somebody whose process we cannot see holds its lock. */
 static void test_locked_leftover(void **state)
 {
@@ -356,6 +439,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_link_in_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deep_and_wide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers_in_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked_leftover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_inner_folders, set_up, tear_down),

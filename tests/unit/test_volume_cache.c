@@ -218,12 +218,14 @@ static void the_volume_has_three_things(void **state)
     put("in/a", 'a', 1, OLD);
     put("in/large", 'l', VOLUME_SMALL_BYTES, OLD);
     put("in/larger", 'l', VOLUME_SMALL_BYTES + 1, OLD);
+    const struct timespec times[2] = { { OLD, 0 }, { OLD, 750000000 } };
+    assert_int_equal(utimensat(AT_FDCWD, "in/larger", times, 0), 0);
     copies(SAVE, 4, 2 * VOLUME_SMALL_BYTES + 4);
     manifest_is("{\"version\": 1, \"threshold\": 262144, \"small\": ["
                 "{\"path\": \"@/a\", \"size\": 1, \"mtime\": 1700000000.000000}, "
                 "{\"path\": \"@/b\", \"size\": 2, \"mtime\": 1700000000.000000}], \"big\": ["
                 "{\"path\": \"@/large\", \"size\": 262144, \"mtime\": 1700000000.000000}, "
-                "{\"path\": \"@/larger\", \"size\": 262145, \"mtime\": 1700000000.000000}]}");
+                "{\"path\": \"@/larger\", \"size\": 262145, \"mtime\": 1700000000.750000}]}");
     snprintf(path, sizeof path, ROOT VOLUME_BIG "%s/in/large", place);
     is_file(path, 'l', VOLUME_SMALL_BYTES, OLD);
     struct stat info;
@@ -276,6 +278,51 @@ static void many_files(void **state)
     copies(SAVE, 0, 0);
     remove_all("in");
     copies(RESTORE, 520, 520);
+}
+
+static void list_small(struct volume_list *list, const char *name, uint64_t bytes)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/in/%s", place, name);
+    assert_int_equal(volume_list_add(list, slice_from(path), bytes, 1, &err), 0);
+}
+
+/* Between the walk and the archive: what is gone or large by then is in neither list. */
+static void files_that_change_meanwhile(void **state)
+{
+    struct volume_cache *cache;
+    struct volume_list list;
+    (void)state;
+    put("in/grown", 'g', VOLUME_SMALL_BYTES, OLD);
+    put("in/other", 'o', 700, OLD);
+    put("in/same", 's', 3, OLD);
+    assert_int_equal(volume_cache_open(&cache, &setting, &err), 0);
+    volume_list_init(&list);
+    list_small(&list, "gone", 1);
+    list_small(&list, "grown", 1);
+    list_small(&list, "other", 1);
+    list_small(&list, "same", 3);
+    int root = open("volume", O_RDONLY | O_DIRECTORY);
+    done = (struct volume_cache_done){ 0 };
+    assert_int_equal(volume_small_save(cache, root, &list, &done, &err), 0);
+    assert_int_equal(done.files, 2);
+    assert_int_equal(done.bytes, 703);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.files[0].bytes, 700);
+    assert_true(list.files[0].mtime_s == OLD);
+    assert_int_equal(list.files[1].bytes, 3);
+    remove_all("in");
+    assert_int_equal(mkdir("in", 0700), 0);
+    volume_list_free(&list);
+    volume_cache_close(cache);
+    assert_int_equal(volume_cache_open(&cache, &setting, &err), 0);
+    done = (struct volume_cache_done){ 0 };
+    assert_int_equal(volume_small_restore(cache, root, &done, &err), 0);
+    assert_int_equal(done.files, 2);
+    is_file("in/other", 'o', 700, OLD);
+    is_file("in/same", 's', 3, OLD);
+    volume_cache_close(cache);
+    close(root);
 }
 
 /* --- what is left out ------------------------------------------------------------------------- */
@@ -725,6 +772,7 @@ int main(void)
         TEST(a_volume_without_a_cache_is_no_trouble),
         TEST(more_folders_than_one),
         TEST(many_files),
+        TEST(files_that_change_meanwhile),
         TEST(what_the_sdk_leaves_out),
         TEST(folders_that_are_too_deep_are_left_out),
         TEST(newer_files_are_saved),
