@@ -68,8 +68,8 @@ struct entry {
 
 static void put(struct buf *out, uint64_t value, unsigned bytes)
 {
-    for (unsigned i = 0; i < bytes; i++) {
-        char byte = (char)(value >> (8 * i));
+    for (; bytes > 0; bytes--, value >>= 8) {
+        char byte = (char)value;
         assert_int_equal(buf_add(out, &byte, 1, NULL), 0);
     }
 }

@@ -1,8 +1,8 @@
 /*
  * Lists of downloads, archives and models, for the black-box tests: {"action": ...} says what.
  *   list   {"urls": [...], "at_once", "timeout_s", "soft"}: the files, in the order of the URLs
- *   unzip  {"path" or "url", "max_files", "max_bytes", "max_ratio", "soft", "times"}: what is in the
- *          folder, of the last time
+ *   unzip  {"path" or "url", "max_files", "max_bytes", "max_ratio", "soft", "times"}: what is in
+ *          the folder, of the last time
  *   model  {"name", "room"}: its path, or why there is none
  */
 #include <ftw.h>
