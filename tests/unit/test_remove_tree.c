@@ -175,6 +175,62 @@ static void test_inner_folders(void **state)
     assert_false(exists(first));
 }
 
+/* The number of the job in its folder's name. */
+static unsigned job_of(const struct scratch *scratch)
+{
+    unsigned number = 0;
+    assert_int_equal(sscanf(strrchr(scratch_path(scratch), '/'), "/job-%u", &number), 1);
+    return number;
+}
+
+/* Somebody has made what the next names would be: they are passed over, and stay as they are. */
+static void test_inner_names_that_are_taken(void **state)
+{
+    struct scratch *outer, *first, *second;
+    struct err err;
+    char path[4300], taken[4400];
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    assert_int_equal(scratch_new_in(outer, &first, &err), 0);
+    unsigned number = job_of(first);
+    snprintf(taken, sizeof taken, "%s/job-%u", scratch_path(outer), number + 1);
+    assert_int_equal(mkdir(taken, 0700), 0);
+    assert_int_equal(scratch_new_in(outer, &second, &err), 0);
+    assert_int_equal(job_of(second), number + 2);
+    /* The folder of a job that has used it is to be named anew: it goes where that cannot be. */
+    snprintf(path, sizeof path, "%s/file", scratch_path(first));
+    touch(path);
+    scratch_remove(first);
+    snprintf(path, sizeof path, "%s/job-%u", scratch_path(outer), number + 3);
+    snprintf(taken, sizeof taken, "%s/file", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    touch(taken);
+    assert_int_equal(scratch_new_in(outer, &first, &err), 0);
+    assert_int_equal(job_of(first), number + 4);
+    assert_true(exists(scratch_path(first)) && exists(taken));
+    scratch_remove(first);
+    scratch_remove(second);
+    scratch_remove(outer);
+    assert_false(exists(taken));
+}
+
+/* A folder that waits for its next job, and that somebody removes meanwhile. */
+static void test_inner_folder_that_is_gone(void **state)
+{
+    struct scratch *outer, *inner;
+    struct err err;
+    char path[4200];
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    hold_inner(outer, path);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
+    assert_true(exists(scratch_path(inner)));
+    assert_string_not_equal(scratch_path(inner), path);
+    scratch_remove(inner);
+    scratch_remove(outer);
+}
+
 /* Between two programs: what one has left goes, the folders of jobs stay. */
 static void test_clean(void **state)
 {
@@ -320,6 +376,24 @@ static void run_child(int (*body)(void *))
     assert_int_equal(status, 0);
 }
 
+static int exit_only(void *unused)
+{
+    (void)unused;
+    exit(0);
+}
+
+/* The end of a fork is not that of the process that has made the folder. */
+static void test_fork(void **state)
+{
+    struct scratch *scratch;
+    struct err err;
+    (void)state;
+    assert_int_equal(scratch_new(&scratch, &err), 0);
+    run_child(exit_only);
+    assert_true(exists(scratch_path(scratch)));
+    scratch_remove(scratch);
+}
+
 static void test_leftovers(void **state)
 {
     (void)state;
@@ -432,6 +506,25 @@ static void test_no_place(void **state)
     assert_true(exists("new"));
 }
 
+/* There is room for the place, and none for a folder in it. */
+static void test_no_room_for_a_path(void **state)
+{
+    static char path[4096];
+    struct scratch *scratch;
+    struct err err = { 0 };
+    (void)state;
+    strcpy(path, place);
+    for (size_t len = strlen(path); len < 4080; len = strlen(path)) {
+        size_t more = 4080 - len > 200 ? 100 : 4080 - len;
+        memset(path + len, 'd', more);
+        path[len] = '/';
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    assert_int_equal(setenv("RP_SCRATCH_DIR", path, 1), 0);
+    assert_int_equal(scratch_new(&scratch, &err), ERR_CONFIG);
+    assert_int_equal(rmdir(path), 0); /* nothing is left in it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +536,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_locked_leftover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_inner_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_names_that_are_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_folder_that_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fork, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_a_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_clean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_place, set_up, tear_down),

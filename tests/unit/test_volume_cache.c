@@ -653,6 +653,17 @@ static void what_is_not_saved_is_not_in_the_manifest(void **state)
                 "{\"path\": \"@/other\", \"size\": 262144, \"mtime\": 1700000000.000000}]}");
 }
 
+static void an_archive_that_cannot_be_written(void **state)
+{
+    (void)state;
+    put("in/a", '1', 1, OLD);
+    put(ROOT VOLUME_SMALL "/in its place", '2', 1, OLD);
+    assert_int_equal(run(SAVE), ERR_INPUT);
+    assert_string_equal(err.text, "small.tar cannot be named: Is a directory");
+    assert_int_equal(done.files, 0);
+    assert_false(exists(ROOT VOLUME_MANIFEST));
+}
+
 static void the_volumes_own_folders_are_no_links(void **state)
 {
     (void)state;
@@ -786,6 +797,7 @@ int main(void)
         TEST(an_archive_that_is_cut_off),
         TEST(what_cannot_be_written_is_counted),
         TEST(what_is_not_saved_is_not_in_the_manifest),
+        TEST(an_archive_that_cannot_be_written),
         TEST(the_volumes_own_folders_are_no_links),
         TEST(a_cache_needs_a_volume_and_folders),
         TEST(the_end_of_the_worker_ends_it),
