@@ -16,6 +16,7 @@
 #include "base/io.h"
 #include "base/remove_tree.h"
 #include "files/model_cache.h"
+#include "worker.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define PLATFORM "/runpod-volume/huggingface-cache/hub"
@@ -96,9 +97,10 @@ static int third_free(void)
 static void names_that_are_none(void **state)
 {
     static const char *const names[] = {
-        "",          "/",         "a/",      "/a",      "a/..",   "../a",   "a/b@",      "a/b@..",
-        "a/b@/c",    "@main",     "a/@main", "a/b/",    "a/b//c", "a/b/..", "a/b/./c",   "a/b/c\\d",
-        "a/b/c\x1f", "a/b/c\x7f", "a b",     "a/b@c d", "a\\b",   ".",      "a/b@main/", "a@/b",
+        "",        "/",        "a/",      "/a",        "a/..",      "../a",      "a/b@",
+        "a/b@..",  "a/b@/c",   "@main",   "a/@main",   "a/b/",      "a/b//c",    "a/b/..",
+        "a/b/./c", "a/b/c\\d", "a/b/\\d", "a/b/\x1f",  "a/b/c\x1f", "a/b/c\x7f", "a b",
+        "a/b@c d", "a\\b",     ".",       "a/b@main/", "a@/b",
     };
     (void)state;
     put("models--a--b/snapshots/main/c", "");
@@ -348,6 +350,33 @@ static void a_path_has_to_fit(void **state)
     assert_string_equal(err.text, wanted);
 }
 
+/* As handlers have it: the path or the reason, as much of it as there is room for. */
+static void handlers_get_a_path_or_a_reason(void **state)
+{
+    char path[PATH_MAX];
+    (void)state;
+    put("models--m/snapshots/a/f", "");
+    assert_int_equal(find("m"), 0);
+    size_t room = strlen(found) + 1;
+    memset(path, '#', sizeof path);
+    assert_int_equal(rp_model_path("m", path, room), RP_OK);
+    assert_string_equal(path, found);
+    assert_int_equal(path[room], '#');
+    assert_int_equal(rp_model_path("m", path, room - 1), RP_WRONG);
+    assert_int_equal(strncmp(path, "the path of the model m does not fit ", 37), 0);
+    assert_int_equal(rp_model_path("m\xc3\xa4", path, 3), RP_WRONG); /* no half of a letter */
+    assert_string_equal(path, "\"m");
+    assert_int_equal(rp_model_path("m\xc3\xa4", path, 4), RP_WRONG);
+    assert_string_equal(path, "\"m");
+    assert_int_equal(rp_model_path("m\xc3\xa4", path, 5), RP_WRONG);
+    assert_string_equal(path, "\"m\xc3\xa4");
+    path[0] = '#';
+    assert_int_equal(rp_model_path("n", path, 0), RP_MISSING);
+    assert_int_equal(path[0], '#');
+    assert_int_equal(rp_model_path("n", path, sizeof path), RP_MISSING);
+    assert_int_equal(strncmp(path, "the model n is not in the cache", 31), 0);
+}
+
 /* --- words ------------------------------------------------------------------------------------ */
 
 static void words_are_expanded(void **state)
@@ -404,6 +433,7 @@ int main(void)
         TEST(what_is_there_is_listed),
         TEST(links_stay_in_the_hub),
         TEST(a_path_has_to_fit),
+        TEST(handlers_get_a_path_or_a_reason),
         TEST(words_are_expanded),
         TEST(words_that_cannot_be_expanded),
     };

@@ -194,6 +194,9 @@ static void failures_fail_the_job_or_give_a_reason(void **state)
     assert_int_equal(transfer_fail(&bench.job, &reason, "Download of x", &err), RP_WRONG);
     assert_true(slice_is(reason, "Download of x: the server answered 404"));
     assert_false(bench.job.has_failed);
+    bench.job.arena.max_bytes = bench.job.arena.used_bytes;
+    assert_int_equal(transfer_fail(&bench.job, &reason, "Download of x", &err), RP_WRONG);
+    assert_true(slice_is(reason, "out of memory"));
     err.code = ERR_CANCELLED;
     assert_int_equal(transfer_fail(&bench.job, NULL, "Upload", &err), RP_FAILED);
     assert_true(bench.job.has_failed);

@@ -360,6 +360,20 @@ static void test_no_object(void **state)
     end(bench, job);
 }
 
+/* Its reason is in the log, and not that it lacks what the table wants. */
+static void test_unreadable(void **state)
+{
+    struct bench *bench = *state;
+    char input[2 * JSON_DOC_DEPTH_MAX + 1] = "";
+    memset(input, '[', JSON_DOC_DEPTH_MAX);
+    memset(input + JSON_DOC_DEPTH_MAX, ']', JSON_DOC_DEPTH_MAX); /* the job is one more */
+    struct job *job = run(bench, input);
+    assert_true(bench->result.is_error);
+    assert_true(slice_is(buf_slice(&bench->job.message),
+                         "The input cannot be read; the reason is in the log."));
+    end(bench, job);
+}
+
 /* More errors than there is room for are counted. */
 static void test_too_many_errors(void **state)
 {
@@ -414,6 +428,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_object, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_up_to_the_last_byte, set_up, tear_down),
     };
