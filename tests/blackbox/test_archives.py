@@ -38,6 +38,14 @@ def test_files_come_in_the_order_of_their_urls(server, ask):
     assert sorted(names) == sorted(["file.txt"] + [f"file-{i}.txt" for i in range(1, 40)])
 
 
+def test_the_number_of_a_file_stands_before_its_ending(server, ask):
+    urls = [f"{server.base}/{i}/{name}" for i, name in enumerate(["README", "README", "a.tar.gz", "a.tar.gz"])]
+    for url in urls:
+        server.pages[url.removeprefix(server.base)] = body(b"x")
+    names = [name for name, _, _, _ in ask(action="list", urls=urls, at_once=1)]
+    assert names == ["README", "README-1", "a.tar.gz", "a.tar-1.gz"]
+
+
 def test_no_url_is_no_file(ask):
     assert ask(action="list", urls=[]) == []
 

@@ -161,6 +161,17 @@ def test_definite_refusal(fake, upload):
     assert "the server answered 404" in upload(fake.env(), text="x", name="x")
 
 
+def test_an_upload_has_a_deadline(fake, upload):
+    fake.script = [lambda request: fake.go_on.wait(60)]
+    assert "timed out" in upload(fake.env(), text="x", name="x", timeout_s=1)
+
+
+def test_a_storage_that_leads_elsewhere(fake, upload):
+    fake.script = [lambda request: answer(request, 300, error("PermanentRedirect", "There."))]
+    assert "the storage answered 300 PermanentRedirect: There." in upload(fake.env(), text="x", name="x")
+    assert len(fake.seen) == 1
+
+
 def test_a_fault_costs_one_part(fake, upload, big):
     fake.script = [go_on, go_on, fail(500), drop_early, go_on]
     upload(fake.env(), path=str(big), bucket="b")

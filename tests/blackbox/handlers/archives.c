@@ -56,11 +56,11 @@ static int list(rp_job *job, const struct input *in)
     for (rp_iter it = rp_each(in->urls); rp_next(&it); count++)
         if (rp_to_str(it.value, &urls[count]) != RP_OK)
             return rp_fail(job, "urls must be strings");
-    int rc = rp_download_list(job, urls, count,
-                              &(rp_download_options){ .at_once = (uint32_t)in->at_once,
-                                                      .timeout_s = (uint32_t)in->timeout_s,
-                                                      .reason = in->soft ? &reason : NULL },
-                              files);
+    const rp_download_options options = { .at_once = (uint32_t)in->at_once,
+                                          .timeout_s = (uint32_t)in->timeout_s,
+                                          .reason = in->soft ? &reason : NULL };
+    bool has_options = in->at_once != 0 || in->timeout_s != 0 || in->soft;
+    int rc = rp_download_list(job, urls, count, has_options ? &options : NULL, files);
     if (rc != RP_OK)
         return rc == RP_WRONG ? rp_return(job, "{\"reason\": %S}", &reason) : rc;
     rp_write(job, "[");
@@ -130,9 +130,10 @@ static int unzip(rp_job *job, const struct input *in)
                                        .max_bytes = (uint64_t)in->max_bytes,
                                        .max_ratio = (uint32_t)in->max_ratio,
                                        .reason = in->soft ? &reason : NULL };
+    bool has_options = in->max_files != 0 || in->max_bytes != 0 || in->max_ratio != 0 || in->soft;
     int rc = RP_OK;
     for (int i = 0; i < in->times && rc == RP_OK; i++)
-        rc = rp_unzip(job, path, &options, &folder);
+        rc = rp_unzip(job, path, has_options ? &options : NULL, &folder);
     if (rc == RP_WRONG) /* and nothing is left */
         return show(job, rp_scratch(job)) == RP_OK ? rp_return(job, "{\"reason\": %S}", &reason)
                                                    : RP_FAILED;
