@@ -10,6 +10,7 @@ import zlib
 
 import pytest
 
+from children import descriptors
 from fileserver import body, hanging, server, status  # noqa: F401 (fixture)
 from own_handlers import own
 from witness import PATIENCE_S
@@ -249,6 +250,25 @@ def test_no_archive(ask, tmp_path):
     assert ask(action="unzip", path=str(tmp_path)) == f"Unpacking of {tmp_path}: the archive is not a regular file"
 
 
+def test_no_descriptor_is_left(server, platform, worker, tmp_path):
+    """Neither of files that come, nor of those that do not, nor of archives: each job is done eight times."""
+    (tmp_path / "a.zip").write_bytes(make(("in/side", b"x")))
+    (tmp_path / "bad.zip").write_bytes(make(("in/side", b"x"))[:-1])
+    server.pages["/f"] = body(b"x")
+    process = worker(platform, handler=own("archives"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
+    before = None
+    jobs = [
+        {"action": "list", "urls": [f"{server.base}/f"] * 10}, {"action": "unzip", "path": f"{tmp_path}/a.zip"},
+        {"action": "list", "urls": [f"{server.base}/f", f"{server.base}/no"] * 5, "soft": True},
+        {"action": "unzip", "path": f"{tmp_path}/bad.zip", "soft": True}, {"action": "unzip", "url": f"{server.base}/f"},
+    ]  # fmt: skip
+    for _ in range(8):
+        for job in jobs:
+            platform.run(job)
+        before = before or descriptors(process.pid)
+    platform.wait_for(lambda: descriptors(process.pid) <= before + 2 or None, "descriptors closed, but for two of results")
+
+
 # ---- archives that are refused ----
 
 
@@ -383,6 +403,12 @@ def test_limits(unpack):
     assert len(files(unpack(deep, max_files=60))) == 20
     huge = stored("huge", b"x", size=0xFFFFFFF0)
     assert "more than the limit of 1000 bytes" in unpack(archive([huge]), max_bytes=1000)
+
+
+def test_limits_of_one(unpack):
+    assert unpack(make(("a", b""), ("b", b"")), max_files=1) == "the archive has 2 entries, more than the limit of 1"
+    assert unpack(make(("a", b"xy")), max_bytes=1) == "it would take more than the limit of 1 bytes, unpacked"
+    assert "more than 1 times as large as the archive" in unpack(make(("zeros", bytes(17 << 20))), max_ratio=1)
 
 
 def test_a_stop_ends_the_unpacking(platform, worker, tmp_path):

@@ -120,6 +120,7 @@ def test_name_given_and_no_name(server, fetch):
 def test_size_cap(server, fetch, page):
     server.pages["/f"] = page
     assert "larger than the limit of 1000 bytes" in fetch(f"{server.base}/f", max_bytes=1000)
+    assert "larger than the limit of 1 bytes" in fetch(f"{server.base}/f", max_bytes=1)
     assert fetch(f"{server.base}/f", max_bytes=1001)["size"] == 1001
     assert "limit of 7 bytes" in fetch(f"{server.base}/f", env={"RUNPOD_MAX_DOWNLOAD_BYTES": "7"})
     assert "RUNPOD_MAX_DOWNLOAD_BYTES" in fetch(f"{server.base}/f", env={"RUNPOD_MAX_DOWNLOAD_BYTES": "7x"})
@@ -221,6 +222,7 @@ def test_no_url(fetch, url):
 def test_user_in_the_url(fetch):
     message = fetch("http://me:hunter2@127.0.0.1/f")
     assert "user or password" in message and "hunter2" not in message
+    assert "user or password" in fetch("http://m@127.0.0.1/f")
 
 
 def test_scratch_folder_that_cannot_be(server, local):

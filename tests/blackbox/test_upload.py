@@ -166,6 +166,12 @@ def test_an_upload_has_a_deadline(fake, upload):
     assert "timed out" in upload(fake.env(), text="x", name="x", timeout_s=1)
 
 
+def test_parts_are_taken_back_after_the_deadline(fake, upload, big):
+    fake.script = [go_on, lambda request: fake.go_on.wait(60)]
+    assert "part 1: " in upload(fake.env(), path=str(big), bucket="b", timeout_s=1)
+    assert fake.seen[-1].startswith("DELETE ")
+
+
 def test_a_storage_that_leads_elsewhere(fake, upload):
     fake.script = [lambda request: answer(request, 300, error("PermanentRedirect", "There."))]
     assert "the storage answered 300 PermanentRedirect: There." in upload(fake.env(), text="x", name="x")
@@ -215,8 +221,9 @@ def test_failed_parts_are_taken_back(fake, upload, big):
     assert fake.seen[-1] == "DELETE /b/job-7/big.bin?uploadId=up%2Fload%2B1%262" and not fake.parts
 
 
-def test_completion_that_fails_in_a_200(fake, upload, big):
-    fake.script = [go_on] * 4 + [lambda request: answer(request, 200, error("InternalError", "Try again"))]
+@pytest.mark.parametrize("code", ["InternalError", "Whatever"])
+def test_completion_that_fails_in_a_200(fake, upload, big, code):
+    fake.script = [go_on] * 4 + [lambda request: answer(request, 200, error(code, "Try again"))]
     upload(fake.env(), path=str(big), bucket="b")
     assert fake.objects["/b/job-7/big.bin"] == big.read_bytes()
 
@@ -242,6 +249,14 @@ def test_completion_of_what_is_there_from_before(fake, upload, big):
     fake.script = [go_on] * 4 + [fail(404, "NoSuchUpload")]
     assert "NoSuchUpload" in upload(fake.env(), path=str(big), bucket="b")
     assert [request.split()[0] for request in fake.seen[-2:]] == ["HEAD", "DELETE"]
+
+
+def test_completion_that_is_refused(fake, upload, big):
+    """Whatever is there: only what is not found may have been completed."""
+    fake.objects["/b/job-7/big.bin"] = big.read_bytes()
+    fake.script = [go_on] * 4 + [fail(403, "AccessDenied")]
+    assert "AccessDenied" in upload(fake.env(), path=str(big), bucket="b")
+    assert [request.split()[0] for request in fake.seen[-2:]] == ["POST", "DELETE"]
 
 
 def test_stop_takes_the_parts_back(fake, platform, worker, tmp_path, big):

@@ -360,6 +360,25 @@ static void test_no_object(void **state)
     end(bench, job);
 }
 
+static const char *refuse(rp_value value)
+{
+    (void)value;
+    return "liked";
+}
+
+/* What is not among the values that are allowed is not shown to the field's own check. */
+static void test_one_error_a_value(void **state)
+{
+    static const rp_field picky[] = {
+        { RP_FIELD(struct input, prompt), RP_ALLOW("a", "c"), .check = refuse },
+    };
+    struct bench *bench = *state;
+    bench->fields = picky;
+    bench->count = 1;
+    assert_verdict(bench, "{\"prompt\": \"b\"}", "prompt must be one of a, c, not \"b\"");
+    assert_verdict(bench, "{\"prompt\": \"a\"}", "prompt must be liked, not \"a\"");
+}
+
 /* Its reason is in the log, and not that it lacks what the table wants. */
 static void test_unreadable(void **state)
 {
@@ -428,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_ignored, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_object, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_error_a_value, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_up_to_the_last_byte, set_up, tear_down),
