@@ -369,7 +369,7 @@ static const char *refuse(rp_value value)
 /* What is not among the values that are allowed is not shown to the field's own check. */
 static void test_one_error_a_value(void **state)
 {
-    static const rp_field picky[] = {
+    const rp_field picky[] = {
         { RP_FIELD(struct input, prompt), RP_ALLOW("a", "c"), .check = refuse },
     };
     struct bench *bench = *state;
