@@ -112,6 +112,8 @@ static void refusals_are_quoted(void **state)
         { "<Code>" A50 A50 "b</Code>", 400, ERR_PEER, "the server answered 400" },
         { "<Code>C</Code><Message>" A50 A50 A50 A50 "</Message>", 400, ERR_PEER,
           "the storage answered 400 C: " A50 A50 A50 A50 },
+        { "<Code>C</Code><Message>" A50 A50 A50 A50 "b</Message>", 400, ERR_PEER,
+          "the storage answered 400 C: " },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
