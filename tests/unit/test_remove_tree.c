@@ -44,6 +44,17 @@ static bool exists(const char *path)
     return lstat(path, &info) == 0;
 }
 
+/* The third descriptor that is free: the same as before where none was left open. */
+static int third_free(void)
+{
+    int fds[3];
+    for (int i = 0; i < 3; i++)
+        fds[i] = dup(STDIN_FILENO);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    return fds[2];
+}
+
 static void touch(const char *path)
 {
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
@@ -189,6 +200,7 @@ static void test_inner_names_that_are_taken(void **state)
     struct scratch *outer, *first, *second;
     struct err err;
     char path[4300], taken[4400];
+    const int free_fd = third_free();
     (void)state;
     assert_int_equal(scratch_new(&outer, &err), 0);
     assert_int_equal(scratch_new_in(outer, &first, &err), 0);
@@ -212,6 +224,7 @@ static void test_inner_names_that_are_taken(void **state)
     scratch_remove(second);
     scratch_remove(outer);
     assert_false(exists(taken));
+    assert_int_equal(third_free(), free_fd);
 }
 
 /* A folder that waits for its next job, and that somebody removes meanwhile. */
@@ -220,6 +233,7 @@ static void test_inner_folder_that_is_gone(void **state)
     struct scratch *outer, *inner;
     struct err err;
     char path[4200];
+    const int free_fd = third_free();
     (void)state;
     assert_int_equal(scratch_new(&outer, &err), 0);
     hold_inner(outer, path);
@@ -229,6 +243,7 @@ static void test_inner_folder_that_is_gone(void **state)
     assert_string_not_equal(scratch_path(inner), path);
     scratch_remove(inner);
     scratch_remove(outer);
+    assert_int_equal(third_free(), free_fd);
 }
 
 /* Between two programs: what one has left goes, the folders of jobs stay. */
@@ -521,7 +536,9 @@ static void test_no_room_for_a_path(void **state)
         assert_int_equal(mkdir(path, 0700), 0);
     }
     assert_int_equal(setenv("RP_SCRATCH_DIR", path, 1), 0);
+    const int free_fd = third_free();
     assert_int_equal(scratch_new(&scratch, &err), ERR_CONFIG);
+    assert_int_equal(third_free(), free_fd);
     assert_int_equal(rmdir(path), 0); /* nothing is left in it */
 }
 
