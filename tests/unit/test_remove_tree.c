@@ -220,6 +220,8 @@ static void test_inner_names_that_are_taken(void **state)
     assert_int_equal(scratch_new_in(outer, &first, &err), 0);
     assert_int_equal(job_of(first), number + 4);
     assert_true(exists(scratch_path(first)) && exists(taken));
+    snprintf(path, sizeof path, "%s/job-%u", scratch_path(outer), number);
+    assert_false(exists(path));
     scratch_remove(first);
     scratch_remove(second);
     scratch_remove(outer);
@@ -241,7 +243,10 @@ static void test_inner_folder_that_is_gone(void **state)
     assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
     assert_true(exists(scratch_path(inner)));
     assert_string_not_equal(scratch_path(inner), path);
+    snprintf(path, sizeof path, "%s", scratch_path(inner));
+    assert_int_equal(rmdir(path) | symlink("/tmp", path), 0); /* a link in its place */
     scratch_remove(inner);
+    assert_false(exists(path));
     scratch_remove(outer);
     assert_int_equal(third_free(), free_fd);
 }
