@@ -264,6 +264,32 @@ static void texts_that_are_returned_are_checked(void **state)
     assert_result(*state, return_part_of_the_input, "17", "{\"output\": 1}");
 }
 
+/* Text in a buffer changes hands with the job's own, which is as usable as it was. */
+static int return_a_buffer(rp_job *job, void *user)
+{
+    struct buf buf;
+    (void)user;
+    buf_init(&buf, 10000, "text");
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_add_text(&buf, i == 0 ? "12" : "34", NULL), 0);
+    assert_int_equal(rp_return(job, "0"), RP_OK);
+    const char *text = buf.ptr, *own = job->output.ptr;
+    size_t own_cap = job->output.cap;
+    rp_return_buf(job, &buf, (slice){ buf.ptr, 4 });
+    assert_ptr_equal(job->output.ptr, text);
+    assert_ptr_equal(buf.ptr, own);
+    assert_int_equal(buf.cap, own_cap);
+    assert_int_equal(buf.len, 0);
+    assert_int_equal(buf_add_text(&buf, "more", NULL), 0);
+    buf_free(&buf);
+    return RP_OK;
+}
+
+static void a_buffer_is_returned_without_a_copy(void **state)
+{
+    assert_result(*state, return_a_buffer, "1", "{\"output\": 1234}");
+}
+
 static int stop_itself(rp_job *job, void *user)
 {
     (void)user;
@@ -536,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_kind_of_value_can_be_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(input_can_be_returned_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_that_are_returned_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_buffer_is_returned_without_a_copy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stopped_job_sends_no_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_of_other_types_are_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_are_captured, set_up, tear_down),

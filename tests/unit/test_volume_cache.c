@@ -664,6 +664,15 @@ static void an_archive_that_cannot_be_written(void **state)
     assert_false(exists(ROOT VOLUME_MANIFEST));
 }
 
+static void a_manifest_that_cannot_be_written(void **state)
+{
+    (void)state;
+    put("in/a", '1', 1, OLD);
+    put(ROOT VOLUME_MANIFEST "/in its place", '2', 1, OLD);
+    assert_int_equal(run(SAVE), ERR_INPUT);
+    assert_string_equal(err.text, "manifest.json cannot be named: Is a directory");
+}
+
 static void the_volumes_own_folders_are_no_links(void **state)
 {
     (void)state;
@@ -798,6 +807,7 @@ int main(void)
         TEST(what_cannot_be_written_is_counted),
         TEST(what_is_not_saved_is_not_in_the_manifest),
         TEST(an_archive_that_cannot_be_written),
+        TEST(a_manifest_that_cannot_be_written),
         TEST(the_volumes_own_folders_are_no_links),
         TEST(a_cache_needs_a_volume_and_folders),
         TEST(the_end_of_the_worker_ends_it),
