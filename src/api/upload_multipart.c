@@ -45,12 +45,18 @@ static int put_part(struct upload *upload, slice id, unsigned number,
     return buf_error(list, err);
 }
 
-static int put_parts(struct upload *upload, slice id, struct buf *list, struct err *err)
+uint64_t upload_part_bytes(uint64_t size)
 {
     uint64_t part = LIMIT_PART_BYTES;
-    unsigned number = 1;
-    while (upload->size / part >= LIMIT_PARTS)
+    while (size / part >= LIMIT_PARTS)
         part *= 2;
+    return part;
+}
+
+static int put_parts(struct upload *upload, slice id, struct buf *list, struct err *err)
+{
+    uint64_t part = upload_part_bytes(upload->size);
+    unsigned number = 1;
     int rc = buf_add_text(list, "<CompleteMultipartUpload>", err);
     for (uint64_t at = 0; rc == 0 && at < upload->size; at += part, number++) {
         uint64_t left = upload->size - at;

@@ -87,6 +87,9 @@ int upload_exchange(struct upload *upload, const struct upload_request *request,
  */
 int upload_refused(const struct upload *upload, int status, struct err *err);
 
+/* How large the parts of so many bytes are: LIMIT_PARTS of them at the most. */
+uint64_t upload_part_bytes(uint64_t size);
+
 /*
  * Uploads the content in parts of LIMIT_PART_BYTES or more (S3 API Reference, "Multipart upload"),
  * and removes the parts from the storage where that fails. Blocks. Errors as upload_exchange.

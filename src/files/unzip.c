@@ -14,6 +14,7 @@
 
 #define PIECE_BYTES 16384u
 #define DIRECTORY_ENTRY_BYTES 4096u /* of the directory for each file that is allowed, at most */
+_Static_assert(ZIP_NAME_BYTES <= PIECE_BYTES, "a name that is unpacked fits the piece, too");
 
 /* Where an entry lies, for walking them in the order of the file. */
 struct spot {
@@ -77,11 +78,15 @@ static int read_directory(struct unzip *self, struct err *err)
     int rc = find_end(self, &end, err);
     if (rc != 0)
         return rc;
-    if (end.entries > self->limits->max_files ||
-        end.directory_bytes > self->limits->max_files * DIRECTORY_ENTRY_BYTES)
+    unsigned long long max_files = self->limits->max_files;
+    if (end.entries > max_files)
         return err_set(err, ERR_LIMIT, "the archive has %llu entries, more than the limit of %llu",
-                       (unsigned long long)end.entries,
-                       (unsigned long long)self->limits->max_files);
+                       (unsigned long long)end.entries, max_files);
+    if (end.directory_bytes > max_files * DIRECTORY_ENTRY_BYTES)
+        return err_set(err, ERR_LIMIT,
+                       "the archive's directory has %llu bytes, more than %u for each of the %llu "
+                       "files that are allowed",
+                       (unsigned long long)end.directory_bytes, DIRECTORY_ENTRY_BYTES, max_files);
     self->directory_bytes = (size_t)end.directory_bytes;
     self->directory = malloc(self->directory_bytes + 1);
     self->spots = calloc((size_t)end.entries + 1, sizeof *self->spots);
@@ -249,15 +254,13 @@ static int make_folder(struct unzip *self, const char *path, struct err *err)
 static int go_to(struct unzip *self, struct err *err)
 {
     const struct zip_entry *entry = &self->entry;
-    char head[ZIP_HEAD_BYTES], *name = self->piece;
+    char head[ZIP_HEAD_BYTES], *name = self->piece; /* zip_safe_name has passed it: it fits */
     uint64_t skip = 0;
     if (entry->offset < self->last_end)
         return err_set(err, ERR_INPUT, "it overlaps another entry");
     int rc = read_at(self, entry->offset, head, sizeof head, err);
     if (rc == 0)
         rc = zip_check_head(head, entry, &skip, err);
-    if (rc == 0 && entry->name.len > PIECE_BYTES)
-        rc = err_set(err, ERR_INPUT, "its name is too long");
     if (rc == 0)
         rc = read_at(self, entry->offset + sizeof head, name, entry->name.len, err);
     if (rc != 0)

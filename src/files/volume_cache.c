@@ -14,7 +14,7 @@
 #include "files/volume_cache_private.h"
 
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-#define DEPTH_MAX 64 /* folders within one of the cache's; deeper ones are left out */
+#define DEPTH_MAX 64 /* folders in one another, the first the cache's; deeper ones are left out */
 
 /* --- where it lies ---------------------------------------------------------------------------- */
 

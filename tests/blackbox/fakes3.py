@@ -100,6 +100,8 @@ class FakeS3:
         wanted = signature(
             request.command, request.path, fields, match[3].split(";"), payload, fields["x-amz-date"], match[2]
         )
+        if ("content-length" in fields) != (request.command in ("POST", "PUT")) or fields.get("content-type") == "":
+            self.wrong.append(f"{request.command} {request.path}: {fields}")
         if match[1] != ACCESS or match[4] != wanted or "host" not in match[3].split(";"):
             self.wrong.append(f"{request.path}: bad signature")
 

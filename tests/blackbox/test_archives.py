@@ -10,6 +10,7 @@ import zlib
 
 import pytest
 
+from children import descriptors
 from fileserver import body, hanging, server, status  # noqa: F401 (fixture)
 from own_handlers import own
 from witness import PATIENCE_S
@@ -38,11 +39,19 @@ def test_files_come_in_the_order_of_their_urls(server, ask):
     assert sorted(names) == sorted(["file.txt"] + [f"file-{i}.txt" for i in range(1, 40)])
 
 
+def test_the_number_of_a_file_stands_before_its_ending(server, ask):
+    urls = [f"{server.base}/{i}/{name}" for i, name in enumerate(["README", "README", "a.tar.gz", "a.tar.gz"])]
+    for url in urls:
+        server.pages[url.removeprefix(server.base)] = body(b"x")
+    names = [name for name, _, _, _ in ask(action="list", urls=urls, at_once=1)]
+    assert names == ["README", "README-1", "a.tar.gz", "a.tar-1.gz"]
+
+
 def test_no_url_is_no_file(ask):
     assert ask(action="list", urls=[]) == []
 
 
-@pytest.mark.parametrize("at_once, together", [(0, 8), (3, 3), (1, 1)])
+@pytest.mark.parametrize("at_once, together", [(0, 8), (3, 3), (1, 1), (1000, 64)])
 def test_so_many_are_asked_for_at_the_same_time(server, ask, at_once, together):
     """Each answer waits until `together` requests are open; one more than that never comes in the meantime."""
     barrier, lock, now, most = threading.Barrier(together), threading.Lock(), [0], [0]
@@ -217,10 +226,47 @@ def test_many_entries(unpack):
     assert files(unpack(make(*contents.items()))) == expected(contents)
 
 
-def test_downloaded_and_unpacked_twice(server, ask):
+def test_downloaded_and_unpacked(server, ask):
     server.pages["/data.zip"] = make(("in", b"side"))
     got = ask(action="unzip", url=f"{server.base}/data.zip")
     assert got["folder"].endswith("/data") and files(got) == expected({"in": b"side"})
+
+
+@pytest.mark.parametrize("times, folder", [(1, "data"), (2, "data-1"), (3, "data-2")])
+def test_each_time_it_is_another_folder(ask, tmp_path, times, folder):
+    (tmp_path / "data.zip").write_bytes(make(("in", b"side")))
+    got = ask(action="unzip", path=str(tmp_path / "data.zip"), times=times)
+    assert got["folder"].endswith(f"/{folder}") and files(got) == expected({"in": b"side"})
+
+
+@pytest.mark.parametrize("name, folder", [("data", "data"), ("a.zip.Zip", "a.zip"), (".zip", "archive"), ("..zip", "archive")])
+def test_the_folder_is_named_like_the_archive(unpack, name, folder):
+    assert unpack(make(("in", b"side")), name)["folder"].endswith(f"/{folder}")
+
+
+def test_no_archive(ask, tmp_path):
+    missing = f"{tmp_path}/{'x' * 200}/{'y' * 250}"
+    assert ask(action="unzip", path=missing) == f"Unpacking of {missing[:400]}: opening it: No such file or directory"
+    assert ask(action="unzip", path=str(tmp_path)) == f"Unpacking of {tmp_path}: the archive is not a regular file"
+
+
+def test_no_descriptor_is_left(server, platform, worker, tmp_path):
+    """Neither of files that come, nor of those that do not, nor of archives: each job is done eight times."""
+    (tmp_path / "a.zip").write_bytes(make(("in/side", b"x")))
+    (tmp_path / "bad.zip").write_bytes(make(("in/side", b"x"))[:-1])
+    server.pages["/f"] = body(b"x")
+    process = worker(platform, handler=own("archives"), env={**ALLOW, "RP_SCRATCH_DIR": str(tmp_path / "s")})
+    before = None
+    jobs = [
+        {"action": "list", "urls": [f"{server.base}/f"] * 10}, {"action": "unzip", "path": f"{tmp_path}/a.zip"},
+        {"action": "list", "urls": [f"{server.base}/f", f"{server.base}/no"] * 5, "soft": True},
+        {"action": "unzip", "path": f"{tmp_path}/bad.zip", "soft": True}, {"action": "unzip", "url": f"{server.base}/f"},
+    ]  # fmt: skip
+    for _ in range(8):
+        for job in jobs:
+            platform.run(job)
+        before = before or descriptors(process.pid)
+    platform.wait_for(lambda: descriptors(process.pid) <= before + 2 or None, "descriptors closed, but for two of results")
 
 
 # ---- archives that are refused ----
@@ -357,6 +403,12 @@ def test_limits(unpack):
     assert len(files(unpack(deep, max_files=60))) == 20
     huge = stored("huge", b"x", size=0xFFFFFFF0)
     assert "more than the limit of 1000 bytes" in unpack(archive([huge]), max_bytes=1000)
+
+
+def test_limits_of_one(unpack):
+    assert unpack(make(("a", b""), ("b", b"")), max_files=1) == "the archive has 2 entries, more than the limit of 1"
+    assert unpack(make(("a", b"xy")), max_bytes=1) == "it would take more than the limit of 1 bytes, unpacked"
+    assert "more than 1 times as large as the archive" in unpack(make(("zeros", bytes(17 << 20))), max_ratio=1)
 
 
 def test_a_stop_ends_the_unpacking(platform, worker, tmp_path):

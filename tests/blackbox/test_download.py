@@ -120,9 +120,11 @@ def test_name_given_and_no_name(server, fetch):
 def test_size_cap(server, fetch, page):
     server.pages["/f"] = page
     assert "larger than the limit of 1000 bytes" in fetch(f"{server.base}/f", max_bytes=1000)
+    assert "larger than the limit of 1 bytes" in fetch(f"{server.base}/f", max_bytes=1)
     assert fetch(f"{server.base}/f", max_bytes=1001)["size"] == 1001
     assert "limit of 7 bytes" in fetch(f"{server.base}/f", env={"RUNPOD_MAX_DOWNLOAD_BYTES": "7"})
     assert "RUNPOD_MAX_DOWNLOAD_BYTES" in fetch(f"{server.base}/f", env={"RUNPOD_MAX_DOWNLOAD_BYTES": "7x"})
+    assert fetch(f"{server.base}/f", env={"RUNPOD_MAX_DOWNLOAD_BYTES": ""})["size"] == 1001
 
 
 def test_deadline(server, fetch):
@@ -159,7 +161,8 @@ def test_stopped_job_gives_up_at_once(server, platform, worker, tmp_path):
 )
 def test_passing_trouble_is_tried_again(server, fetch, bad):
     server.pages["/f"] = in_turn(bad, body(b"the whole"))
-    assert fetch(f"{server.base}/f")["end"] == "the whole"
+    got = fetch(f"{server.base}/f")
+    assert (got["end"], got["bytes"], got["size"]) == ("the whole", 9, 9)
     assert len(server.requests) == 2
 
 
@@ -182,21 +185,33 @@ def test_parts_and_nothings_are_no_files(server, fetch, code):
     assert f"the server answered {code}" in fetch(f"{server.base}/f")
 
 
+def test_what_a_proxy_has_changed_is_a_file(server, fetch):
+    server.pages["/f"] = status(203)
+    assert fetch(f"{server.base}/f")["size"] == 0
+
+
 def test_compressed_all_the_same(server, fetch):
     server.pages["/f"] = body(b"\x1f\x8b", Content_Encoding="gzip")
     assert "compressed" in fetch(f"{server.base}/f")
 
 
 def test_no_file_is_left_of_a_failure(server, fetch):
-    """fetch itself looks that the scratch folder is gone; a failure that the handler bears is an output."""
+    """Neither in the job's folder, where the handler bears it, nor of that folder: fetch itself looks for it."""
     server.pages["/f"] = cut_off(b"x" * 500, 1000)
     got = fetch(f"{server.base}/f", soft=True)
     assert "closed after 500 of 1000 bytes" in got["reason"] and "Download of http://" in got["reason"]
+    assert got["left"] == 0
 
 
 def test_error_names_the_url_without_its_query(server, fetch):
     message = fetch(f"{server.base}/f?X-Amz-Signature=verysecret")
-    assert f"{server.base}/f" in message and "verysecret" not in message
+    assert f"Download of {server.base}/f: " in message and "verysecret" not in message
+    assert "verysecret" not in fetch(f"{server.base}/f#verysecret")
+
+
+def test_error_names_a_long_url_in_part(server, fetch):
+    url = f"{server.base}/{'x' * 600}"
+    assert fetch(url) == f"Download of {url[:500]}: the server answered 404"
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y", "file:///etc/passwd", "", "http://", "nonsense", "http://a b/", "//x/y"])
@@ -207,6 +222,7 @@ def test_no_url(fetch, url):
 def test_user_in_the_url(fetch):
     message = fetch("http://me:hunter2@127.0.0.1/f")
     assert "user or password" in message and "hunter2" not in message
+    assert "user or password" in fetch("http://m@127.0.0.1/f")
 
 
 def test_scratch_folder_that_cannot_be(server, local):

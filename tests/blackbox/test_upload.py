@@ -135,6 +135,11 @@ def test_signature_of_the_link(fake, upload):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("asked, given", [(1, 1), (604800, 604800), (604801, 604800)])
+def test_links_are_good_for_a_week_at_the_most(fake, upload, asked, given):
+    assert f"X-Amz-Expires={given}&" in upload(fake.env(), text="hello", name="x", expires_s=asked)["url"]
+
+
 @pytest.mark.parametrize(
     "bad",
     [fail(503, "SlowDown"), fail(500), fail(429), fail(400, "RequestTimeout"), drop, drop_early],
@@ -156,6 +161,30 @@ def test_definite_refusal(fake, upload):
     assert "the server answered 404" in upload(fake.env(), text="x", name="x")
 
 
+def test_an_upload_has_a_deadline(fake, upload):
+    fake.script = [lambda request: fake.go_on.wait(60)]
+    assert "timed out" in upload(fake.env(), text="x", name="x", timeout_s=1)
+
+
+def test_parts_are_taken_back_after_the_deadline(fake, upload, big):
+    def hold(request):
+        if request.command == "PUT":
+            fake.go_on.wait(60)
+        else:
+            fake.do(request)
+
+    hold.early = True  # the body does not come whole
+    fake.script = [go_on, hold]
+    assert "part 1: " in upload(fake.env(), path=str(big), bucket="b", timeout_s=2)
+    assert fake.seen[-1].startswith("DELETE ")
+
+
+def test_a_storage_that_leads_elsewhere(fake, upload):
+    fake.script = [lambda request: answer(request, 300, error("PermanentRedirect", "There."))]
+    assert "the storage answered 300 PermanentRedirect: There." in upload(fake.env(), text="x", name="x")
+    assert len(fake.seen) == 1
+
+
 def test_a_fault_costs_one_part(fake, upload, big):
     fake.script = [go_on, go_on, fail(500), drop_early, go_on]
     upload(fake.env(), path=str(big), bucket="b")
@@ -164,14 +193,44 @@ def test_a_fault_costs_one_part(fake, upload, big):
     assert numbers == ["1", "2", "2", "2", "3"]
 
 
+@pytest.mark.parametrize("more, methods", [(0, ["PUT"]), (1, ["POST", "PUT", "PUT", "POST"])])
+def test_parts_only_of_what_is_larger_than_one(fake, upload, tmp_path, more, methods):
+    file = tmp_path / "f.bin"
+    file.write_bytes(b"x" * (16 * MIB + more))
+    upload(fake.env(), path=str(file), bucket="b")
+    assert [request.split()[0] for request in fake.seen] == methods
+    assert fake.objects["/b/job-7/f.bin"] == file.read_bytes()
+
+
+def test_a_storage_that_gives_no_id(fake, upload, big):
+    fake.script = [lambda request: answer(request, 200, b"<R></R>")]
+    assert "started a multipart upload without an UploadId" in upload(fake.env(), path=str(big), bucket="b")
+    assert len(fake.seen) == 1
+
+
+def test_a_storage_that_gives_no_etag(fake, upload, big):
+    fake.script = [go_on, lambda request: answer(request, 200)]
+    assert "part 1: the storage accepted a part without an ETag" in upload(fake.env(), path=str(big), bucket="b")
+    assert len(fake.seen) == 3 and fake.seen[-1].startswith("DELETE ")
+
+
+def test_parts_that_cannot_be_taken_back(fake, local, tmp_path, big):
+    fake.script = [go_on, fail(403, "AccessDenied"), fail(403, "NoDelete")]
+    job = {"input": {"action": "upload", "path": str(big), "bucket": "b"}}
+    done = local("--test_input", json.dumps(job), handler=own("files"), env={"RP_SCRATCH_DIR": str(tmp_path), **fake.env()})
+    assert re.search(r"WARN .*Parts of a failed upload could not be removed from the storage: .*NoDelete", done.stdout)
+    assert "part 1: the storage answered 403 AccessDenied" in outcome(done.stdout)
+
+
 def test_failed_parts_are_taken_back(fake, upload, big):
     fake.script = [go_on, go_on, fail(403, "AccessDenied")]
     assert "part 2: the storage answered 403 AccessDenied" in upload(fake.env(), path=str(big), bucket="b")
     assert fake.seen[-1] == "DELETE /b/job-7/big.bin?uploadId=up%2Fload%2B1%262" and not fake.parts
 
 
-def test_completion_that_fails_in_a_200(fake, upload, big):
-    fake.script = [go_on] * 4 + [lambda request: answer(request, 200, error("InternalError", "Try again"))]
+@pytest.mark.parametrize("code", ["InternalError", "Whatever"])
+def test_completion_that_fails_in_a_200(fake, upload, big, code):
+    fake.script = [go_on] * 4 + [lambda request: answer(request, 200, error(code, "Try again"))]
     upload(fake.env(), path=str(big), bucket="b")
     assert fake.objects["/b/job-7/big.bin"] == big.read_bytes()
 
@@ -189,6 +248,22 @@ def test_completion_whose_answer_is_lost(fake, upload, big):
 def test_completion_of_what_was_never_stored(fake, upload, big):
     fake.script = [go_on] * 4 + [fail(404, "NoSuchUpload")]
     assert "NoSuchUpload" in upload(fake.env(), path=str(big), bucket="b")
+
+
+def test_completion_of_what_is_there_from_before(fake, upload, big):
+    """The same name, and another length: it was not this upload that has completed."""
+    fake.objects["/b/job-7/big.bin"] = b"from before"
+    fake.script = [go_on] * 4 + [fail(404, "NoSuchUpload")]
+    assert "NoSuchUpload" in upload(fake.env(), path=str(big), bucket="b")
+    assert [request.split()[0] for request in fake.seen[-2:]] == ["HEAD", "DELETE"]
+
+
+def test_completion_that_is_refused(fake, upload, big):
+    """Whatever is there: only what is not found may have been completed."""
+    fake.objects["/b/job-7/big.bin"] = big.read_bytes()
+    fake.script = [go_on] * 4 + [fail(403, "AccessDenied")]
+    assert "AccessDenied" in upload(fake.env(), path=str(big), bucket="b")
+    assert [request.split()[0] for request in fake.seen[-2:]] == ["POST", "DELETE"]
 
 
 def test_stop_takes_the_parts_back(fake, platform, worker, tmp_path, big):

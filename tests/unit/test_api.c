@@ -235,6 +235,159 @@ static void input_can_be_returned_as_it_is(void **state)
     }
 }
 
+static int return_absent(rp_job *job, void *user)
+{
+    (void)user;
+    return rp_return_value(job, rp_get(rp_input(job), "absent"));
+}
+
+static int return_null_text(rp_job *job, void *user)
+{
+    (void)user;
+    return rp_return_json(job, (rp_str){ NULL, 0 });
+}
+
+/* What begins like the input, which is known to be JSON. */
+static int return_part_of_the_input(rp_job *job, void *user)
+{
+    rp_str json = rp_input_json(job);
+    (void)user;
+    json.len--;
+    return rp_return_json(job, json);
+}
+
+static void texts_that_are_returned_are_checked(void **state)
+{
+    assert_result(*state, return_absent, "{\"present\": 1}", "{\"output\": null}");
+    assert_failure(*state, return_null_text, "1", "The handler returned a NULL JSON text.");
+    assert_failure(*state, return_part_of_the_input, "[1]", "not valid JSON");
+    assert_result(*state, return_part_of_the_input, "17", "{\"output\": 1}");
+}
+
+/* Text in a buffer changes hands with the job's own, which is as usable as it was. */
+static int return_a_buffer(rp_job *job, void *user)
+{
+    struct buf buf;
+    (void)user;
+    buf_init(&buf, 10000, "text");
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_add_text(&buf, i == 0 ? "12" : "34", NULL), 0);
+    assert_int_equal(rp_return(job, "0"), RP_OK);
+    const char *text = buf.ptr, *own = job->output.ptr;
+    size_t own_cap = job->output.cap;
+    rp_return_buf(job, &buf, (slice){ buf.ptr, 4 });
+    assert_ptr_equal(job->output.ptr, text);
+    assert_ptr_equal(buf.ptr, own);
+    assert_int_equal(buf.cap, own_cap);
+    assert_int_equal(buf.len, 0);
+    assert_int_equal(buf_add_text(&buf, "more", NULL), 0);
+    buf_free(&buf);
+    return RP_OK;
+}
+
+static void a_buffer_is_returned_without_a_copy(void **state)
+{
+    assert_result(*state, return_a_buffer, "1", "{\"output\": 1234}");
+}
+
+static int stop_itself(rp_job *job, void *user)
+{
+    (void)user;
+    assert_false(rp_job_stopped(job));
+    assert_false(rp_job_wait(job, 0));
+    job_stop(job->task, JOB_STOPPED);
+    assert_true(rp_job_stopped(job));
+    assert_true(rp_job_wait(job, 60000));
+    assert_int_equal(rp_progress(job, "1"), RP_OK); /* to nobody */
+    assert_int_equal(rp_progress(job, "{"), RP_WRONG);
+    return rp_return(job, "1");
+}
+
+static void a_stopped_job_sends_no_progress(void **state)
+{
+    struct job *job = run(*state, stop_itself, "1");
+    assert_string_equal(progress_sent, "");
+    end(*state, job);
+}
+
+static int look_at_other_types(rp_job *job, void *user)
+{
+    rp_value input = rp_input(job);
+    rp_str text = { "kept", 4 };
+    double number = 7;
+    int64_t integer = 7;
+    bool flag = true;
+    (void)user;
+    assert_int_equal(rp_get_str(input, "number", &text), RP_WRONG);
+    assert_int_equal(rp_get_double(input, "text", &number), RP_WRONG);
+    assert_int_equal(rp_get_double(input, "large", &number), RP_WRONG);
+    assert_int_equal(rp_get_int(input, "text", &integer), RP_WRONG);
+    assert_int_equal(rp_get_bool(input, "text", &flag), RP_WRONG);
+    assert_int_equal(rp_get_double(input, "null", &number), RP_MISSING);
+    assert_int_equal(rp_get_bool(input, "none", &flag), RP_MISSING);
+    assert_true(slice_is(text, "kept") && number > 6 && integer == 7 && flag);
+    assert_int_equal(rp_get_bool(input, "no", &flag), RP_OK);
+    assert_false(flag);
+    assert_int_equal(rp_count(rp_get(input, "text")), 0);
+    assert_int_equal(rp_json(rp_get(input, "none")).len, 0);
+    rp_iter none = rp_each(rp_get(input, "text"));
+    assert_false(rp_next(&none));
+    rp_iter of_list = rp_each(rp_get(input, "list"));
+    assert_true(rp_next(&of_list));
+    assert_int_equal(of_list.name.len, 0);
+    assert_int_equal(rp_to_int(of_list.value, &integer), RP_OK);
+    assert_true(integer == 5);
+    assert_false(rp_next(&of_list));
+    assert_false(rp_next(&of_list));
+    return rp_return(job, "1");
+}
+
+static void values_of_other_types_are_left_alone(void **state)
+{
+    assert_result(*state, look_at_other_types,
+                  "{\"number\": 1, \"text\": \"1\", \"large\": 1e999, \"null\": null,"
+                  " \"no\": false, \"list\": [5]}",
+                  "{\"output\": 1}");
+}
+
+static int say(rp_job *job, void *user)
+{
+    (void)user;
+    rp_log(job, RP_DEBUG, "too quiet");
+    rp_log(job, RP_WARN, "%s %d", "loud", 2);
+    rp_log(NULL, RP_WARN, "of no job");
+    return rp_return(job, "1");
+}
+
+/* What the log has of a job is kept for its error, where that is asked for. */
+static void lines_are_captured(void **state)
+{
+    static const struct {
+        enum log_capture capture;
+        const char *of_job, *of_all;
+    } cases[] = {
+        { LOG_CAPTURE_AUTO, "", "of no job" },
+        { LOG_CAPTURE_ALL, "loud 2", "loud 2\nof no job" },
+    };
+    struct bench *bench = *state;
+    log_init(LOG_WARN, false);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf of_job, of_all;
+        buf_init(&of_job, 1000, "lines");
+        buf_init(&of_all, 1000, "lines");
+        bench->config.log_capture = cases[i].capture;
+        log_tail_clear(&log_tail_of_handlers);
+        struct job *job = run(bench, say, "1");
+        log_tail_put(&bench->job.log_tail, 1000, &of_job);
+        log_tail_put(&log_tail_of_handlers, 1000, &of_all);
+        assert_true(slice_is(buf_slice(&of_job), cases[i].of_job));
+        assert_true(slice_is(buf_slice(&of_all), cases[i].of_all));
+        end(bench, job);
+        buf_free(&of_job);
+        buf_free(&of_all);
+    }
+}
+
 static int write_in_pieces(rp_job *job, void *user)
 {
     (void)user;
@@ -408,6 +561,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(strings_come_in_and_go_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_kind_of_value_can_be_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(input_can_be_returned_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_that_are_returned_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_buffer_is_returned_without_a_copy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stopped_job_sends_no_progress, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_of_other_types_are_left_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lines_are_captured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_outcomes_are_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refresh_and_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_end_in_a_list, set_up, tear_down),

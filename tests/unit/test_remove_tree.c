@@ -46,6 +46,17 @@ static bool exists(const char *path)
     return lstat(path, &info) == 0;
 }
 
+/* The third descriptor that is free: the same as before where none was left open. */
+static int third_free(void)
+{
+    int fds[3];
+    for (int i = 0; i < 3; i++)
+        fds[i] = dup(STDIN_FILENO);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    return fds[2];
+}
+
 static void touch(const char *path)
 {
     int fd = open(path, O_CREAT | O_WRONLY, 0600);
@@ -238,6 +249,71 @@ static void test_inner_folders(void **state)
     assert_false(exists(first));
 }
 
+/* The number of the job in its folder's name. */
+static unsigned job_of(const struct scratch *scratch)
+{
+    unsigned number = 0;
+    assert_int_equal(sscanf(strrchr(scratch_path(scratch), '/'), "/job-%u", &number), 1);
+    return number;
+}
+
+/* Somebody has made what the next names would be: they are passed over, and stay as they are. */
+static void test_inner_names_that_are_taken(void **state)
+{
+    struct scratch *outer, *first, *second;
+    struct err err;
+    char path[4300], taken[4400];
+    const int free_fd = third_free();
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    assert_int_equal(scratch_new_in(outer, &first, &err), 0);
+    unsigned number = job_of(first);
+    snprintf(taken, sizeof taken, "%s/job-%u", scratch_path(outer), number + 1);
+    assert_int_equal(mkdir(taken, 0700), 0);
+    assert_int_equal(scratch_new_in(outer, &second, &err), 0);
+    assert_int_equal(job_of(second), number + 2);
+    /* The folder of a job that has used it is to be named anew: it goes where that cannot be. */
+    snprintf(path, sizeof path, "%s/file", scratch_path(first));
+    touch(path);
+    scratch_remove(first);
+    snprintf(path, sizeof path, "%s/job-%u", scratch_path(outer), number + 3);
+    snprintf(taken, sizeof taken, "%s/file", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    touch(taken);
+    assert_int_equal(scratch_new_in(outer, &first, &err), 0);
+    assert_int_equal(job_of(first), number + 4);
+    assert_true(exists(scratch_path(first)) && exists(taken));
+    snprintf(path, sizeof path, "%s/job-%u", scratch_path(outer), number);
+    assert_false(exists(path));
+    scratch_remove(first);
+    scratch_remove(second);
+    scratch_remove(outer);
+    assert_false(exists(taken));
+    assert_int_equal(third_free(), free_fd);
+}
+
+/* A folder that waits for its next job, and that somebody removes meanwhile. */
+static void test_inner_folder_that_is_gone(void **state)
+{
+    struct scratch *outer, *inner;
+    struct err err;
+    char path[4200];
+    const int free_fd = third_free();
+    (void)state;
+    assert_int_equal(scratch_new(&outer, &err), 0);
+    hold_inner(outer, path);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(scratch_new_in(outer, &inner, &err), 0);
+    assert_true(exists(scratch_path(inner)));
+    assert_string_not_equal(scratch_path(inner), path);
+    snprintf(path, sizeof path, "%s", scratch_path(inner));
+    assert_int_equal(rmdir(path) | symlink("/tmp", path), 0); /* a link in its place */
+    scratch_remove(inner);
+    assert_false(exists(path));
+    scratch_remove(outer);
+    assert_int_equal(third_free(), free_fd);
+}
+
 /* Between two programs: what one has left goes, the folders of jobs stay. */
 static void test_clean(void **state)
 {
@@ -283,6 +359,16 @@ static void refuses(const struct scratch *scratch, const char *path, const char 
         fail_msg("%s: %s", path, err.text);
 }
 
+static void has_nul(const struct scratch *scratch)
+{
+    char found[SCRATCH_NAME_BYTES];
+    uint64_t size;
+    struct err err = { 0 };
+    assert_int_equal(scratch_open_file(scratch, SLICE_LITERAL("sub/file\0"), found, &size, &err),
+                     ERR_INPUT);
+    assert_string_equal(err.text, "sub/file: there is a NUL byte in it");
+}
+
 /* A program names files of its job: those in the folder, and none that a link leads to. */
 static void test_open_file(void **state)
 {
@@ -317,6 +403,18 @@ static void test_open_file(void **state)
     refuses(scratch, path, "not in the job's folder");
     refuses(scratch, "./", "names no file");
     refuses(scratch, long_name, "longer than 1023 bytes");
+    for (size_t i = 100; i < SCRATCH_NAME_BYTES; i += 100)
+        long_name[i] = '/';
+    long_name[SCRATCH_NAME_BYTES] = '\0';
+    refuses(scratch, long_name, "longer than 1023 bytes");
+    long_name[SCRATCH_NAME_BYTES - 1] = '\0';
+    refuses(scratch, long_name, "x: No such file"); /* of which the first 200 bytes are shown */
+    memset(long_name, 'x', 256);
+    long_name[256] = '\0';
+    refuses(scratch, long_name, "name too long");
+    long_name[255] = '\0';
+    refuses(scratch, long_name, "No such file");
+    has_nul(scratch);
     assert_int_equal(chdir(place), 0);
     scratch_remove(scratch);
 }
@@ -361,6 +459,24 @@ static void run_child(int (*body)(void *))
     assert_int_equal(status, 0);
 }
 
+static int exit_only(void *unused)
+{
+    (void)unused;
+    exit(0);
+}
+
+/* The end of a fork is not that of the process that has made the folder. */
+static void test_fork(void **state)
+{
+    struct scratch *scratch;
+    struct err err;
+    (void)state;
+    assert_int_equal(scratch_new(&scratch, &err), 0);
+    run_child(exit_only);
+    assert_true(exists(scratch_path(scratch)));
+    scratch_remove(scratch);
+}
+
 static void test_leftovers(void **state)
 {
     (void)state;
@@ -373,6 +489,67 @@ static void test_leftovers(void **state)
     run_child(use_folder);
     assert_int_equal(count_folders(), before + 2);
     assert_true(exists("rp-scratch-x"));
+}
+
+/* The host's number in names of folders, from one that is left by a process that has ended. */
+static unsigned host_in_names(void)
+{
+    unsigned host = 0;
+    run_child(leave_folder);
+    FILE *list = popen("ls -d rp-scratch-*", "r");
+    assert_non_null(list);
+    assert_int_equal(fscanf(list, "rp-scratch-%8x-", &host), 1);
+    pclose(list);
+    return host;
+}
+
+/* The time at which this process began (proc(5), stat, field 22). */
+static unsigned long long start_of_this(void)
+{
+    unsigned long long start = 0;
+    FILE *stat = fopen("/proc/self/stat", "r");
+    assert_non_null(stat);
+    assert_int_equal(fscanf(stat, "%*s %*s"), 0);
+    for (int field = 3; field < 22; field++)
+        assert_int_equal(fscanf(stat, "%*s"), 0);
+    assert_int_equal(fscanf(stat, "%llu", &start), 1);
+    fclose(stat);
+    return start;
+}
+
+/* A process that has the number of a dead one is told from it by its start. */
+static void test_numbers_in_names(void **state)
+{
+    static const struct {
+        const char *head, *before_pid, *behind_pid; /* between the host, the process, its start */
+        unsigned more;                              /* added to the start */
+        const char *end;
+        bool stays;
+    } cases[] = {
+        { "rp-scratch-", "-", "-", 0, "-0", true },
+        { "rp-scratch-", "-", "-", 1, "-0", false },
+        { "rp-scratch-", "-", "-", 1, "", true },
+        { "rp-scratch-", "-", "_", 1, "-0", true },
+        { "rp-scratch-", "_", "-", 1, "-0", true },
+        { "rp-scratch-", "-0-", "-", 1, "-0", true },       /* no process has that number, */
+        { "rp-scratch-", "-", "00000000-", 1, "-0", true }, /* or that */
+        { "rp-scratch-1", "-", "-", 1, "-0", true },        /* another host */
+        { "my-rp-scratch-", "-", "-", 1, "-0", true },
+    };
+    const unsigned host = host_in_names();
+    const unsigned long long start = start_of_this();
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[100];
+        snprintf(name, sizeof name, "%s%08x%s%d%s%llu%s", cases[i].head, host, cases[i].before_pid,
+                 (int)getpid(), cases[i].behind_pid, start + cases[i].more, cases[i].end);
+        assert_int_equal(mkdir(name, 0700), 0);
+        run_child(use_folder);
+        if (exists(name) != cases[i].stays)
+            fail_msg("%s", name);
+        if (cases[i].stays)
+            assert_int_equal(rmdir(name), 0);
+    }
 }
 
 /* Somebody whose process we cannot see holds its lock. */
@@ -412,6 +589,27 @@ static void test_no_place(void **state)
     assert_true(exists("new"));
 }
 
+/* There is room for the place, and none for a folder in it. */
+static void test_no_room_for_a_path(void **state)
+{
+    static char path[4096];
+    struct scratch *scratch;
+    struct err err = { 0 };
+    (void)state;
+    strcpy(path, place);
+    for (size_t len = strlen(path); len < 4080; len = strlen(path)) {
+        size_t more = 4080 - len > 200 ? 100 : 4080 - len;
+        memset(path + len, 'd', more);
+        path[len] = '/';
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    assert_int_equal(setenv("RP_SCRATCH_DIR", path, 1), 0);
+    const int free_fd = third_free();
+    assert_int_equal(scratch_new(&scratch, &err), ERR_CONFIG);
+    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(rmdir(path), 0); /* nothing is left in it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,9 +619,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shut_folders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_somebody_elses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_leftovers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_numbers_in_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_locked_leftover, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scratch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_inner_folders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_names_that_are_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inner_folder_that_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fork, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_room_for_a_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_clean, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_place, set_up, tear_down),

@@ -194,6 +194,9 @@ static void failures_fail_the_job_or_give_a_reason(void **state)
     assert_int_equal(transfer_fail(&bench.job, &reason, "Download of x", &err), RP_WRONG);
     assert_true(slice_is(reason, "Download of x: the server answered 404"));
     assert_false(bench.job.has_failed);
+    bench.job.arena.max_bytes = bench.job.arena.used_bytes;
+    assert_int_equal(transfer_fail(&bench.job, &reason, "Download of x", &err), RP_WRONG);
+    assert_true(slice_is(reason, "out of memory"));
     err.code = ERR_CANCELLED;
     assert_int_equal(transfer_fail(&bench.job, NULL, "Upload", &err), RP_FAILED);
     assert_true(bench.job.has_failed);
@@ -206,6 +209,9 @@ static void copies_end_with_nul(void **state)
     (void)state;
     assert_string_equal(transfer_copy(&bench.job, SLICE_LITERAL("text"), &err), "text");
     assert_string_equal(transfer_copy(&bench.job, (slice){ 0 }, &err), "");
+    rp_job_end(&bench.job); /* in memory that another job has used */
+    rp_job_begin(&bench.job, &bench.task);
+    assert_string_equal(transfer_copy(&bench.job, SLICE_LITERAL("te"), &err), "te");
     bench.job.arena.max_bytes = bench.job.arena.used_bytes;
     assert_null(transfer_copy(&bench.job, SLICE_LITERAL("text"), &err));
     assert_int_equal(err.code, ERR_MEMORY);

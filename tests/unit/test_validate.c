@@ -106,8 +106,8 @@ static int validate(rp_job *job, void *user)
     return rc == RP_OK ? rp_return(job, "null") : rc;
 }
 
-/* Runs it on the input. What it read lives until end(). */
-static struct job *run(struct bench *bench, const char *input)
+/* Runs the handler on the input. What it read lives until end(). */
+static struct job *run_with(struct bench *bench, rp_handler *handler, const char *input)
 {
     struct delivery *delivery;
     struct job *job;
@@ -118,10 +118,15 @@ static struct job *run(struct bench *bench, const char *input)
     assert_int_equal(buf_add_text(&delivery->body, "}", &err), 0);
     assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
     delivery_release(delivery);
-    static const struct handler_ops ops = { .run = validate };
-    static const struct handler handler = { .ops = &ops };
-    rp_job_run(&bench->job, job, &handler, bench, &bench->result);
+    const struct handler_ops ops = { .run = handler };
+    const struct handler of_job = { .ops = &ops };
+    rp_job_run(&bench->job, job, &of_job, bench, &bench->result);
     return job;
+}
+
+static struct job *run(struct bench *bench, const char *input)
+{
+    return run_with(bench, validate, input);
 }
 
 static void end(struct bench *bench, struct job *job)
@@ -334,6 +339,60 @@ static void test_unknown_ignored(void **state)
     end(bench, job);
 }
 
+/* An object that is not there is an empty one, if the input could be read. */
+static int validate_none(rp_job *job, void *user)
+{
+    struct bench *bench = user;
+    int rc = rp_validate_fields(job, rp_get(rp_input(job), "none"), bench->fields, bench->count,
+                                &bench->in, 0);
+    return rc == RP_OK ? rp_return(job, "null") : rc;
+}
+
+static void test_no_object(void **state)
+{
+    struct bench *bench = *state;
+    bench->fields = flat + 1;
+    bench->count = 1;
+    bench->in.steps = 7;
+    struct job *job = run_with(bench, validate_none, "{}");
+    assert_false(bench->result.is_error);
+    assert_int_equal(bench->in.steps, 0);
+    end(bench, job);
+}
+
+static const char *refuse(rp_value value)
+{
+    (void)value;
+    return "liked";
+}
+
+/* What is not among the values that are allowed is not shown to the field's own check. */
+static void test_one_error_a_value(void **state)
+{
+    const rp_field picky[] = {
+        { RP_FIELD(struct input, prompt), RP_ALLOW("a", "c"), .check = refuse },
+    };
+    struct bench *bench = *state;
+    bench->fields = picky;
+    bench->count = 1;
+    assert_verdict(bench, "{\"prompt\": \"b\"}", "prompt must be one of a, c, not \"b\"");
+    assert_verdict(bench, "{\"prompt\": \"a\"}", "prompt must be liked, not \"a\"");
+}
+
+/* Its reason is in the log, and not that it lacks what the table wants. */
+static void test_unreadable(void **state)
+{
+    struct bench *bench = *state;
+    char input[2 * JSON_DOC_DEPTH_MAX + 1] = "";
+    memset(input, '[', JSON_DOC_DEPTH_MAX);
+    memset(input + JSON_DOC_DEPTH_MAX, ']', JSON_DOC_DEPTH_MAX); /* the job is one more */
+    struct job *job = run(bench, input);
+    assert_true(bench->result.is_error);
+    assert_true(slice_is(buf_slice(&bench->job.message),
+                         "The input cannot be read; the reason is in the log."));
+    end(bench, job);
+}
+
 /* More errors than there is room for are counted. */
 static void test_too_many_errors(void **state)
 {
@@ -371,6 +430,8 @@ static void test_errors_up_to_the_last_byte(void **state)
         slice message = buf_slice(&bench->job.message);
         assert_true(bench->result.is_error && message.len <= LIMIT_ERROR_BYTES);
         assert_true(slice_ends_nocase(message, SLICE_LITERAL(" more")));
+        assert_non_null(
+            memmem(message.ptr, message.len, " is unknown; and ", 17)); /* none is cut */
         end(bench, job);
     }
 }
@@ -385,6 +446,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lengths_of_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_ignored, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_object, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_error_a_value, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_many_errors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_errors_up_to_the_last_byte, set_up, tear_down),
     };

@@ -457,15 +457,14 @@ static int take(struct inflate *inflate, slice bytes, struct err *err)
     return 0;
 }
 
-static int unpack(struct run *run, const char *stream, size_t len)
+static int unpack(struct run *run, const char *stream, size_t len, struct err *err)
 {
-    struct err err = { 0 };
     slice copy = guard_copy(stream, len);
     memset(run, 0, sizeof *run);
     run->inflate.read = give;
     run->inflate.write = take;
     run->rest = copy;
-    int rc = inflate_run(&run->inflate, &err);
+    int rc = inflate_run(&run->inflate, err);
     guard_free(copy);
     return rc;
 }
@@ -487,14 +486,73 @@ static void streams_are_unpacked_or_refused_whole(void **state)
     struct run *run = malloc(sizeof *run);
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        int rc = unpack(run, cases[i].stream, cases[i].len);
+        struct err err;
+        int rc = unpack(run, cases[i].stream, cases[i].len, &err);
         assert_int_equal(rc, cases[i].text != NULL ? 0 : ERR_INPUT);
         if (rc != 0)
             continue;
         assert_int_equal(run->len, strlen(cases[i].text));
         assert_memory_equal(run->out, cases[i].text, run->len);
         for (size_t len = 0; len < cases[i].len; len++)
-            assert_int_equal(unpack(run, cases[i].stream, len), ERR_INPUT);
+            assert_int_equal(unpack(run, cases[i].stream, len, &err), ERR_INPUT);
+    }
+    free(run);
+}
+
+/* Tables of codes in the stream itself, and what is wrong with them. */
+static void tables_are_checked(void **state)
+{
+    static const struct {
+        const char *stream;
+        size_t len;
+        const char *text, *why; /* one of them is NULL */
+    } cases[] = {
+        { "\x0d\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x89\xd2\x02", 15, "aaaa",
+          NULL }, /* a code for a, one for the end, one for a distance */
+        { "\x0d\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x89\xd2\x03", 15, NULL,
+          "a code is not in its table" },
+        { "\x0d\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x89\x42", 14, "a",
+          NULL }, /* no code for a distance */
+        { "\x0d\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x89\xc2\x02\x00\x00\x00\x00", 19, NULL,
+          "a code is not in its table" }, /* a distance all the same */
+        { "\x05\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xd5\xff\x27\x04\x00\x00\x00\x00", 18, NULL,
+          "a table of codes" }, /* no end of the block */
+        { "\x05\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xd5\xff\x23\x14\x00\x00\x00\x00", 18, NULL,
+          "a table of codes" }, /* more literals than there is room for */
+        { "\x05\xe0\x01\x09\x00\x00\x00\x80\x20\x6c\xed\xff\x89\x04\x00\x00\x00\x00", 18, NULL,
+          "a table of codes" }, /* fewer */
+        { "\x05\xe2\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x09\x55\x00\x00\x00\x00", 18, NULL,
+          "a table of codes" }, /* more distances */
+        { "\x05\xe1\x01\x09\x00\x00\x00\x80\x20\x6c\xf5\xff\x09\x0b\x00\x00\x00\x00", 18, NULL,
+          "a table of codes" },                                                   /* fewer */
+        { "\x05\xe0\x01\x09\x00\x00\x00\x80\x20\xfc\x7f\xad\x00", 13, "", NULL }, /* a code alone */
+        { "\x05\xe0\x01\x04\x00\x00\x00\x40\x10\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
+          "the table of code lengths" },
+        { "\x05\xe0\x01\x08\x00\x00\x00\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
+          "the table of code lengths" },
+        { "\x05\xe0\x03\x04\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
+          "a run of lengths without a first one" },
+        { "\x05\xe0\x81\x04\x00\x00\x00\x00\x00\xfc\xff\x03\x00\x00\x00\x00\x00\x00\x00\x00", 20,
+          NULL, "more code lengths than codes" },
+        { "\xf5\xe0\x81\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
+          "too many codes" }, /* 287 literals */
+        { "\x05\xfe\x81\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
+          "too many codes" }, /* 31 distances */
+        { "\x4b\x1c\x03\x00", 4, NULL, "a length is out of range" },
+        { "\x4b\x1c\x07\x00", 4, NULL, "a length is out of range" },
+        { "\x4b\x04\x3e\x00\x00\x00", 6, NULL, "a distance is out of range" },
+        { "\x4b\x04\x5e\x00\x00\x00", 6, NULL, "it refers to what was before its beginning" },
+        { "\x4b\x04\x42\x00", 4, NULL, "it refers to what was before its beginning" },
+    };
+    struct run *run = malloc(sizeof *run);
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = { 0 };
+        int rc = unpack(run, cases[i].stream, cases[i].len, &err);
+        if (cases[i].why != NULL ? strstr(err.text, cases[i].why) == NULL : rc != 0)
+            fail_msg("case %zu: %s", i, err.text);
+        if (cases[i].text != NULL)
+            assert_true(slice_is((slice){ run->out, run->len }, cases[i].text));
     }
     free(run);
 }
@@ -542,6 +600,7 @@ int main(void)
         cmocka_unit_test(an_end_names_its_directory),
         cmocka_unit_test(a_comment_may_look_like_an_end),
         cmocka_unit_test(streams_are_unpacked_or_refused_whole),
+        cmocka_unit_test(tables_are_checked),
         cmocka_unit_test(packed_texts_are_read_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /*
  * Lists of downloads, archives and models, for the black-box tests: {"action": ...} says what.
  *   list   {"urls": [...], "at_once", "timeout_s", "soft"}: the files, in the order of the URLs
- *   unzip  {"path" or "url", "max_files", "max_bytes", "max_ratio", "soft"}: what is in the folder
+ *   unzip  {"path" or "url", "max_files", "max_bytes", "max_ratio", "soft", "times"}: what is in
+ *          the folder, of the last time
  *   model  {"name", "room"}: its path, or why there is none
  */
 #include <ftw.h>
@@ -25,6 +26,7 @@ struct input {
     int max_files;
     int64_t max_bytes;
     int max_ratio;
+    int times;
     const char *name;
     int room;
 };
@@ -40,6 +42,7 @@ static const rp_field fields[] = {
     { RP_FIELD(struct input, max_files) },
     { RP_FIELD(struct input, max_bytes) },
     { RP_FIELD(struct input, max_ratio) },
+    { RP_FIELD(struct input, times), .fallback.integer = 1 },
     { RP_FIELD(struct input, name) },
     { RP_FIELD(struct input, room), .fallback.integer = 4096 },
 };
@@ -53,11 +56,11 @@ static int list(rp_job *job, const struct input *in)
     for (rp_iter it = rp_each(in->urls); rp_next(&it); count++)
         if (rp_to_str(it.value, &urls[count]) != RP_OK)
             return rp_fail(job, "urls must be strings");
-    int rc = rp_download_list(job, urls, count,
-                              &(rp_download_options){ .at_once = (uint32_t)in->at_once,
-                                                      .timeout_s = (uint32_t)in->timeout_s,
-                                                      .reason = in->soft ? &reason : NULL },
-                              files);
+    const rp_download_options options = { .at_once = (uint32_t)in->at_once,
+                                          .timeout_s = (uint32_t)in->timeout_s,
+                                          .reason = in->soft ? &reason : NULL };
+    bool has_options = in->at_once != 0 || in->timeout_s != 0 || in->soft;
+    int rc = rp_download_list(job, urls, count, has_options ? &options : NULL, files);
     if (rc != RP_OK)
         return rc == RP_WRONG ? rp_return(job, "{\"reason\": %S}", &reason) : rc;
     rp_write(job, "[");
@@ -123,12 +126,14 @@ static int unzip(rp_job *job, const struct input *in)
             return RP_FAILED;
         path = file.path;
     }
-    int rc = rp_unzip(job, path,
-                      &(rp_unzip_options){ .max_files = (uint32_t)in->max_files,
-                                           .max_bytes = (uint64_t)in->max_bytes,
-                                           .max_ratio = (uint32_t)in->max_ratio,
-                                           .reason = in->soft ? &reason : NULL },
-                      &folder);
+    const rp_unzip_options options = { .max_files = (uint32_t)in->max_files,
+                                       .max_bytes = (uint64_t)in->max_bytes,
+                                       .max_ratio = (uint32_t)in->max_ratio,
+                                       .reason = in->soft ? &reason : NULL };
+    bool has_options = in->max_files != 0 || in->max_bytes != 0 || in->max_ratio != 0 || in->soft;
+    int rc = RP_OK;
+    for (int i = 0; i < in->times && rc == RP_OK; i++)
+        rc = rp_unzip(job, path, has_options ? &options : NULL, &folder);
     if (rc == RP_WRONG) /* and nothing is left */
         return show(job, rp_scratch(job)) == RP_OK ? rp_return(job, "{\"reason\": %S}", &reason)
                                                    : RP_FAILED;

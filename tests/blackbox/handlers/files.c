@@ -1,10 +1,12 @@
 /*
  * Files in and out, for the black-box tests: {"action": ...} says what.
- *   download  {"url", "name", "max_bytes", "timeout_s", "authorization", "allow_private", "soft"}
+ *   download  {"url", "name", "max_bytes", "timeout_s", "authorization", "allow_private", "soft"};
+ *             with "soft" a failure is an output: its reason, and how many files are left of it
  *   upload    {"path" or "text", "name", "prefix", "bucket", "region", "virtual_host", "expires_s"}
  *   scratch   {"then": "fail" | "crash" | "hang" | "tree"}: the folder's path, then an end
  *   move      download of "url", and the file uploaded
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +92,17 @@ static int show(rp_job *job, const rp_file *file)
                      (unsigned long long)info.st_size, (unsigned)info.st_mode & 0777u, &end);
 }
 
+static int count_files(rp_job *job)
+{
+    int count = -2; /* "." and ".." */
+    DIR *entries = opendir(rp_scratch(job));
+    while (entries != NULL && readdir(entries) != NULL)
+        count++;
+    if (entries != NULL)
+        closedir(entries);
+    return count;
+}
+
 static int download(rp_job *job, const struct input *in, rp_file *file)
 {
     rp_str reason = { NULL, 0 };
@@ -102,7 +115,7 @@ static int download(rp_job *job, const struct input *in, rp_file *file)
                                                  .reason = in->soft ? &reason : NULL },
                          file);
     if (rc == RP_WRONG)
-        rp_return(job, "{\"reason\": %S}", &reason);
+        rp_return(job, "{\"reason\": %S, \"left\": %d}", &reason, count_files(job));
     return rc;
 }
 
