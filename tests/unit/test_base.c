@@ -1,5 +1,4 @@
 /* base: err, buf, arena, clock, escape. */
-#include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
