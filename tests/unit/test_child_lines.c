@@ -148,6 +148,12 @@ static void messages_after_the_result_are_ignored(void **state)
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 1}");
 }
 
+static int child_pid(const struct child_bench *bench)
+{
+    const struct child *child = bench->child;
+    return child->process.pid;
+}
+
 /* The next job finds an empty pipe; a child that never empties it is replaced. */
 static void a_result_before_the_job_is_read(void **state)
 {
@@ -163,6 +169,15 @@ static void a_result_before_the_job_is_read(void **state)
     assert_string_equal(bench_run(bench, input), "{\"output\": \"early\"}");
     bench_wait_log(bench, "Ignored a message of the handler's program outside of a job", 1);
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 24}");
+    bench_close(bench);
+    /* One that then has nothing to say is neither waited for nor ended. */
+    input[200000] = '"';
+    input[200001] = '\0';
+    assert_int_equal(
+        bench_open(bench, EARLY "read -r rest; " EACH_JOB("echo '{\"output\": 1}'"), &err), 0);
+    int first = child_pid(bench);
+    assert_string_equal(bench_run(bench, input), "{\"output\": \"early\"}");
+    assert_int_equal(child_pid(bench), first);
     bench_close(bench);
     bench->setting.kill_grace_ms = 100;
     assert_int_equal(bench_open(bench, EARLY "exec sleep 100", &err), 0);
