@@ -859,6 +859,34 @@ static void help_tells_range_and_default(void **state)
     buf_free(&text);
 }
 
+/* Names in a column of their own; what does not fit goes on in the next line. */
+static void help_has_two_columns(void **state)
+{
+    static const char *const texts[] = {
+        "\n  --stream                       the handler streams: its output comes in parts (RP_STREAM)\n",
+        "\n  --handler-first-byte-timeout S until the first byte of the response; 0: no limit\n"
+        "                                 (RP_HANDLER_FIRST_BYTE_TIMEOUT; 0 to 86400 s; default 0)\n",
+        "\n  --handler-concurrency-interval MS\n"
+        "                                 between two of these polls\n"
+        "                                 (RP_HANDLER_CONCURRENCY_INTERVAL; ",
+        "\n  --rp_api_port PORT             where; 0: a free port, which the log names\n"
+        "                                 (0 to 65535; default 8000)\n",
+        "\n  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS no checks of memory, disk, network and GPU\n",
+        "\n  --handler-once PROGRAM         start this program once for each job (RP_HANDLER_ONCE)\n",
+    };
+    struct buf all, overview;
+    (void)state;
+    help("all", &all);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (strstr(all.ptr, texts[i]) == NULL)
+            fail_msg("not in the help: %s", texts[i]);
+    help(NULL, &overview); /* without what is in parentheses */
+    assert_non_null(strstr(overview.ptr, "\n  --stream                       the handler streams: "
+                                         "its output comes in parts\n"));
+    buf_free(&all);
+    buf_free(&overview);
+}
+
 static void an_unknown_topic_names_the_topics(void **state)
 {
     const struct config config = { 0 };
@@ -906,6 +934,7 @@ int main(void)
         cmocka_unit_test(an_empty_object_is_no_test_input),
         cmocka_unit_test(every_option_is_in_the_help_of_its_topic),
         cmocka_unit_test(help_tells_range_and_default),
+        cmocka_unit_test(help_has_two_columns),
         cmocka_unit_test(an_unknown_topic_names_the_topics),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
