@@ -235,10 +235,11 @@ static void jobs_that_wait_are_sent_in_their_order(void **state)
 static void the_place_of_a_job_that_was_given_up(void **state)
 {
     (void)state;
-    open_slots("read -r a; echo has a; read -r b; echo has b; read -r stop; echo \"$stop\"; "
-               "read -r c; echo '{\"id\": \"a\", \"progress\": 1}'; read -r go <FIFO; "
-               "echo '{\"id\": \"a\", \"output\": 1}'; echo '{\"id\": \"c\", \"output\": 3}'; "
-               "echo '{\"id\": \"b\", \"output\": 2}'; exec sleep 100");
+    open_slots(
+        "go() { read -r x <FIFO; }; read -r a; echo has a; read -r b; echo has b; "
+        "read -r stop; echo \"$stop\"; read -r c; echo '{\"id\": \"a\", \"progress\": 1}'; go; "
+        "echo '{\"id\": \"a\", \"output\": 1}'; go; echo '{\"id\": \"c\", \"output\": 3}'; "
+        "echo '{\"id\": \"b\", \"output\": 2}'; exec sleep 100");
     start(0, "a");
     bench_wait_log(bench, "has a\n", 1);
     start(1, "b");
@@ -253,6 +254,7 @@ static void the_place_of_a_job_that_was_given_up(void **state)
     assert_false(is_ready(0));
     let_go();
     assert_true(child_shared_ops.prepare(slots[0].seat, clock_deadline(PATIENCE_MS)));
+    let_go();
     assert_string_equal(end_of(2), "{\"output\": 3}");
     assert_string_equal(end_of(1), "{\"output\": 2}");
     assert_int_equal(bench_count_log(bench, "names no job"), 1);

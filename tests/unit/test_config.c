@@ -863,16 +863,19 @@ static void help_tells_range_and_default(void **state)
 static void help_has_two_columns(void **state)
 {
     static const char *const texts[] = {
-        "\n  --stream                       the handler streams: its output comes in parts (RP_STREAM)\n",
+        "\n  --stream                       the handler streams: its output comes in parts "
+        "(RP_STREAM)\n",
         "\n  --handler-first-byte-timeout S until the first byte of the response; 0: no limit\n"
-        "                                 (RP_HANDLER_FIRST_BYTE_TIMEOUT; 0 to 86400 s; default 0)\n",
+        "                                 (RP_HANDLER_FIRST_BYTE_TIMEOUT; 0 to 86400 s; default "
+        "0)\n",
         "\n  --handler-concurrency-interval MS\n"
         "                                 between two of these polls\n"
         "                                 (RP_HANDLER_CONCURRENCY_INTERVAL; ",
         "\n  --rp_api_port PORT             where; 0: a free port, which the log names\n"
         "                                 (0 to 65535; default 8000)\n",
         "\n  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS no checks of memory, disk, network and GPU\n",
-        "\n  --handler-once PROGRAM         start this program once for each job (RP_HANDLER_ONCE)\n",
+        "\n  --handler-once PROGRAM         start this program once for each job "
+        "(RP_HANDLER_ONCE)\n",
     };
     struct buf all, overview;
     (void)state;
