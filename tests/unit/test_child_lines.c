@@ -73,6 +73,8 @@ static const struct talk {
     { "printf '{\"progress\": 1}{\"output\": 2}\\n'", "{\"output\": 2}", "progress 1;", NULL },
     { "printf '{\"output\": \"caf\\351\"}\\n'", "{\"output\": \"caf\xef\xbf\xbd\"}", NULL,
       "WARN   | j1 | A line of the handler's program is not valid UTF-8" },
+    { "printf '{\"log\": \"a\\351\"}\\n{\"output\": \"b\\351\"}\\n'",
+      "{\"output\": \"b\xef\xbf\xbd\"}", NULL, "INFO   | j1 | a\xef\xbf\xbd\n" },
     { "printf '{\"output\": \"\\377\\330\\377\\340\\020\\377\"}\\n'",
       "The handler's output is binary, but a job's output is JSON or UTF-8 text", NULL, NULL },
     { "echo '{\"error\": \"'", "The handler's output is not valid JSON", NULL, NULL },

@@ -83,6 +83,19 @@ static void one_of_the_same_name_begins_anew(void **state)
     assert_names("\"a\"\"b\"");
 }
 
+/* It is known by what is left of its name. */
+static void a_long_name_is_cut(void **state)
+{
+    char name[2 * CHECKPOINT_NAME_BYTES], quoted[CHECKPOINT_NAME_BYTES + 2];
+    (void)state;
+    memset(name, 'n', sizeof name);
+    name[sizeof name - 1] = '\0';
+    debugger_start(&debugger, name);
+    debugger_stop(&debugger, name);
+    snprintf(quoted, sizeof quoted, "\"%.*s\"", CHECKPOINT_NAME_BYTES - 1, name);
+    assert_names(quoted);
+}
+
 static void without_room_there_is_nothing_to_tell(void **state)
 {
     (void)state;
@@ -115,11 +128,11 @@ static void times_are_told_as_dates_and_the_duration_in_ms(void **state)
     checkpoints[0].start_ns = 5000000000;
     checkpoints[0].stop_ns = 6234567890;
     checkpoints[0].start_unix_ns = 1000000000123456789; /* 2001-09-09 */
-    checkpoints[0].stop_unix_ns = 1000000059000001999;
+    checkpoints[0].stop_unix_ns = 1000000059000002000;
     put();
     assert_true(slice_is(told, "[{\"name\": \"a \\\"b\\\"\", "
                                "\"start_utc\": \"2001-09-09T01:46:40.123456Z\", "
-                               "\"stop_utc\": \"2001-09-09T01:47:39.000001Z\", "
+                               "\"stop_utc\": \"2001-09-09T01:47:39.000002Z\", "
                                "\"duration_ms\": 1234.568}]"));
 }
 
@@ -166,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(only_what_was_stopped_is_told),
         TEST(one_of_the_same_name_begins_anew),
+        TEST(a_long_name_is_cut),
         TEST(without_room_there_is_nothing_to_tell),
         TEST(its_times_are_those_of_the_clocks),
         TEST(times_are_told_as_dates_and_the_duration_in_ms),

@@ -58,6 +58,7 @@ static const struct shape {
     { "7", true, "{\"output\": 7, \"stopPod\": true}", false, true },
     { "{\"error\": \"bad\"}", false, "{\"error\": \"bad\"}", true, false },
     { "{\"error\": \"bad\"}", true, "{\"error\": \"bad\", \"stopPod\": true}", true, true },
+    { " {\"error\": \"bad\"} ", false, "{\"error\": \"bad\"}", true, false },
     { "{\"error\": {\"code\": 3}}", false, "{\"error\": {\"code\": 3}}", true, false },
     { "{\"a\": 1, \"error\": \"bad\", \"b\": 2}", false,
       "{\"output\": {\"a\": 1, \"b\": 2}, \"error\": \"bad\"}", true, false },
