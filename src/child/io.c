@@ -224,7 +224,9 @@ static int note_end(struct child *child, struct err *err)
 int child_step(struct child *child, const struct wake *wake, deadline_ms deadline, struct err *err)
 {
     struct process *process = &child->process;
+    bool sends = child_has_unsent(child);
     send_some(child);
+    bool is_sent = sends && !child_has_unsent(child); /* the caller may have more: no wait */
     struct pollfd entries[ENTRIES] = {
         [IN] = { .fd = process->in, .events = child_has_unsent(child) ? POLLOUT : 0 },
         [OUT] = { .fd = process->out, .events = POLLIN },
@@ -233,7 +235,7 @@ int child_step(struct child *child, const struct wake *wake, deadline_ms deadlin
         [WAKE] = { .fd = wake != NULL ? wake->fd : -1, .events = POLLIN },
     };
     int events = 0, rc = 0;
-    int found = poll(entries, ENTRIES, wait_ms(child, deadline));
+    int found = poll(entries, ENTRIES, is_sent ? 0 : wait_ms(child, deadline));
     if (found < 0)
         return 0;
     if (entries[WAKE].revents != 0)

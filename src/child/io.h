@@ -20,10 +20,10 @@ enum child_event {
 };
 
 /*
- * Blocks until a pipe is ready, the child has ended, the wake (NULL for none) is signalled or the
- * deadline has passed; then sends input and reads output. Lines of standard error go to the log,
- * standard output waits in child->out. Returns a set of enum child_event, possibly empty; ERR_LIMIT
- * for a line of standard output over its limit, ERR_MEMORY.
+ * Sends input; blocks, unless that was the last of it, until a pipe is ready, the child has ended,
+ * the wake (NULL for none) is signalled or the deadline has passed; then reads output. Lines of
+ * standard error go to the log, standard output waits in child->out. Returns a set of enum
+ * child_event, possibly empty; ERR_LIMIT for a line of standard output over its limit, ERR_MEMORY.
  */
 int child_step(struct child *child, const struct wake *wake, deadline_ms deadline, struct err *err);
 

@@ -238,6 +238,8 @@ def test_without_a_volume_or_a_name_the_worker_starts_cold(place, run, local):
 
 @pytest.mark.parametrize("flags, reason", [
     (["--cache", "relative"], '"relative" is not an absolute path'),
+    (["--cache", "/a:/b:rel"], '"rel" is not an absolute path'),
+    (["--cache", ":".join(f"/tmp/{n}" for n in range(33))], "more than 32 folders"),
     (["--cache", "/tmp/x", "--cache-name", "a/b"], 'single path component, not "a/b"'),
     (["--cache", "/tmp/x", "--cache-name", ".."], 'single path component, not ".."'),
 ])

@@ -149,6 +149,22 @@ def test_after_a_crash_jobs_go_to_a_program_that_is_ready(worker, platform, tmp_
     assert len(pids) == 1 and not process.ended
 
 
+def test_a_job_that_is_stopped_before_any_program_is_ready(worker, platform, tmp_path):
+    """It waits for a program that never gets ready, and need not wait to be stopped."""
+    gate = tmp_path / "gate"
+    script = (f"if [ -e {gate} ]; then echo loading >&2; exec sleep 600; fi; echo '{{\"ready\": true}}'; "
+              f"read -r job; : >{gate}; exit 3")
+    process = worker(platform, "--handler", sh(script), "--handler-ready", "line", handler="worker")
+    failure(platform.run(1))
+    process.wait_log("loading")
+    platform.give({"id": "waiting", "input": 2})
+    platform.wait_ping("waiting")
+    platform.stop_jobs("waiting")
+    assert process.wait_log(r"waiting .*Job stopped before it began\.")
+    platform.wait_ping()
+    assert not platform.requests("done", "waiting") and not process.lines("waiting .*Started")
+
+
 def test_the_platform_s_limit_for_getting_ready_wins(actor, platform):
     process = actor("--handler-ready", "line", "--handler-ready-timeout", "600", env={"RUNPOD_INIT_TIMEOUT": "0.1"})
     assert process.wait() == 1

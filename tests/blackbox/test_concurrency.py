@@ -149,7 +149,7 @@ def test_more_jobs_than_slots(platform, start, gates):
 
 def test_batch_of_good_and_bad(platform, start):
     """Junk, a job without input and the same id twice: each costs only itself."""
-    start(platform, "--concurrency", "4")
+    process = start(platform, "--concurrency", "4")
     good = {"id": "good", "input": steps({"return": "fine"})}
     platform.script("take", hand_out(None, good, {"input": 1}, [], {"id": "bare"}, {"id": 7, "input": steps({"return": 7})}, good))
     assert platform.result("good") == {"output": "fine"}
@@ -157,6 +157,18 @@ def test_batch_of_good_and_bad(platform, start):
     assert "input" in platform.result("bare")["error"]
     assert platform.run(steps({"return": "next"})) == {"output": "next"}
     assert len(platform.finals("good")) == 1
+    assert process.lines(r"WARN .*\| good \| Duplicate job ignored: it is still running\.")
+
+
+def test_one_id_many_times(platform, start, gates):
+    """One line for all of them."""
+    process = start(platform, "--concurrency", "4")
+    job = {"id": "same", "input": steps(gates[0].step, {"return": 1})}
+    platform.script("take", hand_out(job, job, job, job))
+    assert "same" in process.wait_log("WARN .*3 duplicate jobs ignored, this one first")
+    gates[0].open()
+    assert platform.result("same") == {"output": 1}
+    assert len(platform.finals("same")) == 1 and not process.lines("Duplicate job")
 
 
 def test_one_object_as_the_answer_to_a_batch(platform, start):

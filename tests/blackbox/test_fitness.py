@@ -1,6 +1,9 @@
 """tests/CONTRACT.md, "Heartbeat" and environment: a machine that is not fit says so once and takes no job."""
 
 import json
+import os
+import re
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,21 @@ def test_unfit_machine(platform, worker, check):
     assert ping.param("check") == check and word in ping.param("reason")
     assert process.lines(f"ERROR.*{check}.*{word}")
     assert platform.pending(), "the job, which nobody took"
+
+
+def test_reasons_name_what_there_is_and_what_is_asked_for(platform, make_platform, worker):
+    """In GiB, and of the container's limit where that is what counts; in percent of the disk."""
+    reasons = []
+    for place, check in zip((platform, make_platform()), UNFIT):
+        assert worker(place, env={**REAL, **UNFIT[check][0]}).wait() == 1
+        reasons.append(report_of(place).param("reason"))
+    memory = re.fullmatch(r"Insufficient memory: (\d+\.\d\d) GiB available( of the container's limit of (\d+\.\d\d))?, "
+                          r"999999\.00 required \(RUNPOD_MIN_MEMORY_GB\)", reasons[0])
+    total = re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())[1]
+    assert memory and float(memory[1]) <= int(total) / (1 << 20) and (not memory[2] or float(memory[1]) <= float(memory[3]))
+    disk = re.fullmatch(r"Insufficient disk space: (\d+\.\d) % free, 100\.0 % required \(RUNPOD_MIN_DISK_PERCENT\)", reasons[1])
+    there = os.statvfs("/")
+    assert disk and abs(float(disk[1]) - 100 * there.f_bavail / there.f_blocks) < 5  # others write, too
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers need a /proc")

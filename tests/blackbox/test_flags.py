@@ -123,6 +123,20 @@ def test_flag_without_its_value(local, flag):
     assert done.returncode == 2 and flag.lstrip("-") in done.stdout
 
 
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (("--handler", "/bin/cat", "--handler-once", "/bin/cat"), "--handler and --handler-once exclude each other"),
+        (("--handler", "/bin/cat", "--handler-ready", "tcp"), '--handler-ready is "tcp"; without --handler-http'),
+        (("--handler-once", "/bin/cat", "--handler-ready", "/ready"), '--handler-ready is "/ready"; without'),
+        (("--handler", "/bin/cat", "--handler-concurrency-path", "/n"), "--handler-concurrency-path is a path of"),
+    ],
+)
+def test_flags_that_exclude_each_other(local, flags, told):
+    done = local(*flags, "--test_input", JOB, handler="worker")
+    assert done.returncode == 2 and told in done.stdout
+
+
 def test_debugger_flag_is_accepted(local):
     assert local("--rp_debugger", "--test_input", JOB).returncode == 0
 

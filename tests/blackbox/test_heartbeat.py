@@ -108,8 +108,9 @@ def test_first_retry_comes_at_once(platform, worker, failure):
 
 def test_no_more_than_three_retries(platform, worker):
     platform.always("ping", answer(500))
-    worker(platform, env=SLOW)
+    process = worker(platform, env=SLOW)
     platform.wait_request("ping", 4)
+    process.wait_log("ERROR .*Heartbeat failed: the platform answered 500")
     for number in range(3):
         platform.run(number)
     assert len(platform.requests("ping")) == 4

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from servers import tinyproxy
+from test_fitness import REAL
 from workerproc import hosts_prefix
 
 
@@ -37,6 +38,14 @@ def test_plain_http(platform, worker, proxy, name):
     assert platform.run("through") == {"output": "through"}
     assert all(request.header("Via") for request in platform.record)
     assert {request.header("Host") for request in platform.record} == {f"127.0.0.1:{platform.port}"}
+
+
+def test_the_network_check_goes_to_the_proxy(platform, worker, proxy):
+    """Where there is one, it is what has to be reached: the platform's name need not resolve here."""
+    server = proxy()
+    env = {**REAL, "HTTP_PROXY": f"http://127.0.0.1:{server.port}", "RUNPOD_NETWORK_CHECK_TIMEOUT": "30"}
+    process = worker(platform, env={**env, "RUNPOD_WEBHOOK_GET_JOB": "http://nowhere.invalid/v2/x/job-take/$ID?a=b"})
+    process.wait_log("Fitness check passed: network_check")
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])

@@ -413,6 +413,17 @@ def test_result_over_the_limit_fails_visibly(platform, worker):
     assert platform.run("x" * 900_000) == {"output": "x" * 900_000}
 
 
+def test_result_over_the_limit_of_run_is_a_warning(platform, worker):
+    """Ten megabytes, the whole body counted."""
+    process = worker(platform)
+    around = len('{"output": ""}')
+    platform.run("x" * (10_000_000 - around))
+    platform.wait_idle()
+    assert not process.lines("WARN")
+    platform.run("x" * (10_000_001 - around))
+    assert process.lines("WARN .*job-2 .*The result has 10000001 bytes; the platform's limit is 10 MB for /run and 20 MB")
+
+
 def test_bad_limit_is_named(local):
     done = local("--test_input", '{"input": 1}', env={"RP_MAX_RESULT_MB": "many"})
     assert done.returncode == 2 and "RP_MAX_RESULT_MB" in done.stdout

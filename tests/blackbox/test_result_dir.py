@@ -73,6 +73,17 @@ def test_kept_at_a_shutdown_while_it_is_retried(platform, worker, folder):
     assert json.loads(file.read_text())["result"] == {"output": 7}
 
 
+def test_a_folder_that_is_gone(platform, worker, folder):
+    """Then the result is lost, and the log does not say that it is kept."""
+    platform.always("done", answer(503))
+    process = worker(platform, "--result-dir", str(folder), env=QUICK)
+    job = platform.give(input=1)
+    platform.wait_final(job)
+    folder.rmdir()
+    process.wait_log(f"ERROR .*{job} .*could not be delivered .*503.* nor kept: ")
+    assert not process.lines("is kept in")
+
+
 def test_one_that_is_still_not_taken_stays(platform, worker, folder):
     job = lose(platform, worker, folder)
     platform.always("done", answer(503))

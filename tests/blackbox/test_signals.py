@@ -304,6 +304,20 @@ def test_log_says_what_is_waited_for_and_how_long(platform, worker, tmp_path, gr
     assert process.wait() == 0
 
 
+def test_only_some_of_many_ids_are_named(platform, worker, tmp_path):
+    gate = Gate(tmp_path / "gate")
+    process = worker(platform, handler=own("steps"))
+    jobs = [{"id": f"{n}-" + "x" * 100, "input": steps(*[gate.step] * (n == 0), {"return": n})} for n in range(6)]
+    platform.script("take", hand_out(*jobs))
+    process.wait_log("at step 1")
+    process.terminate()
+    line = process.wait_log("INFO .*Waiting for 6 jobs ")
+    assert " and others) to end" in line and sum(job["id"] in line for job in jobs) == 3
+    gate.open()
+    assert process.wait() == 0
+    assert [platform.result(job["id"]) for job in jobs] == [{"output": n} for n in range(6)]
+
+
 def test_an_idle_worker_waits_for_nothing(platform, worker):
     process = worker(platform)
     platform.wait_idle()

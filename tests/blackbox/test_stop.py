@@ -90,7 +90,8 @@ def test_unknown_and_finished_ids_are_ignored(platform, worker):
     platform.stop_jobs("job-1", "never-seen")
     platform.wait_request("stop", 2)
     assert platform.run(2) == {"output": 2}
-    assert not process.lines("ERROR")
+    assert process.lines("DEBUG .*job-1 .*Ignored a stop for a job that this worker does not hold")
+    assert not process.lines("ERROR|WARN|Stopping job")
     platform.give({"id": "never-seen", "input": 3})
     assert platform.result("never-seen") == {"output": 3}
 
@@ -135,6 +136,7 @@ def test_ids_beside_junk_still_count(platform, worker):
     platform.script("stop", answer(200, {"jobsToStop": [None, 5, {"id": "x"}, "stopped", []]}))
     assert platform.run({"mock_return": "next"}) == {"output": "next"}
     assert not platform.requests("done", "stopped")
+    assert process.lines("WARN .*a job id that is not a string") and process.lines("INFO .*stopped .*Stopping job")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -537,6 +538,97 @@ static void streams_end_in_an_error(void **state)
     assert_failure(bench, yield_all, "[1, 2, 3]", "413");
 }
 
+/* Goes on whatever rp_yield returns, and returns an output. */
+static int yield_on(rp_job *job, void *user)
+{
+    (void)user;
+    assert_int_equal(rp_yield(job, "1"), RP_OK);
+    assert_true(rp_yield(job, "{\"error\": \"bad\"}") < 0);
+    assert_true(rp_yield(job, "3") < 0);
+    return rp_return(job, "4");
+}
+
+static int fail_and_yield(rp_job *job, void *user)
+{
+    (void)user;
+    rp_fail(job, "no more");
+    assert_true(rp_yield(job, "1") < 0);
+    return RP_OK;
+}
+
+static void a_job_that_has_failed_has_no_more_parts(void **state)
+{
+    assert_result(*state, yield_on, "1", "{\"error\": \"bad\"}");
+    assert_string_equal(parts_sent, "1;");
+    assert_failure(*state, fail_and_yield, "1", "no more");
+    assert_string_equal(parts_sent, "1;");
+}
+
+static enum job_stop why_now;
+
+static int return_although_stopped(rp_job *job, void *user)
+{
+    (void)user;
+    if (why_now != JOB_GOES_ON)
+        job_stop(job->task, why_now);
+    return rp_return(job, "1");
+}
+
+static int fail_although_stopped(rp_job *job, void *user)
+{
+    (void)user;
+    if (why_now != JOB_GOES_ON)
+        job_stop(job->task, why_now);
+    return rp_fail(job, "my own reason");
+}
+
+/* Whatever a handler makes of it, its client learns why it ended early. */
+static void a_job_that_was_cut_short_says_why(void **state)
+{
+    struct bench *bench = *state;
+    static rp_handler *const handlers[] = { return_although_stopped, fail_although_stopped };
+    bench->config.execution_timeout_ms = 2500;
+    for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
+        why_now = JOB_TIMED_OUT;
+        assert_failure(bench, handlers[i], "1", "\\\"TimeoutError\\\"");
+        assert_failure(bench, handlers[i], "1", "than the execution timeout of 2.5 s");
+        why_now = JOB_ABANDONED;
+        assert_failure(bench, handlers[i], "1", "\\\"ShutdownError\\\"");
+        assert_failure(bench, handlers[i], "1", "The worker was ended while the job ran.");
+    }
+    why_now = JOB_GOES_ON;
+    assert_failure(bench, fail_although_stopped, "1", "my own reason");
+    assert_result(bench, return_although_stopped, "1", "{\"output\": 1}");
+}
+
+static int fail_at_length(rp_job *job, void *user)
+{
+    static char text[2 * LIMIT_ERROR_BYTES];
+    (void)user;
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text + LIMIT_ERROR_BYTES - 4, "SECRET-KEY", 10); /* across the place where it is cut */
+    return rp_job_fail(job, text);
+}
+
+/* A secret is masked before the text is cut: no part of it stays. */
+static void a_long_error_keeps_its_start_and_no_secret(void **state)
+{
+    struct bench *bench = *state;
+    struct buf joined;
+    log_add_secret(SLICE_LITERAL("SECRET-KEY"));
+    struct job *job = run(bench, fail_at_length, "1");
+    slice body = body_of(bench, &joined);
+    const char *first = memchr(body.ptr, 'x', body.len);
+    assert_non_null(first);
+    char *rest = strndup(first, (size_t)(body.ptr + body.len - first));
+    assert_int_equal(strspn(rest, "x"), LIMIT_ERROR_BYTES - 4);
+    assert_int_equal(strspn(rest + LIMIT_ERROR_BYTES - 4, "*"), 4);
+    free(rest);
+    assert_null(memmem(body.ptr, body.len, "SECR", 4));
+    buf_free(&joined);
+    end(bench, job);
+}
+
 static void a_job_without_input_is_answered(void **state)
 {
     struct bench *bench = *state;
@@ -570,6 +662,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(refresh_and_progress, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_end_in_a_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_end_in_an_error, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_has_failed_has_no_more_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_job_that_was_cut_short_says_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_long_error_keeps_its_start_and_no_secret, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_job_without_input_is_answered, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
+#include "child/exchange.h"
 #include "child/idle.h"
 #include "child_bench.h"
 
@@ -41,6 +43,12 @@ static const struct talk {
       "{\"output\": 1}", NULL, "ERROR  | j1 | lA" },
     { "echo '{\"log\": \"w\", \"level\": \"warning\", \"output\": 1}'", "{\"output\": 1}", NULL,
       "WARN   | j1 | w" },
+    { "echo '{\"log\": \"n\", \"level\": \"NOTSET\", \"output\": 1}'", "{\"output\": 1}", NULL,
+      "INFO   | j1 | n" },
+    { "echo '{\"log\": \"t\", \"level\": \"trace\", \"output\": 1}'", "{\"output\": 1}", NULL,
+      "TRACE  | j1 | t" },
+    { "echo '{\"output\": 1}{\"log\": 2} rest'", "{\"output\": 1}", NULL,
+      "INFO   | j1 | {\"log\": 2} rest\n" },
     { "echo '{\"log\": [1], \"level\": 7, \"output\": 1}'", "{\"output\": 1}", NULL,
       "INFO   | j1 | [1]" },
     { "echo '{\"stream\": 1}'; echo '{\"progress\": {\"at\": 2}}'; echo '{\"output\": null}'",
@@ -65,6 +73,8 @@ static const struct talk {
     { "printf '{\"progress\": 1}{\"output\": 2}\\n'", "{\"output\": 2}", "progress 1;", NULL },
     { "printf '{\"output\": \"caf\\351\"}\\n'", "{\"output\": \"caf\xef\xbf\xbd\"}", NULL,
       "WARN   | j1 | A line of the handler's program is not valid UTF-8" },
+    { "printf '{\"log\": \"a\\351\"}\\n{\"output\": \"b\\351\"}\\n'",
+      "{\"output\": \"b\xef\xbf\xbd\"}", NULL, "INFO   | j1 | a\xef\xbf\xbd\n" },
     { "printf '{\"output\": \"\\377\\330\\377\\340\\020\\377\"}\\n'",
       "The handler's output is binary, but a job's output is JSON or UTF-8 text", NULL, NULL },
     { "echo '{\"error\": \"'", "The handler's output is not valid JSON", NULL, NULL },
@@ -148,6 +158,12 @@ static void messages_after_the_result_are_ignored(void **state)
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 1}");
 }
 
+static int child_pid(const struct child_bench *bench)
+{
+    const struct child *child = bench->child;
+    return child->process.pid;
+}
+
 /* The next job finds an empty pipe; a child that never empties it is replaced. */
 static void a_result_before_the_job_is_read(void **state)
 {
@@ -163,6 +179,15 @@ static void a_result_before_the_job_is_read(void **state)
     assert_string_equal(bench_run(bench, input), "{\"output\": \"early\"}");
     bench_wait_log(bench, "Ignored a message from the handler's program outside a job", 1);
     assert_string_equal(bench_run(bench, "1"), "{\"output\": 24}");
+    bench_close(bench);
+    /* One that then has nothing to say is neither waited for nor ended. */
+    input[200000] = '"';
+    input[200001] = '\0';
+    assert_int_equal(
+        bench_open(bench, EARLY "read -r rest; " EACH_JOB("echo '{\"output\": 1}'"), &err), 0);
+    int first = child_pid(bench);
+    assert_string_equal(bench_run(bench, input), "{\"output\": \"early\"}");
+    assert_int_equal(child_pid(bench), first);
     bench_close(bench);
     bench->setting.kill_grace_ms = 100;
     assert_int_equal(bench_open(bench, EARLY "exec sleep 100", &err), 0);
@@ -196,6 +221,54 @@ static void one_that_has_read_it_may_close_its_input(void **state)
     snprintf(first, sizeof first, "%s", bench_run(bench, "1"));
     assert_holds(first, "output");
     assert_string_not_equal(bench_run(bench, "1"), first);
+}
+
+/* --- a job without an answer -------------------------------------------------------------- */
+
+static void add_output(struct child *child, const char *text)
+{
+    size_t room;
+    struct err err;
+    assert_int_equal(lines_room(&child->out, &room, &err), 0);
+    assert_true(room >= strlen(text));
+    memcpy(child->out.buf.ptr + child->out.buf.len, text, strlen(text));
+    lines_filled(&child->out, strlen(text));
+}
+
+/* A hint is for one that has never ended a job, or says something else instead: once. */
+static void what_ends_a_job_is_hinted_at(void **state)
+{
+    static const struct {
+        bool knows, has_text;
+        const char *pending;
+        const char *hint; /* how the line ends; NULL: there is none */
+    } cases[] = {
+        { false, false, "", "with a line feed, and flushed.\n" },
+        { true, false, "", NULL },
+        { true, true, "", "with a line feed, and flushed.\n" },
+        { true, false, "{\"output\": 1}", "So far its last line has no line feed.\n" },
+    };
+    struct child_bench *bench = *state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct child child;
+        struct exchange exchange;
+        child_init(&child, &bench->setting, LIMIT_CHILD_ENVELOPE_BYTES, "a line");
+        child.knows = cases[i].knows;
+        add_output(&child, cases[i].pending);
+        bench->log_len = 0;
+        bench->log[0] = '\0';
+        for (int k = 0; k < 2; k++) {
+            exchange_init(&exchange, &child, NULL);
+            exchange.has_text = cases[i].has_text;
+            exchange_hint(&exchange);
+            assert_true(exchange.hint_at == DEADLINE_NEVER);
+            exchange_free(&exchange);
+        }
+        assert_int_equal(bench_count_log(bench, "WARN   | No answer for 10 s."),
+                         cases[i].hint != NULL);
+        assert_holds(bench->log, cases[i].hint != NULL ? cases[i].hint : "");
+        child_free(&child);
+    }
 }
 
 /* --- a job that is to end ----------------------------------------------------------------- */
@@ -372,6 +445,7 @@ int main(void)
         CHILD_TEST(a_result_before_the_job_is_read),
         CHILD_TEST(a_child_that_never_reads_its_job_fails_it),
         CHILD_TEST(one_that_has_read_it_may_close_its_input),
+        CHILD_TEST(what_ends_a_job_is_hinted_at),
         CHILD_TEST(a_child_that_ends_a_stopped_job_lives_on),
         CHILD_TEST(a_child_that_does_not_is_killed),
         CHILD_TEST(a_child_that_does_not_get_ready),

@@ -1,4 +1,4 @@
-/* job/child_message: what the lines of a child mean. */
+/* child/message: what the lines of a child mean. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

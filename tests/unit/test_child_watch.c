@@ -32,17 +32,17 @@ static void what_an_idle_child_says_is_in_the_log(void **state)
 {
     struct child_bench *bench = *state;
     struct err err;
-    assert_int_equal(
-        bench_open(bench,
-                   "echo loading >&2; echo '{\"log\": \"loaded\", \"level\": \"WARN\"}'; "
-                   "echo text; echo '{\"output\": 1}'; " ANSWER_WITH_PID,
-                   &err),
-        0);
+    static const char script[] =
+        "echo loading >&2; echo '{\"log\": \"loaded\", \"level\": \"WARN\"}'; echo text; "
+        "echo '{\"output\": 1}'; echo '{\"log\": \"one\"}{\"log\": \"two\"}'; " ANSWER_WITH_PID;
+    assert_int_equal(bench_open(bench, script, &err), 0);
     bench_wait_log(bench, "INFO   | loading", 1);
     bench_wait_log(bench, "WARN   | loaded", 1);
     bench_wait_log(bench, "INFO   | text", 1);
     bench_wait_log(
         bench, "Ignored a message from the handler's program outside a job: {\"output\": 1}", 1);
+    bench_wait_log(bench, "INFO   | one\n", 1);
+    bench_wait_log(bench, "INFO   | {\"log\": \"two\"}\n", 1);
     pid_in(bench_run(bench, "1"));
 }
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "config/command_line.h"
 #include "config/environment.h"
 #include "config/help.h"
@@ -103,6 +104,82 @@ static void numbers_are_read_exactly_or_refused(void **state)
     }
 }
 
+/* What users rely on: the least and the most that each number may be, and what it is unset. */
+static const struct range {
+    const char *name; /* its variable; its flag where it has none */
+    int64_t min, max, unset;
+    int64_t unit; /* of the above: 1000 for seconds that are kept in ms */
+} ranges[] = {
+    { "--rp_api_port", 0, 65535, 8000, 1 },
+    { "--rp_api_concurrency", 1, 1000, 0, 1 },
+    { "RP_HANDLER_JOBS", 1, 1000, 1, 1 },
+    { "RP_HANDLER_READY_TIMEOUT", 0, 86400, 420, 1000 },
+    { "RUNPOD_INIT_TIMEOUT", 0, 86400, 0, 1000 },
+    { "RP_HANDLER_DEATHS", 1, 1000, 5, 1 },
+    { "RP_KILL_GRACE", 0, 3600, 5, 1000 },
+    { "RP_CONCURRENCY", 1, 1000, 0, 1 },
+    { "RP_EXECUTION_TIMEOUT", 0, 86400, 0, 1000 },
+    { "RP_STREAM_INTERVAL", 0, 60000, 50, 1 },
+    { "RP_HANDLER_CONNECT_TIMEOUT", 1, 86400, 10, 1000 },
+    { "RP_HANDLER_FIRST_BYTE_TIMEOUT", 0, 86400, 0, 1000 },
+    { "RP_HANDLER_IDLE_TIMEOUT", 0, 86400, 0, 1000 },
+    { "RP_HANDLER_UNHEALTHY_TIMEOUT", 1, 86400, 60, 1000 },
+    { "RP_HANDLER_CONCURRENCY_INTERVAL", 100, 3600000, 5000, 1 },
+    { "RP_HANDLER_FAILURES", 0, 100000, 10, 1 },
+    { "RUNPOD_PING_INTERVAL", 100, 3600000, 10000, 1 },
+    { "RUNPOD_REALTIME_PORT", 0, 65535, 0, 1 },
+    { "RUNPOD_REALTIME_CONCURRENCY", 1, 1000, 0, 1 },
+    { "RP_REALTIME_MEMORY_MB", 1, 1000000, 256, 1000000 },
+    { "RP_MAX_RESULT_MB", 1, 1000, 20, 1000000 },
+    { "RP_RESULT_RETRY_S", 0, 86400, 300, 1000 },
+    { "RP_SHUTDOWN_GRACE_S", 0, 86400, -1, 1000 },
+    { "RP_FITNESS_TIMEOUT", 0, 86400, 60, 1000 },
+    { "RUNPOD_MIN_MEMORY_GB", 0, 1000000, 4, 1000 },
+    { "RUNPOD_MIN_DISK_PERCENT", 0, 100, 10, 1000 },
+    { "RUNPOD_NETWORK_CHECK_TIMEOUT", 1, 3600, 5, 1000 },
+    { "RP_METRICS_PORT", 0, 65535, -1, 1 },
+    { "RP_UPLOAD_ABOVE", 0, 1000, 0, 1000 },
+    { "RUNPOD_GPU_TEST_TIMEOUT", 1, 3600, 30, 1000 },
+    { "RUNPOD_GPU_BENCHMARK_TIMEOUT", 1, 3600, 2, 1000 },
+};
+
+/* What the option is once it is set to that number; -2: it was refused. */
+static int64_t set_to(const struct option *option, int64_t number)
+{
+    char text[32];
+    struct config config = { 0 };
+    struct err err = { 0 };
+    snprintf(text, sizeof text, "%lld", (long long)number);
+    if (option_set(&config, option, "X", text, &err) != 0)
+        return -2;
+    return *(int64_t *)(void *)((char *)&config + option->offset);
+}
+
+static void numbers_have_their_range_and_default(void **state)
+{
+    struct config config = { 0 };
+    struct err err = { 0 };
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(config_from_environment(&config, &err), 0);
+    for (size_t i = 0; i < COUNT(ranges); i++) {
+        const struct range *each = &ranges[i];
+        const struct option *option = each->name[0] == '-' ? option_find(each->name)
+                                                           : by_variable(each->name);
+        int64_t unset = *(int64_t *)(void *)((char *)&config + option->offset);
+        if (set_to(option, each->min) != each->min * each->unit ||
+            set_to(option, each->max) != each->max * each->unit ||
+            (each->min > 0 && set_to(option, each->min - 1) != -2) ||
+            set_to(option, each->max + 1) != -2)
+            fail_msg("%s: another range", each->name);
+        if (unset != each->unset * each->unit)
+            fail_msg("%s: %lld", each->name, (long long)unset);
+    }
+    for (size_t i = 0; i < option_count; i++)
+        count += options[i].kind == OPTION_NUMBER || options[i].kind == OPTION_DECIMAL;
+    assert_int_equal(COUNT(ranges), count); /* all of them */
+}
+
 static void switches_take_words(void **state)
 {
     static const char *const on[] = { "1", "true", "TRUE", "yes", "on" };
@@ -171,7 +248,9 @@ static void defaults_come_from_the_table(void **state)
     struct config config = { 0 };
     struct err err = { 0 };
     (void)state;
+    int64_t before_ms = clock_now_ms();
     assert_int_equal(config_from_environment(&config, &err), 0);
+    assert_in_range(config.started_ms, before_ms, clock_now_ms());
     assert_int_equal(config.log_level, LOG_DEBUG);
     assert_true(config.result_max_bytes == 20000000);
     assert_true(config.result_retry_ms == 300000);
@@ -402,6 +481,9 @@ static void a_realtime_token_is_read(void **state)
     config.ping_url = SLICE_LITERAL("ftp://h");
     assert_int_equal(config_check(&config, &err), ERR_CONFIG);
     config.ping_url = (slice){ 0 };
+    config.proxy.http_proxy = "ftp://p";
+    assert_int_equal(config_check(&config, &err), ERR_CONFIG);
+    config.proxy.http_proxy = NULL;
     config.realtime_token = SLICE_LITERAL("a b");
     assert_int_equal(config_check(&config, &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, "byte 1"));
@@ -853,6 +935,37 @@ static void help_tells_range_and_default(void **state)
     buf_free(&text);
 }
 
+/* Names in a column of their own; what does not fit goes on in the next line. */
+static void help_has_two_columns(void **state)
+{
+    static const char *const texts[] = {
+        "\n  --stream                       the handler streams: its output comes in parts "
+        "(RP_STREAM)\n",
+        "\n  --handler-first-byte-timeout S until the first byte of the response; 0: no limit\n"
+        "                                 (RP_HANDLER_FIRST_BYTE_TIMEOUT; 0 to 86400 s; default "
+        "0)\n",
+        "\n  --handler-concurrency-interval MS\n"
+        "                                 between two of these polls\n"
+        "                                 (RP_HANDLER_CONCURRENCY_INTERVAL; ",
+        "\n  --rp_api_port PORT             where; 0: a free port, which the log names\n"
+        "                                 (0 to 65535; default 8000)\n",
+        "\n  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS no checks of memory, disk, network and GPU\n",
+        "\n  --handler-once PROGRAM         start this program once for each job "
+        "(RP_HANDLER_ONCE)\n",
+    };
+    struct buf all, overview;
+    (void)state;
+    help("all", &all);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        if (strstr(all.ptr, texts[i]) == NULL)
+            fail_msg("not in the help: %s", texts[i]);
+    help(NULL, &overview); /* without what is in parentheses */
+    assert_non_null(strstr(overview.ptr, "\n  --stream                       the handler streams: "
+                                         "its output comes in parts\n"));
+    buf_free(&all);
+    buf_free(&overview);
+}
+
 static void an_unknown_topic_names_the_topics(void **state)
 {
     const struct config config = { 0 };
@@ -874,6 +987,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_read_exactly_or_refused),
+        IN_EMPTY_ENVIRONMENT(numbers_have_their_range_and_default),
         cmocka_unit_test(switches_take_words),
         cmocka_unit_test(options_are_consistent),
         IN_EMPTY_ENVIRONMENT(defaults_come_from_the_table),
@@ -901,6 +1015,7 @@ int main(void)
         cmocka_unit_test(help_takes_no_more_lines_than_it_needs),
         cmocka_unit_test(help_has_nothing_of_an_absent_part),
         cmocka_unit_test(help_tells_range_and_default),
+        cmocka_unit_test(help_has_two_columns),
         cmocka_unit_test(an_unknown_topic_names_the_topics),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -134,6 +134,93 @@ static void batch_id_and_local_id(void **state)
     release_all(jobs);
 }
 
+/* As the value of an HTTP field: only what may stand in one is left as it is. */
+static void ids_are_written_for_a_field(void **state)
+{
+    static const char *const cases[][2] = {
+        { "a/b?c#d", "a/b?c#d" }, { "!~", "!~" },         { "a b", "a%20b" },
+        { "a\x7f", "a%7F" },      { "a\\n/", "a%0A%2F" }, { "\xc3\xa4", "%C3%A4" },
+        { "\\u0001", "%01" },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct job *jobs;
+        struct err err = { 0 };
+        struct buf out;
+        char body[64];
+        buf_init(&out, 100, "field");
+        snprintf(body, sizeof body, "{\"id\": \"%s\", \"input\": 1}", cases[i][0]);
+        assert_int_equal(deliver(body, NULL, &jobs, &err), 0);
+        assert_int_equal(job_put_field_id(jobs, &out, &err), 0);
+        if (!slice_is(buf_slice(&out), cases[i][1]))
+            fail_msg("%s: %.*s", cases[i][0], SLICE_ARG(buf_slice(&out)));
+        buf_free(&out);
+        release_all(jobs);
+    }
+}
+
+/* What is in the envelope beside the input. */
+static void other_members_are_noted(void **state)
+{
+    static const struct {
+        const char *body;
+        bool lacks_id, names_scratch, has_s3;
+    } cases[] = {
+        { "{\"id\": \"a\", \"input\": {\"scratch\": 1}}", false, false, false },
+        { "{\"input\": 1, \"scratch\": null}", true, true, false },
+        { "{\"id\": \"a\", \"input\": 1, \"s3Config\": {\"a\": 1}}", false, false, true },
+        { "{\"id\": \"a\", \"input\": 1, \"s3Config\": {}}", false, false, false },
+        { "{\"id\": \"a\", \"input\": 1, \"s3Config\": null}", false, false, false },
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct job *jobs;
+        struct err err = { 0 };
+        assert_int_equal(deliver(cases[i].body, "local", &jobs, &err), 0);
+        assert_int_equal(jobs->lacks_id, cases[i].lacks_id);
+        assert_int_equal(jobs->names_scratch, cases[i].names_scratch);
+        assert_int_equal(jobs->s3_config.ptr != NULL, cases[i].has_s3);
+        release_all(jobs);
+    }
+}
+
+/* As the job writes it, with escapes, and as it is meant. */
+static void the_secret_of_a_job_is_masked(void **state)
+{
+    static char texts[][16] = { "top\\\"secret", "top\"secret", "one\"\"secret" };
+    struct job *jobs;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(deliver("{\"id\": \"a\", \"input\": 1, "
+                             "\"s3Config\": {\"accessSecret\": \"top\\\"secret\"}}",
+                             NULL, &jobs, &err),
+                     0);
+    for (size_t i = 0; i < COUNT(texts); i++)
+        log_mask(texts[i], strlen(texts[i]));
+    assert_null(strstr(texts[0], "secret"));
+    assert_null(strstr(texts[1], "secret"));
+    assert_string_equal(texts[2], "one\"\"secret");
+    release_all(jobs);
+}
+
+/* Its memory may be that of an earlier one, its limit is not. */
+static void each_delivery_has_its_own_limit(void **state)
+{
+    static const size_t limits[] = { 3 * LIMIT_KEEP_BYTES, 2 * LIMIT_KEEP_BYTES,
+                                     3 * LIMIT_KEEP_BYTES };
+    static char body[2 * LIMIT_KEEP_BYTES + 1];
+    struct delivery *delivery;
+    struct err err = { 0 };
+    (void)state;
+    for (size_t i = 0; i < COUNT(limits); i++) {
+        assert_int_equal(delivery_new(&delivery, limits[i], &err), 0);
+        assert_int_equal(delivery->body.len, 0);
+        int rc = buf_add(&delivery->body, body, sizeof body, &err);
+        assert_int_equal(rc, limits[i] < sizeof body ? ERR_LIMIT : 0);
+        delivery_release(delivery);
+    }
+}
+
 /* --- the table --------------------------------------------------------------------------- */
 
 static struct job *read_all(const char *body)
@@ -235,7 +322,10 @@ static void jobs_are_held_until_settled(void **state)
     assert_int_equal(room_of(&table, 3), 1);
     assert_int_equal(room_of(&table, 2), 0);
     assert_int_equal(room_of(&table, 1), 0);
+    int64_t before_ms = clock_now_ms();
     struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter());
+    assert_true(a->taken_ms > 0 && a->taken_ms <= before_ms);
+    assert_in_range(a->begun_ms, before_ms, clock_now_ms());
     assert_true(slice_is(a->id, "a"));
     assert_true(slice_is(b->id, "b"));
     assert_ids(&table, "b,a");
@@ -335,7 +425,10 @@ static void abandoned_jobs_keep_an_earlier_reason(void **state)
     struct job *a = job_table_next(&table, waiter()), *b = job_table_next(&table, waiter()),
                *c = job_table_next(&table, waiter());
     assert_int_equal(job_table_stop(&table, a->id), JOB_STOPPED_NOW);
+    assert_false(job_wait_stopped(b, clock_now_ms() - 1));
     job_stop(b, JOB_TIMED_OUT);
+    assert_false(job_wait_stopped(b, clock_now_ms() - 1)); /* its result is still wanted */
+    assert_true(job_wait_stopped(a, DEADLINE_NEVER));
     job_table_abandon(&table);
     assert_int_equal(atomic_load(&a->why), JOB_STOPPED);
     assert_int_equal(atomic_load(&b->why), JOB_ABANDONED);
@@ -374,6 +467,10 @@ int main(void)
         cmocka_unit_test(missing_input_is_a_defect_not_a_loss),
         cmocka_unit_test(ids_have_a_limit),
         cmocka_unit_test(batch_id_and_local_id),
+        cmocka_unit_test(ids_are_written_for_a_field),
+        cmocka_unit_test(other_members_are_noted),
+        cmocka_unit_test(the_secret_of_a_job_is_masked),
+        cmocka_unit_test(each_delivery_has_its_own_limit),
         cmocka_unit_test(jobs_are_held_until_settled),
         cmocka_unit_test(waiting_slots_get_each_job_once),
         cmocka_unit_test(an_id_runs_once_at_a_time),

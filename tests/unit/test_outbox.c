@@ -210,6 +210,26 @@ static void a_part_that_is_not_delivered_fails_the_job(void **state)
     assert_null(strstr(bench.sent, "\"output\""));
 }
 
+static int yield_one_and_fail(rp_job *job, void *state)
+{
+    (void)state;
+    rp_yield(job, "1");
+    return rp_job_fail(job, "a reason of its own");
+}
+
+/* One that has failed anyway keeps its own reason. */
+static void a_failed_job_keeps_its_reason(void **state)
+{
+    (void)state;
+    bench.stream_code = ERR_TIMEOUT;
+    run("a", yield_one_and_fail);
+    let_go(1);
+    job_table_end(&bench.table);
+    assert_true(job_table_wait_empty(&bench.table, DEADLINE_NEVER));
+    assert_non_null(strstr(bench.sent, "a reason of its own"));
+    assert_null(strstr(bench.sent, "StreamError"));
+}
+
 static void a_result_that_cannot_be_delivered_is_counted(void **state)
 {
     (void)state;
@@ -297,6 +317,7 @@ int main(void)
         BENCH(a_slot_is_free_while_its_result_is_posted),
         BENCH(parts_come_before_the_result),
         BENCH(a_part_that_is_not_delivered_fails_the_job),
+        BENCH(a_failed_job_keeps_its_reason),
         BENCH(a_result_that_cannot_be_delivered_is_counted),
         BENCH(nothing_is_posted_for_a_stopped_job),
         BENCH(a_slot_waits_while_the_store_is_full),

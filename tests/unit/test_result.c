@@ -58,6 +58,7 @@ static const struct shape {
     { "7", true, "{\"output\": 7, \"stopPod\": true}", false, true },
     { "{\"error\": \"bad\"}", false, "{\"error\": \"bad\"}", true, false },
     { "{\"error\": \"bad\"}", true, "{\"error\": \"bad\", \"stopPod\": true}", true, true },
+    { " {\"error\": \"bad\"} ", false, "{\"error\": \"bad\"}", true, false },
     { "{\"error\": {\"code\": 3}}", false, "{\"error\": {\"code\": 3}}", true, false },
     { "{\"a\": 1, \"error\": \"bad\", \"b\": 2}", false,
       "{\"output\": {\"a\": 1, \"b\": 2}, \"error\": \"bad\"}", true, false },
@@ -97,6 +98,26 @@ static void output_takes_its_shape(void **state)
         assert_body(&result, shapes[i].body);
         assert_int_equal(result.is_error, shapes[i].is_error);
         assert_int_equal(result.stop_pod, shapes[i].body_stops);
+        result_free(&result);
+    }
+}
+
+/* What is written anew may move while it grows: at each size the body is whole. */
+static void an_output_of_any_size_is_rewritten(void **state)
+{
+    static char text[5000], output[6000], expected[6000];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (int len = 0; len < (int)sizeof text; len += 50) {
+        struct result result;
+        struct err err = { 0 };
+        snprintf(output, sizeof output, "{\"error\": \"bad\", \"a\": \"%.*s\"}", len, text);
+        snprintf(expected, sizeof expected,
+                 "{\"output\": {\"a\": \"%.*s\"}, \"error\": \"bad\", \"stopPod\": true}", len,
+                 text);
+        result_init(&result, 60000);
+        assert_int_equal(result_seal_output(&result, slice_from(output), true, &err), 0);
+        assert_body(&result, expected);
         result_free(&result);
     }
 }
@@ -323,10 +344,12 @@ static void results_can_be_sealed_one_after_the_other(void **state)
     result_init(&result, 60000);
     result_seal_error_text(&result, slice_from("first"), true);
     assert_body(&result, "{\"error\": \"first\", \"stopPod\": true}");
+    result.is_stream = true;
     assert_int_equal(result_seal_output(&result, slice_from("2"), false, &err), 0);
     assert_body(&result, "{\"output\": 2}");
     assert_false(result.is_error);
     assert_false(result.stop_pod);
+    assert_false(result.is_stream);
     result_free(&result);
 }
 
@@ -334,6 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(output_takes_its_shape),
+        cmocka_unit_test(an_output_of_any_size_is_rewritten),
         cmocka_unit_test(output_is_not_copied),
         cmocka_unit_test(limit_counts_the_whole_body),
         cmocka_unit_test(an_opaque_output_stays_as_it_is),

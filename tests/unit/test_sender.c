@@ -1,5 +1,6 @@
 /* job/sender: order, joining, limits and ends of what a handler sends beside its work. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,10 +125,29 @@ static int progress(const char *json)
     return sender_progress(&bench.sender, &bench.job, slice_from(json), &err);
 }
 
+static size_t waiting_updates(void)
+{
+    pthread_mutex_lock(&bench.sender.lock);
+    size_t count = bench.sender.waiting_updates;
+    pthread_mutex_unlock(&bench.sender.lock);
+    return count;
+}
+
+/* After that nothing is queued, and nothing counts as queued. */
 static int finish(void)
 {
     struct err err = { 0 };
-    return sender_finish(&bench.sender, &err);
+    int rc = sender_finish(&bench.sender, &err);
+    assert_true(sender_is_idle(&bench.sender));
+    assert_int_equal(bench.sender.waiting_bytes, 0);
+    assert_int_equal(bench.sender.waiting_updates, 0);
+    return rc;
+}
+
+static void wait_idle(void)
+{
+    while (!sender_is_idle(&bench.sender))
+        sched_yield();
 }
 
 static void parts_and_updates_keep_their_order(void **state)
@@ -234,6 +254,18 @@ static void a_part_that_fails_ends_the_stream(void **state)
     assert_string_equal(bench.sent, "s:1;s:4;");
 }
 
+/* Before its end, the handler learns of it by the next part. */
+static void a_part_that_failed_is_told_to_the_handler(void **state)
+{
+    (void)state;
+    bench.stream_code = ERR_TIMEOUT;
+    assert_int_equal(stream("1", false), 0);
+    wait_idle();
+    assert_int_equal(stream("2", false), ERR_TIMEOUT);
+    assert_int_equal(finish(), ERR_TIMEOUT);
+    assert_string_equal(bench.sent, "s:1;");
+}
+
 static void nothing_of_a_stopped_job_is_sent(void **state)
 {
     (void)state;
@@ -282,16 +314,130 @@ static void the_handler_waits_for_a_slow_platform(void **state)
     assert_int_equal(bench.count, 6);
 }
 
+/* It would never fit: it goes when nothing else waits. */
+static void a_part_over_the_limit_waits_for_an_empty_queue(void **state)
+{
+    static char big[LIMIT_STREAM_BYTES + 2];
+    (void)state;
+    memset(big, '1', sizeof big - 1);
+    assert_int_equal(stream(big, false), 0);
+    assert_int_equal(stream(big, false), 0);
+    assert_int_equal(finish(), 0);
+    assert_int_equal(bench.count, 2);
+}
+
+/* --- what follows the last part ------------------------------------------------------------- */
+
+static void note_next(void *owner, const struct err *failure)
+{
+    assert_ptr_equal(owner, &bench);
+    record('n', slice_from(failure->code == 0 ? "good" : failure->text));
+}
+
+static void then(void)
+{
+    struct err err = { 0 };
+    assert_int_equal(sender_then(&bench.sender, note_next, &bench, &err), 0);
+}
+
+static void what_follows_comes_last_and_once(void **state)
+{
+    (void)state;
+    hold();
+    assert_int_equal(stream("1", false), 0);
+    wait_entered(1);
+    assert_false(sender_is_idle(&bench.sender));
+    assert_int_equal(progress("2"), 0);
+    assert_int_equal(stream("3", false), 0);
+    then();
+    release();
+    wait_entered(4);
+    wait_idle();
+    assert_int_equal(stream("4", false), 0); /* of the next job */
+    assert_int_equal(finish(), 0);
+    assert_string_equal(bench.sent, "s:1;p:2;s:3;n:good;s:4;");
+}
+
+static void what_follows_learns_of_a_failure(void **state)
+{
+    (void)state;
+    bench.stream_code = ERR_PEER;
+    assert_int_equal(stream("1", false), 0);
+    then();
+    wait_entered(2);
+    assert_int_equal(finish(), 0); /* it has been told */
+    bench.stream_code = 0;
+    then();
+    wait_entered(3);
+    assert_int_equal(finish(), 0);
+    assert_string_equal(bench.sent, "s:1;n:not delivered;n:good;");
+}
+
+/* Updates that still wait when the patience is over are dropped; parts are not. */
+static void what_follows_does_not_wait_long_for_updates(void **state)
+{
+    (void)state;
+    hold();
+    assert_int_equal(progress("1"), 0);
+    wait_entered(1);
+    assert_int_equal(progress("2"), 0);
+    assert_int_equal(stream("3", false), 0);
+    assert_int_equal(progress("4"), 0);
+    then();
+    pthread_mutex_lock(&bench.sender.lock);
+    assert_true(clock_left_ms(bench.sender.patience) <= LIMIT_PROGRESS_LAST_MS);
+    bench.sender.patience = clock_now_ms(); /* it is over */
+    pthread_mutex_unlock(&bench.sender.lock);
+    release();
+    wait_entered(3);
+    assert_int_equal(finish(), 0);
+    assert_string_equal(bench.sent, "p:1;s:3;n:good;");
+}
+
+static void *release_when_updates_are_dropped(void *argument)
+{
+    while (waiting_updates() > 0)
+        clock_sleep(clock_deadline(5));
+    release();
+    return argument;
+}
+
+/* The one under way is waited for; those behind it for LIMIT_PROGRESS_LAST_MS. */
+static void the_end_does_not_wait_long_for_updates(void **state)
+{
+    pthread_t thread;
+    (void)state;
+    hold();
+    assert_int_equal(progress("1"), 0);
+    wait_entered(1);
+    assert_int_equal(stream("2", false), 0);
+    assert_int_equal(progress("3"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, release_when_updates_are_dropped, NULL), 0);
+    assert_int_equal(finish(), 0);
+    pthread_join(thread, NULL);
+    assert_string_equal(bench.sent, "p:1;s:2;");
+}
+
 #define BENCH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BENCH(parts_and_updates_keep_their_order),    BENCH(nothing_to_send_needs_no_thread),
-        BENCH(queued_pieces_of_a_text_are_joined),    BENCH(joined_pieces_have_a_limit),
-        BENCH(of_many_updates_the_newest_is_kept),    BENCH(an_update_that_fails_is_not_an_error),
-        BENCH(a_part_that_fails_ends_the_stream),     BENCH(nothing_of_a_stopped_job_is_sent),
+        BENCH(parts_and_updates_keep_their_order),
+        BENCH(nothing_to_send_needs_no_thread),
+        BENCH(queued_pieces_of_a_text_are_joined),
+        BENCH(joined_pieces_have_a_limit),
+        BENCH(of_many_updates_the_newest_is_kept),
+        BENCH(an_update_that_fails_is_not_an_error),
+        BENCH(a_part_that_fails_ends_the_stream),
+        BENCH(a_part_that_failed_is_told_to_the_handler),
+        BENCH(nothing_of_a_stopped_job_is_sent),
         BENCH(the_handler_waits_for_a_slow_platform),
+        BENCH(a_part_over_the_limit_waits_for_an_empty_queue),
+        BENCH(what_follows_comes_last_and_once),
+        BENCH(what_follows_learns_of_a_failure),
+        BENCH(what_follows_does_not_wait_long_for_updates),
+        BENCH(the_end_does_not_wait_long_for_updates),
     };
     return cmocka_run_group_tests_name("sender", tests, NULL, NULL);
 }
