@@ -51,7 +51,7 @@ BUILT = f"build/{os.uname().machine}"
 MUTANT = "build/mutant"
 # What the black-box tests run against; where one is not there, its tests are skipped and notice nothing.
 FETCHED = [f"build/{name}" for name in ("venv", "venv-clients", "model", "s3", "llama", "driver")]
-UNIT_MAX = 8  # unit tests for one file
+UNIT_MAX = 12  # unit tests for one file
 UNIT_S, BLACKBOX_S = 60, 600  # how long a unit test, and all black-box tests of a file, may take
 OBJECT_S = 120  # and what is changed to compile: a program that runs at build time may be what it hangs
 # Black-box tests by what they concern: test_NAME.py, what notices most first. The longest path that fits counts.

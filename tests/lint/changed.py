@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+INDIRECT_MAX = 12  # tests of what uses a file; more say nothing of it
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 
 
@@ -95,17 +96,41 @@ def named_after(path):
     return {"test_" + "_".join(parts[at:]) for at in range(len(parts))}
 
 
+@functools.lru_cache(maxsize=None)
+def includes_of_part(path):
+    """Files that a source includes itself, or by a private header."""
+    own = includes(path)
+    return own.union(*(includes(name) for name in own if name.endswith("_private.h")))
+
+
+def users(path):
+    """The headers of what includes the header of a .c file."""
+    own = set(interface(path))
+    return {header for source in all_sources() if includes_of_part(source) & own for header in interface(source)}
+
+
+def tests_of(path, tests):
+    """Tests with the name of a .c file, and that include its header themselves, or else that of what uses it, if few."""
+    names = named_after(path)
+    named = {test for test in tests if Path(test).stem in names}
+
+    def including(headers):
+        return {test for test in tests if includes_of_test(test) & headers}
+
+    direct = including(set(interface(path)))
+    if direct:
+        return named | direct
+    indirect = including(users(path))
+    return named | indirect if len(indirect) <= INDIRECT_MAX else named
+
+
 def concerned_tests(changed):
-    """Tests that use a changed header, include the header of a changed .c file themselves, or have its name."""
+    """Tests that use a changed header, and those of a changed .c file."""
     tests = sorted(str(path) for path in Path("tests/unit").glob("test_*.c"))
     if changed is not None:
         sources = [path for path in changed if re.match(r"(src|tests/unit)/.*\.c$", path)]
-        direct = {header for path in sources for header in interface(path)}
-        names = {name for path in sources for name in named_after(path)}
-        tests = [
-            path for path in tests
-            if closure(path).intersection(changed) or includes_of_test(path) & direct or Path(path).stem in names
-        ]
+        of_sources = set().union(*(tests_of(path, tests) for path in sources))
+        tests = [path for path in tests if path in of_sources or closure(path).intersection(changed)]
     return [Path(path).stem for path in tests]
 
 
