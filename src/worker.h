@@ -531,8 +531,8 @@ typedef struct rp_download_options {
  * not depend on its size. The file's name is a single safe path segment: from Content-Disposition,
  * else the URL, else "download"; with a number before the extension if the job has a file of that
  * name. The file appears only once it is complete. At most 5 redirects are followed, to any host,
- * but not from https to http. Transient failures (no connection, cut off, 408, 429, 5xx) are
- * retried: 3 tries in all.
+ * but not from https to http. Transient failures (no connection, cut off, 408, 425, 429, 5xx but
+ * 501) are retried: 3 tries in all.
  *
  * Since the URL may come from anyone, only public addresses are connected to: private, loopback,
  * link-local (with the cloud's metadata), shared and reserved ones are refused, for every resolved
