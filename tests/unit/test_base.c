@@ -1,4 +1,5 @@
 /* base: err, buf, arena, clock, escape. */
+#include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
