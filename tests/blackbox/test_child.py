@@ -160,7 +160,7 @@ def test_a_job_that_is_stopped_before_any_program_is_ready(worker, platform, tmp
     platform.give({"id": "waiting", "input": 2})
     platform.wait_ping("waiting")
     platform.stop_jobs("waiting")
-    assert process.wait_log(r"waiting .*Job stopped before it began\.")
+    assert process.wait_log(r"waiting .*Job stopped before it started\.")
     platform.wait_ping()
     assert not platform.requests("done", "waiting") and not process.lines("waiting .*Started")
 

@@ -165,7 +165,7 @@ def test_one_id_many_times(platform, start, gates):
     process = start(platform, "--concurrency", "4")
     job = {"id": "same", "input": steps(gates[0].step, {"return": 1})}
     platform.script("take", hand_out(job, job, job, job))
-    assert "same" in process.wait_log("WARN .*3 duplicate jobs ignored, this one first")
+    assert "same" in process.wait_log("WARN .*3 duplicate jobs ignored, starting with this one")
     gates[0].open()
     assert platform.result("same") == {"output": 1}
     assert len(platform.finals("same")) == 1 and not process.lines("Duplicate job")

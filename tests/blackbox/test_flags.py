@@ -129,7 +129,7 @@ def test_flag_without_its_value(local, flag):
         (("--handler", "/bin/cat", "--handler-once", "/bin/cat"), "--handler and --handler-once exclude each other"),
         (("--handler", "/bin/cat", "--handler-ready", "tcp"), '--handler-ready is "tcp"; without --handler-http'),
         (("--handler-once", "/bin/cat", "--handler-ready", "/ready"), '--handler-ready is "/ready"; without'),
-        (("--handler", "/bin/cat", "--handler-concurrency-path", "/n"), "--handler-concurrency-path is a path of"),
+        (("--handler", "/bin/cat", "--handler-concurrency-path", "/n"), "--handler-concurrency-path is a path on"),
     ],
 )
 def test_flags_that_exclude_each_other(local, flags, told):

@@ -226,7 +226,7 @@ LIMITS = {
     "words of a command line": "CHILD_WORDS",
     "rules of `--handler-routes`": "ROUTE_RULES_MAX ROUTE_MAP_MAX",
     "a route that a job names": "ROUTE_MAX_BYTES",
-    "members beside `messages`": "MEMBERS_MAX",
+    "members other than `messages`": "MEMBERS_MAX",
     "jobs in a row that a server may fail": "SERVER_FAILURES",
     "requests that wait in realtime mode": "REALTIME_WAITING",
     "connections beside those at work or waiting there": "SERVER_SPARE",

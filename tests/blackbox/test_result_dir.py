@@ -80,7 +80,7 @@ def test_a_folder_that_is_gone(platform, worker, folder):
     job = platform.give(input=1)
     platform.wait_final(job)
     folder.rmdir()
-    process.wait_log(f"ERROR .*{job} .*could not be delivered .*503.* nor kept: ")
+    process.wait_log(f"ERROR .*{job} .*could neither be delivered .*503.* nor kept: ")
     assert not process.lines("is kept in")
 
 
