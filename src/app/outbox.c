@@ -177,10 +177,10 @@ static void deliver(void *owner, const struct err *stream_failure)
 static bool store(struct parcel *parcel)
 {
     struct outbox *outbox = parcel->outbox;
-    size_t bytes = parcel->result.bytes + parcel->task->text.len;
+    size_t bytes = parcel->result.bytes + parcel->task->text.len + sizeof *parcel->task;
     if (!outbox_has_room(outbox->stored, outbox->stored_bytes, bytes))
         return false;
-    parcel->bytes = bytes; /* not 0: the text of a job has two bytes at least */
+    parcel->bytes = bytes; /* not 0 */
     outbox->stored++;
     outbox->stored_bytes += bytes;
     job_table_seal(outbox->table, parcel->task);
@@ -213,6 +213,8 @@ void outbox_send(struct parcel *parcel, struct job *job)
     bool beside = parcel->job.sends_beside, stored = false;
     parcel->task = job;
     rp_job_trim(&parcel->job);
+    if (!result_lies_in(&parcel->result, job->text))
+        job_drop_text(job);
     if (beside) {
         pthread_mutex_lock(&outbox->lock);
         stored = store(parcel);

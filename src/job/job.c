@@ -23,16 +23,23 @@ int delivery_new(struct delivery **out, size_t max_bytes, struct err *err)
     }
     delivery->body.max = max_bytes;
     atomic_init(&delivery->jobs, 1);
+    atomic_init(&delivery->readers, 1);
     *out = delivery;
     return 0;
 }
 
-void delivery_release(struct delivery *delivery)
+static void release_body(struct delivery *delivery)
+{
+    if (atomic_fetch_sub(&delivery->readers, 1) == 1)
+        buf_reset(&delivery->body, LIMIT_KEEP_BYTES);
+}
+
+/* All but the body. */
+static void release(struct delivery *delivery)
 {
     if (atomic_fetch_sub(&delivery->jobs, 1) != 1)
         return;
     struct delivery *none = NULL;
-    buf_reset(&delivery->body, LIMIT_KEEP_BYTES);
     arena_reset(&delivery->arena);
     if (atomic_compare_exchange_strong(&spare, &none, delivery))
         return;
@@ -41,9 +48,26 @@ void delivery_release(struct delivery *delivery)
     free(delivery);
 }
 
+void delivery_release(struct delivery *delivery)
+{
+    release_body(delivery);
+    release(delivery);
+}
+
+void job_drop_text(struct job *job)
+{
+    if (job->text.len < LIMIT_KEEP_BYTES)
+        return; /* its memory would be kept */
+    job->text = job->input = job->s3_config = (slice){ 0 };
+    job->is_dropped = true;
+    release_body(job->delivery);
+}
+
 void job_release(struct job *job)
 {
-    delivery_release(job->delivery);
+    if (!job->is_dropped)
+        release_body(job->delivery);
+    release(job->delivery);
 }
 
 void job_stop(struct job *job, enum job_stop why)
@@ -130,6 +154,15 @@ static void add_secret(slice s3_config, struct arena *arena)
         log_add_job_secret(text);
 }
 
+/* What outlives a text that may be dropped. False if out of memory. */
+static bool keep(slice *text, struct arena *arena)
+{
+    char *copy = arena_alloc(arena, text->len);
+    if (copy != NULL && text->len > 0)
+        text->ptr = memcpy(copy, text->ptr, text->len);
+    return copy != NULL;
+}
+
 /* One element of a delivery. NULL with a reason if it cannot be answered. */
 static struct job *read_job(struct delivery *delivery, slice text, const char *local_id,
                             const char **reason)
@@ -157,8 +190,12 @@ static struct job *read_job(struct delivery *delivery, slice text, const char *l
         json_string(envelope.batch_id, &delivery->arena, &job->batch_id, NULL);
     if (envelope.input.ptr == NULL)
         job->defect = "Job has missing field(s): input.";
+    if (text.len >= LIMIT_KEEP_BYTES &&
+        (!keep(&job->id, &delivery->arena) || !keep(&job->batch_id, &delivery->arena)))
+        return NULL;
     flag_init(&job->stop);
     atomic_fetch_add(&delivery->jobs, 1);
+    atomic_fetch_add(&delivery->readers, 1);
     return job;
 }
 

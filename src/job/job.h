@@ -18,11 +18,15 @@
 
 #define JOB_LOCAL_ID "local_test" /* the id of a local job that names none; the SDK's */
 
-/* The bytes that hold one or several jobs. Freed when the last of its jobs is released. */
+/*
+ * The bytes that hold one or several jobs. Freed when the last of its jobs is released; the body
+ * once none of them needs its text.
+ */
 struct delivery {
     struct buf body;
-    struct arena arena; /* the jobs, and decoded ids */
-    atomic_size_t jobs; /* references: one per job not released, and the taker's */
+    struct arena arena;    /* the jobs, and decoded ids */
+    atomic_size_t jobs;    /* references: one per job not released, and the taker's */
+    atomic_size_t readers; /* of those the ones that still need the body */
 };
 
 struct job {
@@ -41,6 +45,7 @@ struct job {
     bool client_chose_id;   /* so another job may have the same id */
     bool wants_no_list;     /* a stream's parts are all that is wanted, not the list of them, too */
     bool names_scratch;     /* text has a member "scratch", which the worker adds for programs */
+    bool is_dropped;        /* its text is: job_drop_text */
     const char *defect;     /* NULL, or why it cannot run: the error it is answered with */
     struct flag stop;       /* raised when the job is to end early */
     atomic_int why;         /* an enum job_stop: why it was raised */
@@ -72,6 +77,12 @@ void delivery_release(struct delivery *delivery);
  */
 int delivery_read(struct delivery *delivery, const char *local_id, struct job **jobs,
                   struct err *err);
+
+/*
+ * For a job whose handler has returned: if its text is a large one, that is dropped, with the input
+ * and s3_config in it (all empty then). By the job's own thread.
+ */
+void job_drop_text(struct job *job);
 
 /* Drops the job's reference; its slices are invalid after that. May be called from any thread. */
 void job_release(struct job *job);

@@ -131,6 +131,14 @@ static int seal_verdict(struct result *result, slice output, struct verdict verd
                    result->bytes, result->scratch.max);
 }
 
+bool result_lies_in(const struct result *result, slice bytes)
+{
+    for (size_t i = 0; i < result->count; i++)
+        if ((uintptr_t)result->pieces[i].ptr - (uintptr_t)bytes.ptr < bytes.len)
+            return true;
+    return false;
+}
+
 int result_seal_output(struct result *result, slice output, bool stop_pod, struct err *err)
 {
     struct verdict verdict = { .has_ordinary = true };

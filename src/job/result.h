@@ -46,6 +46,9 @@ int result_seal_opaque(struct result *result, slice output, bool stop_pod, struc
 /* True, with *error set, if output is an object with an "error" that Python considers true. */
 bool result_has_error(slice output, slice *error);
 
+/* True if a piece of it lies in these bytes. */
+bool result_lies_in(const struct result *result, slice bytes);
+
 /* A failure, for the error object. Not copied; used only during the call. */
 struct failure {
     const char *type; /* "HandlerError", for example */

@@ -204,6 +204,77 @@ static void the_secret_of_a_job_is_masked(void **state)
 }
 
 /* Its memory may be that of an earlier one, its limit is not. */
+/* A job of at least that size. */
+static void add_job(struct buf *body, const char *id, size_t size)
+{
+    struct err err;
+    json_add(body, &err, "{\"id\": \"%s\", \"batchId\": \"of %s\", \"input\": \"", id, id);
+    for (size_t i = 0; i < size; i++)
+        buf_add_text(body, "x", NULL);
+    assert_int_equal(buf_add_text(body, "\"}", &err), 0);
+}
+
+static void assert_dropped(const struct job *job, const char *id, const char *batch_id)
+{
+    assert_int_equal(job->text.len, 0);
+    assert_int_equal(job->input.len, 0);
+    assert_true(slice_is(job->id, id));
+    assert_true(slice_is(job->batch_id, batch_id));
+}
+
+static void a_large_text_is_given_back_before_the_job_is(void **state)
+{
+    struct delivery *delivery;
+    struct job *job;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(delivery_new(&delivery, LIMIT_TAKE_BYTES, &err), 0);
+    add_job(&delivery->body, "a", LIMIT_KEEP_BYTES);
+    assert_int_equal(delivery_read(delivery, NULL, &job, &err), 0);
+    delivery_release(delivery);
+    assert_true(delivery->body.cap > LIMIT_KEEP_BYTES);
+    job_drop_text(job);
+    assert_true(delivery->body.cap <= LIMIT_KEEP_BYTES);
+    assert_dropped(job, "a", "of a");
+    job_release(job);
+}
+
+static void a_text_stays_while_somebody_needs_it(void **state)
+{
+    struct delivery *delivery;
+    struct job *jobs;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(delivery_new(&delivery, LIMIT_TAKE_BYTES, &err), 0);
+    buf_add_text(&delivery->body, "[", NULL);
+    add_job(&delivery->body, "a", LIMIT_KEEP_BYTES);
+    buf_add_text(&delivery->body, ",", NULL);
+    add_job(&delivery->body, "b", LIMIT_KEEP_BYTES);
+    buf_add_text(&delivery->body, "]", NULL);
+    assert_int_equal(delivery_read(delivery, NULL, &jobs, &err), 0);
+    struct job *other = jobs->next;
+    job_drop_text(jobs);
+    job_drop_text(other);
+    assert_true(delivery->body.cap > 2 * LIMIT_KEEP_BYTES); /* whoever took it has it still */
+    delivery_release(delivery);
+    assert_true(delivery->body.cap <= LIMIT_KEEP_BYTES);
+    assert_dropped(jobs, "a", "of a");
+    job_release(jobs);
+    assert_dropped(other, "b", "of b");
+    job_release(other);
+}
+
+static void a_small_text_is_kept(void **state)
+{
+    struct job *job;
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(deliver("{\"id\": \"a\", \"input\": 1}", NULL, &job, &err), 0);
+    job_drop_text(job);
+    assert_true(slice_is(job->input, "1"));
+    job_release(job);
+}
+
 static void each_delivery_has_its_own_limit(void **state)
 {
     static const size_t limits[] = { 3 * LIMIT_KEEP_BYTES, 2 * LIMIT_KEEP_BYTES,
@@ -470,6 +541,9 @@ int main(void)
         cmocka_unit_test(ids_are_written_for_a_field),
         cmocka_unit_test(other_members_are_noted),
         cmocka_unit_test(the_secret_of_a_job_is_masked),
+        cmocka_unit_test(a_large_text_is_given_back_before_the_job_is),
+        cmocka_unit_test(a_text_stays_while_somebody_needs_it),
+        cmocka_unit_test(a_small_text_is_kept),
         cmocka_unit_test(each_delivery_has_its_own_limit),
         cmocka_unit_test(jobs_are_held_until_settled),
         cmocka_unit_test(waiting_slots_get_each_job_once),

@@ -353,9 +353,29 @@ static void results_can_be_sealed_one_after_the_other(void **state)
     result_free(&result);
 }
 
+static void pieces_are_known_by_where_they_lie(void **state)
+{
+    static const char input[] = "{\"a\": [1, 2]}";
+    const slice whole = { input, sizeof input - 1 }, part = { input + 6, 6 };
+    struct result result;
+    struct err err;
+    (void)state;
+    result_init(&result, 1000);
+    assert_false(result_lies_in(&result, whole));
+    assert_int_equal(result_seal_output(&result, part, false, &err), 0);
+    assert_true(result_lies_in(&result, whole));
+    assert_false(result_lies_in(&result, (slice){ input, 6 }));
+    assert_false(result_lies_in(&result, (slice){ input + 12, 1 }));
+    assert_false(result_lies_in(&result, (slice){ 0 }));
+    result_seal_error_text(&result, whole, false);
+    assert_false(result_lies_in(&result, whole));
+    result_free(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pieces_are_known_by_where_they_lie),
         cmocka_unit_test(output_takes_its_shape),
         cmocka_unit_test(an_output_of_any_size_is_rewritten),
         cmocka_unit_test(output_is_not_copied),
