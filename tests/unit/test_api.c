@@ -594,7 +594,8 @@ static void a_job_that_was_cut_short_says_why(void **state)
         assert_failure(bench, handlers[i], "1", "than the execution timeout of 2.5 s");
         why_now = JOB_ABANDONED;
         assert_failure(bench, handlers[i], "1", "\\\"ShutdownError\\\"");
-        assert_failure(bench, handlers[i], "1", "The worker was ended while the job ran.");
+        assert_failure(bench, handlers[i], "1",
+                       "The worker was stopped while the job was running.");
     }
     why_now = JOB_GOES_ON;
     assert_failure(bench, fail_although_stopped, "1", "my own reason");

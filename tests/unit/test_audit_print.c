@@ -97,7 +97,8 @@ static void reasons_stand_below_each_other(void **state)
         "\nReads (DIR/...: everything below):\n"
         "  /etc/hosts                          names of hosts\n");
     has("\n  /results/...                        results that cannot be delivered\n");
-    has("\nStarts programs, which do what they do:\n  nothing\n\nSystem calls:\n  core (");
+    has("\nStarts programs (their own actions are not listed):\n  nothing\n\n"
+        "System calls:\n  core (");
     has_not("Not listed");
 }
 

@@ -180,9 +180,9 @@ static void a_message_without_a_name(void **state)
     start(0, "c");
     assert_string_equal(end_of(1), "{\"output\": 5}");
     assert_string_equal(end_of(0), "{\"output\": 4}");
-    bench_wait_log(bench, "names no job of its own: {\"output\": 2}\n", 1);
-    bench_wait_log(bench, "names no job of its own: {\"id\": \"z\", \"output\": 3}\n", 1);
-    assert_int_equal(bench_count_log(bench, "names no job"), 2);
+    bench_wait_log(bench, "names none of its jobs: {\"output\": 2}\n", 1);
+    bench_wait_log(bench, "names none of its jobs: {\"id\": \"z\", \"output\": 3}\n", 1);
+    assert_int_equal(bench_count_log(bench, "names none of its jobs"), 2);
 }
 
 /* What is said outside of jobs is logged, counts, or is ignored with a warning. */
@@ -197,9 +197,9 @@ static void what_is_said_outside_of_jobs(void **state)
     let_go();
     bench_wait_log(bench, "INFO   | text\n", 1);
     bench_wait_log(bench, "WARN   | said\n", 1);
-    bench_wait_log(bench, "names no job of its own: {\"output\": 1}\n", 1);
+    bench_wait_log(bench, "names none of its jobs: {\"output\": 1}\n", 1);
     bench_wait_log(bench, "INFO   | {broken\n", 1);
-    assert_int_equal(bench_count_log(bench, "names no job"), 1);
+    assert_int_equal(bench_count_log(bench, "names none of its jobs"), 1);
     assert_int_equal(child_shared_ops.concurrency(&bench->setting, 1), 2);
     start(0, "a");
     assert_string_equal(end_of(0), "{\"output\": 2}");
@@ -250,14 +250,14 @@ static void the_place_of_a_job_that_was_given_up(void **state)
     assert_holds(end_of(0), "TimeoutError");
     assert_false(is_ready(0));
     start(2, "c");
-    bench_wait_log(bench, "names no job of its own: {\"id\": \"a\", \"progress\": 1}\n", 1);
+    bench_wait_log(bench, "names none of its jobs: {\"id\": \"a\", \"progress\": 1}\n", 1);
     assert_false(is_ready(0));
     let_go();
     assert_true(child_shared_ops.prepare(slots[0].seat, clock_deadline(PATIENCE_MS)));
     let_go();
     assert_string_equal(end_of(2), "{\"output\": 3}");
     assert_string_equal(end_of(1), "{\"output\": 2}");
-    assert_int_equal(bench_count_log(bench, "names no job"), 1);
+    assert_int_equal(bench_count_log(bench, "names none of its jobs"), 1);
     assert_int_equal(bench_count_log(bench, "died"), 0);
 }
 

@@ -945,11 +945,11 @@ static void help_has_two_columns(void **state)
         "                                 (RP_HANDLER_FIRST_BYTE_TIMEOUT; 0 to 86400 s; default "
         "0)\n",
         "\n  --handler-concurrency-interval MS\n"
-        "                                 between two of these polls\n"
+        "                                 the pause between two polls\n"
         "                                 (RP_HANDLER_CONCURRENCY_INTERVAL; ",
-        "\n  --rp_api_port PORT             where; 0: a free port, which the log names\n"
+        "\n  --rp_api_port PORT             the port; 0: a free one, which the log names\n"
         "                                 (0 to 65535; default 8000)\n",
-        "\n  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS no checks of memory, disk, network and GPU\n",
+        "\n  RUNPOD_SKIP_AUTO_SYSTEM_CHECKS skip the checks of memory, disk, network and GPU\n",
         "\n  --handler-once PROGRAM         start this program once for each job "
         "(RP_HANDLER_ONCE)\n",
     };

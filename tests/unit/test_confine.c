@@ -857,7 +857,7 @@ static const struct flag_case {
     { "maybe", NULL, ERR_CONFIG, "--confine=maybe: it must be on, log or off" },
     { "on", "write:out/file", 1, "" },
     { "on", "write:none/deep", ERR_CONFIG,
-      "--confine-write: none/deep is not there; make it, or name its folder" },
+      "--confine-write: none/deep does not exist; create it, or name its folder" },
     { "on", "out/file/x", 1, "" }, /* another error is that of the list */
     { "log", "none", 0, "" },
     { "off", "none", 0, "" },
@@ -950,7 +950,7 @@ static void lists_have_a_most(void **state)
     assert_output("");
     config.confine.mode = "log";
     assert_int_equal(status_of(confine_too_much), 0);
-    assert_output("WARN   | --confine=log: nothing is looked at, and --confine=on would be an "
+    assert_output("WARN   | --confine=log: nothing is checked, and --confine=on would be an "
                   "error: --confine: there are more than 128 hosts, ports and files\n");
 }
 
@@ -982,9 +982,9 @@ static void a_trial_that_cannot_be_is_told(void **state)
     config.confine.mode = "log";
     assert_int_equal(status_of(confine_after_another), 0);
     snprintf(expected, sizeof expected,
-             "WARN   | --confine=log: nothing is looked at, and --confine=on would be an error: "
-             "--confine=log: this kernel, or what the container runs in, takes no filter that "
-             "asks (seccomp, Linux 5.5): %s\n",
+             "WARN   | --confine=log: nothing is checked, and --confine=on would be an error: "
+             "--confine=log: this kernel or the container's runtime has no filters that ask "
+             "(seccomp, Linux 5.5): %s\n",
              strerror(EBUSY));
     assert_output(expected);
 }
@@ -1012,7 +1012,7 @@ static void the_log_says_what_is_held(void **state)
     config.confine.mode = "log";
     assert_int_equal(status_of(tell), 0);
     snprintf(expected, sizeof expected,
-             "DEBUG  | Nothing is refused (--confine=log); a line says what --confine=on would "
+             "DEBUG  | Nothing is refused (--confine=log); the log says what --confine=on would "
              "refuse, with its %zu system calls and Landlock's version %d.\n",
              calls, version);
     assert_output(expected);

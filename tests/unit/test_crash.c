@@ -100,7 +100,7 @@ static void a_fault_has_its_address(void **state)
              (void *)shut_page);
     assert_died_of(SIGBUS, touch_behind_a_files_end, expected);
     snprintf(expected, sizeof expected,
-             "ERROR  | The worker's process crashed: SIGSEGV at address %p, outside of a job.\n",
+             "ERROR  | The worker's process crashed: SIGSEGV at address %p, outside a job.\n",
              (void *)shut_page);
     assert_died_of(SIGSEGV, without_a_job, expected);
 }

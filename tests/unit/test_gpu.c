@@ -168,8 +168,9 @@ static void errors_of_a_set_up_come_with_advice(void **state)
         { 304, " (is /proc mounted, and may this user open /dev/nvidia*?)" },
         { 802, " (machines with NVSwitch need the fabric manager on the host)" },
         { 803, " (the library's version differs from that of the driver in the kernel)" },
-        { 804, " (this libcuda is a compatibility package's, for data-centre GPUs only: remove it, "
-               "and the host's own is used)" },
+        { 804,
+          " (this libcuda is from a compatibility package, for data-centre GPUs only: remove it "
+          "to use the host's own)" },
         { 999, " (a device node that is missing or not allowed, or a GPU that has fallen off the "
                "bus: see dmesg on the host)" },
     };

@@ -289,7 +289,7 @@ static void undefined_names_that_must_not_become_stubs(void **state)
     } cases[] = {
         { "untyped_name", "it uses the variable untyped_name, which", STT_NOTYPE },
         { "variable_name", "it uses the variable variable_name, which", STT_OBJECT },
-        { "_Unwind_Nothing", "it uses _Unwind_Nothing, probably of libgcc_s.so.1", STT_FUNC },
+        { "_Unwind_Nothing", "it uses _Unwind_Nothing, probably from libgcc_s.so.1", STT_FUNC },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -280,7 +280,7 @@ static void every_hub_is_named_that_lacks_it(void **state)
     assert_int_equal(find("o"), ERR_INPUT);
     snprintf(wanted, sizeof wanted,
              "the model o is not in the cache: %s holds m; %s/hub holds n; " PLATFORM
-             " does not exist (HF_HUB_CACHE or HF_HOME would name another)",
+             " does not exist (HF_HUB_CACHE or HF_HOME can name another)",
              hub, hub);
     assert_string_equal(err.text, wanted);
 }

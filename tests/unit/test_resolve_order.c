@@ -170,10 +170,11 @@ static void three_come_in_their_order_however_they_came(void **state)
 {
     static const char *const best_first[] = { "2001:db8::1", "fc00::1", "3ffe::1" };
     (void)state;
-    paths = (const struct path[]){ { "2001:db8::1", GLOBAL_V6 },
-                                   { "fc00::1", "fc00::2" },
-                                   { "3ffe::1", "3ffe::2" },
-                                   { NULL, NULL } };
+    static const struct path table[] = { { "2001:db8::1", GLOBAL_V6 },
+                                         { "fc00::1", "fc00::2" },
+                                         { "3ffe::1", "3ffe::2" },
+                                         { NULL, NULL } };
+    paths = table;
     for (size_t i = 0; i < 3; i++) {
         const char *a = best_first[i], *b = best_first[(i + 1) % 3], *c = best_first[(i + 2) % 3];
         check_order((const char *const[]){ a, b, c }, 3, "2001:db8::1 fc00::1 3ffe::1");
@@ -184,10 +185,11 @@ static void three_come_in_their_order_however_they_came(void **state)
 static void equals_keep_their_order(void **state)
 {
     (void)state;
-    paths = (const struct path[]){ { "10.0.0.9", "10.1.2.4" },
-                                   { "10.0.0.1", "10.1.2.4" },
-                                   { "10.0.0.5", "10.1.2.4" },
-                                   { NULL, NULL } };
+    static const struct path table[] = { { "10.0.0.9", "10.1.2.4" },
+                                         { "10.0.0.1", "10.1.2.4" },
+                                         { "10.0.0.5", "10.1.2.4" },
+                                         { NULL, NULL } };
+    paths = table;
     check_order((const char *const[]){ "10.0.0.9", "10.0.0.1", "10.0.0.5" }, 3,
                 "10.0.0.9 10.0.0.1 10.0.0.5");
     check_order((const char *const[]){ "10.0.0.5" }, 1, "10.0.0.5");
@@ -197,9 +199,10 @@ static void equals_keep_their_order(void **state)
 static void families_take_turns(void **state)
 {
     (void)state;
-    paths = (const struct path[]){ { "2001:db8::1", GLOBAL_V6 }, { "2001:db8::2", GLOBAL_V6 },
-                                   { "2001:db8::3", GLOBAL_V6 }, { "10.0.0.1", "10.1.2.4" },
-                                   { "10.0.0.2", "10.1.2.4" },   { NULL, NULL } };
+    static const struct path table[] = { { "2001:db8::1", GLOBAL_V6 }, { "2001:db8::2", GLOBAL_V6 },
+                                         { "2001:db8::3", GLOBAL_V6 }, { "10.0.0.1", "10.1.2.4" },
+                                         { "10.0.0.2", "10.1.2.4" },   { NULL, NULL } };
+    paths = table;
     check_order((const char *const[]){ "10.0.0.1", "2001:db8::1", "2001:db8::2", "10.0.0.2",
                                        "2001:db8::3" },
                 5, "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 2001:db8::3");
@@ -214,7 +217,8 @@ static void routes(void **state)
     const struct address known = make("10.0.0.1", 443), unknown = make("10.0.0.2", 443);
     (void)state;
     close(unused);
-    paths = (const struct path[]){ { "10.0.0.1", "10.1.2.4" }, { NULL, NULL } };
+    static const struct path table[] = { { "10.0.0.1", "10.1.2.4" }, { NULL, NULL } };
+    paths = table;
     assert_true(resolve_has_route(&known));
     assert_false(resolve_has_route(&unknown));
     assert_int_equal(dup(STDOUT_FILENO), unused);

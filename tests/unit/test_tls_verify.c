@@ -439,10 +439,9 @@ static void the_first_bad_issuer_is_told_of(void **state)
     assert_bad(A_TEST, CHAIN(&below_middle, &middle_old, &middle_no_ca), BR_ERR_X509_EXPIRED,
                "certificate of a.test: that of its authority (The Middle) expired on 2024-05-01 "
                "12:00 UTC (this machine's clock says 2026-01-01 00:00 UTC)");
-    assert_bad(
-        A_TEST, CHAIN(&below_middle, &middle_no_ca, &middle_old), BR_ERR_X509_NOT_CA,
-        "certificate of a.test was issued by a certificate that is not a CA's, or by a CA of "
-        "too long a chain");
+    assert_bad(A_TEST, CHAIN(&below_middle, &middle_no_ca, &middle_old), BR_ERR_X509_NOT_CA,
+               "certificate of a.test was issued by a certificate that is not a CA's, or by a CA "
+               "with too long a chain");
 }
 
 /* Gives a chain to the check, certificate by certificate. */

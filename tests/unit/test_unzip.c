@@ -231,10 +231,10 @@ static void a_folder_is_one_already_or_an_error(void **state)
     (void)state;
     add_stored("name/", "");
     assert_int_equal(symlink("..", "out/name"), 0);
-    refuses(ERR_INPUT, "name: making the folder: File exists");
+    refuses(ERR_INPUT, "name: creating the folder: File exists");
     assert_int_equal(unlink("out/name"), 0);
     assert_int_equal(close(open("out/name", O_CREAT | O_WRONLY, 0600)), 0);
-    refuses(ERR_INPUT, "name: making the folder: File exists");
+    refuses(ERR_INPUT, "name: creating the folder: File exists");
     assert_int_equal(unlink("out/name") | mkdir("out/name", 0700), 0);
     assert_int_equal(unpack(), 0);
     assert_int_equal(done.files, 0);
@@ -339,7 +339,7 @@ static void what_grows_too_much_is_refused(void **state)
             refuses(ERR_LIMIT, " times as large as the archive");
             continue;
         }
-        refuses(ERR_INPUT, "ab: its size or checksum is not that of the directory");
+        refuses(ERR_INPUT, "ab: its size or checksum differs from the directory's");
         assert_int_equal(unlink("out/ab"), 0);
     }
 }
@@ -354,7 +354,7 @@ static void implied_folders_have_a_limit(void **state)
     assert_int_equal(unpack(), 0);
     add_stored("1/4/file", "");
     assert_int_equal(remove_tree(AT_FDCWD, "out/1", &err), 0);
-    refuses(ERR_LIMIT, "its names make more folders than the limit of 3");
+    refuses(ERR_LIMIT, "its names need more folders than the limit of 3");
 }
 
 /* --- damage ----------------------------------------------------------------------------------- */
@@ -426,12 +426,12 @@ static void what_is_said_is_compared(void **state)
         { { .name = "a", .packed = { "12", 2 }, .bytes = 1, .content = "12" },
           "a: a file is larger than the directory says" },
         { { .name = "a", .packed = { "12", 2 }, .bytes = 3, .content = "12" },
-          "a: its size or checksum is not that of the directory" },
+          "a: its size or checksum differs from the directory's" },
         { { .name = "a", .packed = { "12", 2 }, .bytes = 2, .content = "13" },
-          "a: its size or checksum is not that of the directory" },
+          "a: its size or checksum differs from the directory's" },
         { { .name = "a", .packed = { "12", 2 }, .bytes = 2, .content = "12", .method = 9 },
           "a: compression method 9 is not supported" },
-        { { .name = "a", .content = "", .head_name = "b" }, "a: its head has another name" },
+        { { .name = "a", .content = "", .head_name = "b" }, "a: its header has another name" },
         { { .name = "a", .content = "", .offset_more = 1 }, "a: the archive is damaged: an entry" },
         { { .name = "../a", .content = "" }, "the name of an entry leads out" },
     };

@@ -207,7 +207,7 @@ static void what_a_local_run_cannot_keep(void **state)
     assert_int_equal(unlink("local_upload/x") | rmdir("local_upload"), 0);
     put("local_upload", SLICE_LITERAL(""));
     assert_int_equal(rp_upload_bytes(&job, SLICE_LITERAL("x"), &options, &url), RP_WRONG);
-    assert_true(slice_is(reason, "Upload: making the folder local_upload/x: Not a directory"));
+    assert_true(slice_is(reason, "Upload: creating the folder local_upload/x: Not a directory"));
     assert_false(job.has_failed);
     assert_int_equal(third_free(), free_fd);
 }

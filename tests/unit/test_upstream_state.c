@@ -597,7 +597,7 @@ static void last_words_have_a_limit(void **state)
     buf_init(&report, sizeof expected, "report");
     assert_int_equal(upstream_wait_ready(&world.upstream, &world.waiter, NULL, &report, &err),
                      ERR_CONFIG);
-    snprintf(expected, sizeof expected, ". Its last words:\n%.*s", (int)LIMIT_CHILD_TAIL_BYTES,
+    snprintf(expected, sizeof expected, ". Its last lines:\n%.*s", (int)LIMIT_CHILD_TAIL_BYTES,
              words);
     assert_true(slice_is(buf_slice(&report), expected));
     buf_free(&report);

@@ -732,7 +732,7 @@ static void the_end_of_the_worker_ends_it(void **state)
     for (ends_when = 1; ends_when < 4; ends_when++) {
         asked = 0;
         assert_int_equal(run(SAVE), ERR_CANCELLED);
-        assert_string_equal(err.text, "the worker is ending");
+        assert_string_equal(err.text, "the worker is shutting down");
         assert_false(exists(ROOT VOLUME_MANIFEST));
     }
     ends_when = 0;
@@ -741,7 +741,7 @@ static void the_end_of_the_worker_ends_it(void **state)
         remove_all("in");
         asked = 0;
         assert_int_equal(run(RESTORE), ERR_CANCELLED);
-        assert_string_equal(err.text, "the worker is ending");
+        assert_string_equal(err.text, "the worker is shutting down");
         assert_false(exists("in/big"));
     }
     ends_when = 0;

@@ -531,7 +531,7 @@ static void tables_are_checked(void **state)
         { "\x05\xe0\x01\x08\x00\x00\x00\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
           "the table of code lengths" },
         { "\x05\xe0\x03\x04\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
-          "a run of lengths without a first one" },
+          "a run of lengths with nothing to repeat" },
         { "\x05\xe0\x81\x04\x00\x00\x00\x00\x00\xfc\xff\x03\x00\x00\x00\x00\x00\x00\x00\x00", 20,
           NULL, "more code lengths than codes" },
         { "\xf5\xe0\x81\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 18, NULL,
@@ -541,8 +541,8 @@ static void tables_are_checked(void **state)
         { "\x4b\x1c\x03\x00", 4, NULL, "a length is out of range" },
         { "\x4b\x1c\x07\x00", 4, NULL, "a length is out of range" },
         { "\x4b\x04\x3e\x00\x00\x00", 6, NULL, "a distance is out of range" },
-        { "\x4b\x04\x5e\x00\x00\x00", 6, NULL, "it refers to what was before its beginning" },
-        { "\x4b\x04\x42\x00", 4, NULL, "it refers to what was before its beginning" },
+        { "\x4b\x04\x5e\x00\x00\x00", 6, NULL, "it refers to data before its beginning" },
+        { "\x4b\x04\x42\x00", 4, NULL, "it refers to data before its beginning" },
     };
     struct run *run = malloc(sizeof *run);
     (void)state;
