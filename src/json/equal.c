@@ -155,7 +155,6 @@ static int read_doc(struct json_doc *doc, slice text, struct arena *arena, struc
 int json_equal(slice a, slice b, struct arena *arena, bool *equal, struct err *err)
 {
     struct json_doc left, right;
-    *equal = false;
     int rc = read_doc(&left, a, arena, err);
     if (rc == 0)
         rc = read_doc(&right, b, arena, err);

@@ -25,6 +25,7 @@
 #include "base/limits.h"
 #include "base/own_call.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 
 #define FILE_BYTES 100000
 
@@ -71,9 +72,9 @@ static void reads(size_t size, size_t max_bytes, int expected)
     struct err err = { 0 };
     make_file("file", size);
     buf_init(&out, max_bytes, "file");
-    int next = next_descriptor();
+    int before = open_descriptors();
     assert_int_equal(io_read_file("file", 0, &out, &err), expected);
-    assert_int_equal(next_descriptor(), next);
+    assert_int_equal(open_descriptors(), before);
     if (expected == 0) {
         assert_int_equal(out.len, size);
         assert_memory_equal(out.ptr, bytes, size);

@@ -6,21 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "loader/libc_private.h"
 #include "loading.h"
 
 /* --- mapping -------------------------------------------------------------------------------- */
 
-static int next_descriptor(void)
-{
-    int fd = dup(STDIN_FILENO);
-    assert_true(fd >= 0 && close(fd) == 0);
-    return fd;
-}
-
 static void segments_are_aligned_as_they_ask(void **state)
 {
-    int before = next_descriptor();
+    int before = open_descriptors();
     (void)state;
     for (unsigned i = 0; i < 8; i++) {
         char name[32];
@@ -32,7 +26,7 @@ static void segments_are_aligned_as_they_ask(void **state)
         assert_memory_equal(loaded->base, &lib.image, LIBRARY_PAGE);
         assert_int_equal(word(loaded, LIBRARY_END - 8), 0);
     }
-    assert_int_equal(next_descriptor(), before);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* This process's address space. */

@@ -1,5 +1,4 @@
 /* process/process: programs started, told apart from orphans, and ended with all they leave. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "descriptors.h"
 #include "process/process.h"
 
 static char *const say[] = { "sh", "-c", "read x; echo \"$x $EXTRA$HIDDEN\"; echo e >&2; exit 5",
@@ -372,30 +372,19 @@ static void an_end_shows_before_the_pipes_close(void **state)
     assert_false(process_is_ending(-1));
 }
 
-static int count_descriptors(void)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
-}
-
 static void no_descriptor_is_lost(void **state)
 {
     const struct process_plan nowhere = { .path = "/nowhere", .argv = say };
     struct process process;
     struct err err;
     (void)state;
-    int before = count_descriptors();
+    int before = open_descriptors();
     for (int i = 0; i < 3; i++) {
         assert_int_equal(start_script(&process, "exit 0"), 0);
         process_end(&process);
         process_start(&process, &nowhere, &err);
     }
-    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* Two levels down, in a session of its own, its parents gone: the mark finds it. */

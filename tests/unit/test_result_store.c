@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "source/result_store.h"
 #include "json/json.h"
 
@@ -38,19 +39,12 @@ time_t time(time_t *at)
     return now;
 }
 
-static int first_unused;
-
-static int next_descriptor(void)
-{
-    int fd = dup(STDOUT_FILENO);
-    close(fd);
-    return fd;
-}
+static int open_before;
 
 static int set_up(void **state)
 {
     (void)state;
-    first_unused = next_descriptor();
+    open_before = open_descriptors();
     now_s = 0;
     log_init(LOG_NOTSET, false);
     snprintf(dir, sizeof dir, "/tmp/result_store_XXXXXX");
@@ -63,13 +57,13 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct err err;
-    int unused = next_descriptor();
+    int open_after = open_descriptors();
     int parent = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     (void)state;
     stored_result_free(&stored);
     remove_tree(parent, dir + strlen("/tmp/"), &err);
     close(parent);
-    return unused == first_unused ? 0 : -1;
+    return open_after == open_before ? 0 : -1;
 }
 
 /* The names in the folder that have this ending. */

@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "files/tar.h"
 #include "files/volume_cache_private.h"
 
@@ -26,6 +27,7 @@ static char place[64];
 static struct volume_cache_setting setting;
 static struct volume_cache_done done;
 static struct err err;
+static int open_before;
 static int asked, ends_when; /* is_ending is true from that question on; 0: never */
 
 static bool is_ending(void)
@@ -46,12 +48,14 @@ static int set_up(void **state)
                                              .folder_count = 1,
                                              .is_ending = is_ending };
     asked = ends_when = 0;
+    open_before = open_descriptors();
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    assert_int_equal(open_descriptors(), open_before);
     return chdir("/tmp") != 0 || remove_tree(AT_FDCWD, place + strlen("/tmp/"), &err) != 0;
 }
 
