@@ -85,8 +85,9 @@ def test_stop_while_the_result_is_retried(platform, worker):
 
 
 def test_unknown_and_finished_ids_are_ignored(platform, worker):
-    process = worker(platform)
+    process = worker(platform, env={"RUNPOD_PING_INTERVAL": "200"})
     platform.run(1)
+    platform.wait_ping()  # the worker holds a job until its result was answered
     platform.stop_jobs("job-1", "never-seen")
     platform.wait_request("stop", 2)
     assert platform.run(2) == {"output": 2}
