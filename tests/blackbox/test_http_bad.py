@@ -68,6 +68,16 @@ def test_broken_answer(platform, server, serve, name):
     assert len(fail(platform, server, serve, BROKEN[name], "--served-model", "m")["message"]) > 10
 
 
+def test_an_error_in_pieces_is_put_together(platform, server, serve):
+    def page(talk):
+        talk.start("text/plain", status=507)
+        for piece in (b"no room ", b"for the ", b"weights"):
+            talk.chunk(piece)
+        talk.end()
+
+    assert "no room for the weights" in fail(platform, server, serve, page, "--served-model", "m")["message"]
+
+
 @pytest.mark.parametrize("size", [20_000, 1_000_000])
 def test_huge_head(platform, server, serve, size):
     page = raw(b"HTTP/1.1 200 OK\r\nX-Large: " + b"x" * size + b"\r\nContent-Length: 2\r\n\r\n{}", then="close")
