@@ -271,6 +271,17 @@ static void a_stop_ends_it(void **state)
     refuses(ERR_CANCELLED, "stopped");
     has_folder("out/b");
     assert_int_equal(access("out/c", F_OK), -1);
+    forget();
+    add(&(struct entry){ .name = "d",
+                         .method = 8,
+                         .packed = SLICE_LITERAL("\x01\x01\x00\xfe\xff\x31"),
+                         .bytes = 1,
+                         .content = "1" });
+    refuses(ERR_CANCELLED, "d: stopped");
+    assert_int_equal(unlink("out/d"), 0);
+    limits.stop = NULL;
+    assert_int_equal(unpack(), 0);
+    has_file("out/d", "1");
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
