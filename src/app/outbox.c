@@ -180,7 +180,7 @@ static bool store(struct parcel *parcel)
     size_t bytes = parcel->result.bytes + parcel->task->text.len + sizeof *parcel->task;
     if (!outbox_has_room(outbox->stored, outbox->stored_bytes, bytes))
         return false;
-    parcel->bytes = bytes; /* not 0 */
+    parcel->bytes = bytes; /* never 0, which says that it is not stored */
     outbox->stored++;
     outbox->stored_bytes += bytes;
     job_table_seal(outbox->table, parcel->task);

@@ -59,13 +59,13 @@ void job_drop_text(struct job *job)
     if (job->text.len < LIMIT_KEEP_BYTES)
         return; /* its memory would be kept */
     job->text = job->input = job->s3_config = (slice){ 0 };
-    job->is_dropped = true;
+    job->has_no_text = true;
     release_body(job->delivery);
 }
 
 void job_release(struct job *job)
 {
-    if (!job->is_dropped)
+    if (!job->has_no_text)
         release_body(job->delivery);
     release(job->delivery);
 }

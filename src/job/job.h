@@ -45,7 +45,7 @@ struct job {
     bool client_chose_id;   /* so another job may have the same id */
     bool wants_no_list;     /* a stream's parts are all that is wanted, not the list of them, too */
     bool names_scratch;     /* text has a member "scratch", which the worker adds for programs */
-    bool is_dropped;        /* its text is: job_drop_text */
+    bool has_no_text;       /* it was dropped (job_drop_text) */
     const char *defect;     /* NULL, or why it cannot run: the error it is answered with */
     struct flag stop;       /* raised when the job is to end early */
     atomic_int why;         /* an enum job_stop: why it was raised */

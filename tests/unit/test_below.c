@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "files/below.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -45,17 +46,6 @@ static int tear_down(void **state)
     return chdir("/tmp") != 0 || remove_tree(AT_FDCWD, place + strlen("/tmp/"), &err) != 0;
 }
 
-/* The third descriptor that is free: the same as before where none was left open. */
-static int third_free(void)
-{
-    int fds[3];
-    for (size_t i = 0; i < COUNT(fds); i++)
-        fds[i] = dup(root);
-    for (size_t i = 0; i < COUNT(fds); i++)
-        close(fds[i]);
-    return fds[2];
-}
-
 static void files_are_opened_below_the_folder_alone(void **state)
 {
     static const struct {
@@ -70,7 +60,7 @@ static void files_are_opened_below_the_folder_alone(void **state)
         { "pipe", false },       { "file/file", false }, { "none", false },
         { "none/file", false },  { "...", false },       { "in/..", false },
     };
-    int free_fd = third_free();
+    int before = open_descriptors();
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct err err = { 0 };
@@ -81,7 +71,7 @@ static void files_are_opened_below_the_folder_alone(void **state)
             assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
             close(fd);
         }
-        assert_int_equal(third_free(), free_fd);
+        assert_int_equal(open_descriptors(), before);
     }
 }
 
@@ -104,7 +94,7 @@ static void parts_have_a_longest(void **state)
 
 static void missing_folders_are_made_and_counted(void **state)
 {
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     const mode_t mask = umask(022);
     uint64_t made = 5;
     const char *name;
@@ -132,7 +122,7 @@ static void missing_folders_are_made_and_counted(void **state)
     assert_int_equal(made, 7);
     assert_int_equal(access("out/new", F_OK), -1);
     assert_int_equal(below_open_folder(-1, "file", 0, NULL, &name, &err), ERR_INPUT);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
     umask(mask);
 }
 

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "model/mapping.h"
 
 #define FILE_BYTES 5000 /* more than a page */
@@ -42,30 +43,23 @@ static int tear_down(void **state)
     return chdir("/tmp") != 0 || remove_tree(AT_FDCWD, place + strlen("/tmp/"), &err) != 0;
 }
 
-static int lowest_free(void)
-{
-    int fd = dup(0);
-    close(fd);
-    return fd;
-}
-
 static void what_cannot_be_mapped_is_named(void **state)
 {
     slice bytes = { "before", 6 };
     struct err err = { 0 };
-    int free_fd = lowest_free();
+    int before = open_descriptors();
     (void)state;
     assert_int_equal(mapping_open("none", &bytes, &err), ERR_INPUT);
     assert_non_null(strstr(err.text, "none"));
     assert_non_null(strstr(err.text, strerror(ENOENT)));
     assert_int_equal(mapping_open(".", &bytes, &err), ERR_INPUT);
     assert_string_equal(err.text, ". is not a regular file");
-    assert_int_equal(lowest_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
     for (int i = 0; i < 2 * MAPPINGS_MAX; i++) { /* takes no place */
         assert_int_equal(mapping_open("empty", &bytes, &err), 0);
         assert_int_equal(bytes.len, 0);
     }
-    assert_int_equal(lowest_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* In a child, which ends so; what it prints is left in `said`. */
@@ -145,7 +139,7 @@ static void as_many_are_mapped_as_there_may_be(void **state)
 {
     slice bytes;
     struct err err = { 0 };
-    int free_fd = lowest_free();
+    int before = open_descriptors();
     (void)state;
     for (int i = 0; i < MAPPINGS_MAX; i++) {
         assert_int_equal(mapping_open("file", &bytes, &err), 0);
@@ -154,7 +148,7 @@ static void as_many_are_mapped_as_there_may_be(void **state)
     }
     assert_int_equal(mapping_open("file", &bytes, &err), ERR_LIMIT);
     assert_string_equal(err.text, "file: more than 8 files to map");
-    assert_int_equal(lowest_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 int main(void)

@@ -15,6 +15,7 @@
 
 #include "base/io.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "files/model_cache.h"
 #include "worker.h"
 
@@ -81,17 +82,6 @@ static void is_missing(const char *name, const char *why)
         fail_msg("%s: %s instead of %s", name, err.text, why);
 }
 
-/* The third descriptor that is free: the same as before where none was left open. */
-static int third_free(void)
-{
-    int fds[3];
-    for (size_t i = 0; i < COUNT(fds); i++)
-        fds[i] = dup(STDIN_FILENO);
-    for (size_t i = 0; i < COUNT(fds); i++)
-        close(fds[i]);
-    return fds[2];
-}
-
 /* --- names ------------------------------------------------------------------------------------ */
 
 static void names_that_are_none(void **state)
@@ -137,7 +127,7 @@ static void a_name_that_is_none_is_shown_in_part(void **state)
 
 static void models_are_found_by_their_names(void **state)
 {
-    int free_fd = third_free();
+    int before = open_descriptors();
     (void)state;
     put("models--Org--Name/snapshots/h1/in/file", "");
     put("models--Org--Name/snapshots/h2/other", "");
@@ -157,7 +147,7 @@ static void models_are_found_by_their_names(void **state)
     is_missing("Org/Name@v2/in", "the model Org/Name: it has no file in here, but other");
     is_missing("single@v2", "the model single: it has no revision v2 here; its snapshots: h3");
     is_missing("Org/Name@main/in/file/x", "it has no file in/file/x here, but in");
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* Of several that differ in case alone the one that is written so, else the first by its bytes. */

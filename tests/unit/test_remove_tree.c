@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "in_child.h"
 
 static char place[200];
@@ -44,17 +45,6 @@ static bool exists(const char *path)
 {
     struct stat info;
     return lstat(path, &info) == 0;
-}
-
-/* The third descriptor that is free: the same as before where none was left open. */
-static int third_free(void)
-{
-    int fds[3];
-    for (int i = 0; i < 3; i++)
-        fds[i] = dup(STDIN_FILENO);
-    for (int i = 0; i < 3; i++)
-        close(fds[i]);
-    return fds[2];
 }
 
 static void touch(const char *path)
@@ -263,7 +253,7 @@ static void test_inner_names_that_are_taken(void **state)
     struct scratch *outer, *first, *second;
     struct err err;
     char path[4300], taken[4400];
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     (void)state;
     assert_int_equal(scratch_new(&outer, &err), 0);
     assert_int_equal(scratch_new_in(outer, &first, &err), 0);
@@ -289,7 +279,7 @@ static void test_inner_names_that_are_taken(void **state)
     scratch_remove(second);
     scratch_remove(outer);
     assert_false(exists(taken));
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* A folder that waits for its next job, and that somebody removes meanwhile. */
@@ -298,7 +288,7 @@ static void test_inner_folder_that_is_gone(void **state)
     struct scratch *outer, *inner;
     struct err err;
     char path[4200];
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     (void)state;
     assert_int_equal(scratch_new(&outer, &err), 0);
     hold_inner(outer, path);
@@ -311,7 +301,7 @@ static void test_inner_folder_that_is_gone(void **state)
     scratch_remove(inner);
     assert_false(exists(path));
     scratch_remove(outer);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 /* Between two programs: what one has left goes, the folders of jobs stay. */
@@ -604,9 +594,9 @@ static void test_no_room_for_a_path(void **state)
         assert_int_equal(mkdir(path, 0700), 0);
     }
     assert_int_equal(setenv("RP_SCRATCH_DIR", path, 1), 0);
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     assert_int_equal(scratch_new(&scratch, &err), ERR_CONFIG);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
     assert_int_equal(rmdir(path), 0); /* nothing is left in it */
 }
 

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 #include "files/unzip.h"
 #include "files/zip.h"
 
@@ -177,22 +178,11 @@ static void has_folder(const char *path)
     assert_int_equal(info.st_mode, S_IFDIR | 0700);
 }
 
-/* The third descriptor that is free: the same as before where none was left open. */
-static int third_free(void)
-{
-    int fds[3];
-    for (size_t i = 0; i < COUNT(fds); i++)
-        fds[i] = dup(STDIN_FILENO);
-    for (size_t i = 0; i < COUNT(fds); i++)
-        close(fds[i]);
-    return fds[2];
-}
-
 /* --- what is unpacked ------------------------------------------------------------------------- */
 
 static void files_and_folders_are_the_owners(void **state)
 {
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     (void)state;
     add_stored("empty", "");
     add_stored("in/a/folder", "stored");
@@ -211,7 +201,7 @@ static void files_and_folders_are_the_owners(void **state)
     has_folder("out/alone");
     assert_int_equal(done.files, 3);
     assert_int_equal(done.bytes, 11);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 static void nothing_is_put_in_the_place_of_anything(void **state)
@@ -243,12 +233,12 @@ static void a_folder_is_one_already_or_an_error(void **state)
 static void an_archive_is_a_file(void **state)
 {
     int folder = open(".", O_RDONLY | O_DIRECTORY);
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     (void)state;
     assert_int_equal(unzip_into(folder, folder, &limits, &done, &err), ERR_INPUT);
     assert_string_equal(err.text, "the archive is not a regular file");
     assert_int_equal(unzip_into(-1, folder, &limits, &done, &err), ERR_INPUT);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
     close(folder);
 }
 
@@ -448,12 +438,12 @@ static void what_is_said_is_compared(void **state)
     };
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
-        const int free_fd = third_free();
+        const int before = open_descriptors();
         forget();
         add(&cases[i].entry);
         refuses(ERR_INPUT, cases[i].why);
         assert_int_equal(done.files, 0);
-        assert_int_equal(third_free(), free_fd);
+        assert_int_equal(open_descriptors(), before);
         unlink("out/a");
     }
 }

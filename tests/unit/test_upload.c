@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/remove_tree.h"
+#include "descriptors.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -77,16 +78,6 @@ static void is_file(const char *path, slice content)
     assert_int_equal(info.st_mode, S_IFREG | 0644);
     close(fd);
     assert_true(slice_equal((slice){ bytes, (size_t)size }, content));
-}
-
-static int third_free(void)
-{
-    int fds[3];
-    for (size_t i = 0; i < COUNT(fds); i++)
-        fds[i] = dup(STDIN_FILENO);
-    for (size_t i = 0; i < COUNT(fds); i++)
-        close(fds[i]);
-    return fds[2];
 }
 
 /* --- a storage -------------------------------------------------------------------------------- */
@@ -169,7 +160,7 @@ static void a_window_is_a_piece_of_the_content(void **state)
 static void a_local_run_keeps_uploads(void **state)
 {
     static char large[2 * 16384 + 1];
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     const slice content = { large, sizeof large };
     rp_str url;
     (void)state;
@@ -185,12 +176,12 @@ static void a_local_run_keeps_uploads(void **state)
     is_file("local_upload/a/b/c", SLICE_LITERAL("x"));
     assert_int_equal(rp_upload_bytes(&job, SLICE_LITERAL(""), &options, &url), RP_OK);
     is_file("local_upload/a/b/c", SLICE_LITERAL("")); /* the later one stays */
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 static void what_a_local_run_cannot_keep(void **state)
 {
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     rp_str url, reason = { 0 };
     rp_upload_options options = { .name = "x", .prefix = "", .reason = &reason };
     (void)state;
@@ -209,12 +200,12 @@ static void what_a_local_run_cannot_keep(void **state)
     assert_int_equal(rp_upload_bytes(&job, SLICE_LITERAL("x"), &options, &url), RP_WRONG);
     assert_true(slice_is(reason, "Upload: creating the folder local_upload/x: Not a directory"));
     assert_false(job.has_failed);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 static void what_is_uploaded_is_a_file(void **state)
 {
-    const int free_fd = third_free();
+    const int before = open_descriptors();
     rp_str url, reason = { 0 };
     const rp_upload_options options = { .reason = &reason };
     (void)state;
@@ -226,7 +217,7 @@ static void what_is_uploaded_is_a_file(void **state)
     assert_int_equal(rp_upload(&job, ".", NULL, &url), RP_FAILED);
     assert_true(slice_is(buf_slice(&job.message), "Upload: . is not a regular file"));
     assert_int_equal(access("local_upload", F_OK), -1);
-    assert_int_equal(third_free(), free_fd);
+    assert_int_equal(open_descriptors(), before);
 }
 
 static void without_a_scratch_folder_no_file_in_it_is_uploaded(void **state)
